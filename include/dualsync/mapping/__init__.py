@@ -1,0 +1,45 @@
+"""Table maps: the model, the loader, the catalog of all maps and what follows from them."""
+
+from dualsync.errors import MapErrors
+from dualsync.mapping.catalog import Catalog
+from dualsync.mapping.loader import read_map
+from dualsync.mapping.model import (
+    COMPANY_WORD,
+    ConditionalWins,
+    DataverseSide,
+    Direction,
+    Field,
+    FinanceSide,
+    Initial,
+    Lookup,
+    Rows,
+    Side,
+    TableMap,
+    Target,
+    Through,
+    UnknownDefault,
+    Way,
+    receiving_columns,
+)
+
+__all__ = [
+    "COMPANY_WORD",
+    "Catalog",
+    "ConditionalWins",
+    "DataverseSide",
+    "Direction",
+    "Field",
+    "FinanceSide",
+    "Initial",
+    "Lookup",
+    "MapErrors",
+    "Rows",
+    "Side",
+    "TableMap",
+    "Target",
+    "Through",
+    "UnknownDefault",
+    "Way",
+    "read_map",
+    "receiving_columns",
+]

@@ -1,0 +1,408 @@
+"""What one table map says: typed, frozen models named after the words of the YAML files.
+
+A table map describes one pair of a Dataverse table and a Finance data entity: which rows travel, who owns them, which
+columns pair up and in which way. The loader (``loader.py``) reads the files, ``catalog.py`` puts all maps together.
+
+Words: a *side* is ``"dataverse"`` or ``"finance"``; a *direction* is ``"to_finance"`` or ``"to_dataverse"``; a *way* is
+a direction or ``"both"``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field as Setting, PrivateAttr, StrictBool, field_validator, model_validator
+
+Side = Literal["dataverse", "finance"]
+Direction = Literal["to_finance", "to_dataverse"]
+Way = Literal["to_finance", "to_dataverse", "both"]
+Scalar = bool | int | Decimal | str
+EvidenceTag = Literal[
+    "export", "doc", "doc-screenshot", "psa-template-screenshot", "name-match", "inferred", "assumed"
+]
+
+COMPANY_WORD = "company"
+"""The word in a lookup's ``on`` that stands for the company of the referenced record."""
+
+Loc = tuple[str | int, ...]
+
+
+class _Model(BaseModel):
+    """Base of all map models: immutable, and a word that is not known is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Mirrors(_Model):
+    """The dual-write map a table map stands in for."""
+
+    dual_write: str
+    version: str | None = None
+
+
+class DataverseSide(_Model):
+    """The Dataverse table of a map.
+
+    ``key`` holds the columns of the integration key without the company; an entry may be a path through a declared
+    lookup (``salesorderid.ordernumber``). ``company`` is the path to the company code, None for global maps.
+    ``filter`` is an OData expression; a row that does not match does not travel.
+    """
+
+    table: str
+    set: str
+    id: str
+    key: tuple[str, ...] = Setting(min_length=1)
+    company: str | None = None
+    filter: str = ""
+
+
+class FinanceSide(_Model):
+    """The Finance data entity of a map. ``key`` is aligned with ``DataverseSide.key`` by position.
+
+    ``write`` says how rows are written: over OData, or by data package for entities OData does not show.
+    """
+
+    set: str
+    entity: str
+    key: tuple[str, ...] = Setting(min_length=1)
+    company: str | None = None
+    filter: str = ""
+    write: Literal["odata", "package"] = "odata"
+
+
+class Rows(_Model):
+    """Who owns the rows of a map.
+
+    ``leaves`` says what happens on the other side when a row stops matching its filter. ``rekey`` says what a known
+    record id with a new key means.
+    """
+
+    created_by: Literal["dataverse", "finance", "both"]
+    deleted_by: Literal["dataverse", "finance", "nobody"]
+    leaves: Literal["delete", "keep", "flag"]
+    rekey: Literal["conflict", "delete_create"] = "conflict"
+
+
+class Initial(_Model):
+    """The first synchronisation: whether it is required, its published place in the order, and whose value wins."""
+
+    required: StrictBool = False
+    order: int | None = None
+    master: Side = "finance"
+    creates: Literal["always", "from_cutover"] = "always"
+
+
+class ConditionalWins(_Model):
+    """A two-way pair whose winner depends on the row: the named side wins where its expression holds."""
+
+    finance: str | None = None
+    dataverse: str | None = None
+    otherwise: Side = Setting(alias="else")
+
+    @model_validator(mode="after")
+    def _one_condition(self) -> ConditionalWins:
+        if (self.finance is None) == (self.dataverse is None):
+            raise ValueError("needs a condition for exactly one side, finance or dataverse")
+        return self
+
+
+class UnknownDefault(_Model):
+    """What to send for a value that the value map does not know."""
+
+    default: Scalar
+
+
+class _Pair(_Model):
+    """What fields and lookups have in common."""
+
+    way: Way
+    wins: Side | ConditionalWins = "finance"
+    required: StrictBool = False
+    evidence: Annotated[tuple[EvidenceTag, ...], Setting(min_length=1)]
+    note: str = ""
+
+    @field_validator("evidence", mode="before")
+    @classmethod
+    def _single_tag(cls, value: Any) -> Any:
+        """``evidence: doc`` is short for ``evidence: [doc]``."""
+        return (value,) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _winner_only_if_contested(self) -> _Pair:
+        if self.way != "both" and "wins" in self.model_fields_set:
+            raise ValueError("wins only means something where way is both")
+        return self
+
+    def goes(self, direction: Direction) -> bool:
+        """True if the pair's way includes the direction."""
+        return self.way in (direction, "both")
+
+
+class Field(_Pair):
+    """One pair of plain columns.
+
+    A field with ``constant`` has only the receiving column. A field with one column and no constant is *unpaired*: it
+    documents a published pair of which one end is computed by its own system, and carries nothing.
+
+    ``values`` translates values of the sending side (Dataverse for both ways) into values of the receiving side.
+    ``scale`` multiplies a Finance number into the Dataverse number (``invert`` takes the reciprocal first); money and
+    rates have no unit of their own, they are in the currency of the row. ``truncate`` is a number of characters.
+    ``null`` decides what an emptied value at its owner does: clear the other side (default) or keep it.
+    """
+
+    dataverse: str | None = None
+    finance: str | None = None
+    values: dict[Scalar, Scalar] | None = None
+    on_unknown: Literal["quarantine", "pass"] | UnknownDefault = "quarantine"
+    constant: Scalar | None = None
+    on: Literal["create", "always"] = "always"
+    null: Literal["clear", "keep"] = "clear"
+    scale: Decimal | None = None
+    invert: StrictBool = False
+    truncate: int | None = Setting(default=None, gt=0)
+    raw_option: StrictBool = False
+    date: Literal["date_only", "instant"] | None = None
+    read_only: StrictBool = False
+
+    @model_validator(mode="after")
+    def _columns_fit(self) -> Field:
+        if self.dataverse is None and self.finance is None:
+            raise ValueError("names no column: give dataverse, finance or both")
+        if self.constant is not None:
+            receiving = {"to_finance": self.finance, "to_dataverse": self.dataverse}.get(self.way)
+            sending = {"to_finance": self.dataverse, "to_dataverse": self.finance}.get(self.way)
+            if receiving is None or sending is not None:
+                raise ValueError("a constant needs one way and names only the receiving column")
+        elif "on" in self.model_fields_set:
+            raise ValueError("on only means something with a constant")
+        elif self.unpaired and (not self.note or self.way == "both"):
+            raise ValueError("a field without its other column needs one way and a note that says why")
+        for name in (self.dataverse, self.finance):
+            if name is not None and "." in name:
+                raise ValueError(f"{name} is a path: paths belong to lookups")
+        if self.scale is not None and self.scale == 0:
+            raise ValueError("scale must not be 0")
+        if self.values is not None:
+            if self.constant is not None:
+                raise ValueError("a constant has no value map")
+            sent = [(type(value), value) for value in self.values.values()]
+            if self.way == "both" and len(set(sent)) != len(sent):
+                raise ValueError("values must be one-to-one where way is both")
+        return self
+
+    @property
+    def unpaired(self) -> bool:
+        """True for a documented pair that carries nothing because the other end has no column."""
+        return self.constant is None and (self.dataverse is None or self.finance is None)
+
+    def column(self, side: Side) -> str | None:
+        """The column of the given side, None if the pair has none there."""
+        return self.dataverse if side == "dataverse" else self.finance
+
+
+class Target(_Model):
+    """One target table of a polymorphic lookup: the map of that table and its key columns."""
+
+    map: str
+    on: dict[str, str] = Setting(min_length=1)
+
+
+class Through(_Model):
+    """A Dataverse table without a map of its own, read to translate a lookup (systemusers to employeeid)."""
+
+    set: str
+    id: str
+    column: str
+
+
+class Lookup(_Pair):
+    """A Dataverse lookup column and the Finance columns that name the same record.
+
+    ``on`` maps columns of the parent in Dataverse (key column, mapped column, its primary id, or one of its key paths)
+    to columns of this map's Finance entity; the word ``company`` names the Finance column with the parent's company.
+    ``targets`` replaces ``map`` and ``on`` for polymorphic lookups. ``waits``: a value that does not resolve makes the
+    row wait. ``defer``: written in a second pass. ``ordered_by``: the parent already comes first because of that other
+    map, so the lookup adds no edge to the task graph (the published dependency list does the same).
+    """
+
+    dataverse: str
+    map: str | None = None
+    on: dict[str, str] | None = None
+    targets: dict[str, Target] | None = None
+    waits: StrictBool = True
+    defer: StrictBool = False
+    through: Through | None = None
+    ordered_by: str | None = None
+    null: Literal["clear", "keep"] = "clear"
+
+    @model_validator(mode="after")
+    def _parent_named(self) -> Lookup:
+        if self.targets is not None:
+            if self.map is not None or self.on is not None or self.through is not None:
+                raise ValueError("targets replaces map, on and through")
+            if len(self.targets) < 2:
+                raise ValueError("targets needs at least two tables; use map for one")
+        elif not self.on:
+            raise ValueError("needs on: which Finance column holds the parent's key")
+        elif self.map is None and self.through is None:
+            raise ValueError("needs map, targets or through")
+        return self
+
+    @property
+    def maps(self) -> tuple[str, ...]:
+        """Names of the parent maps, in the order written."""
+        if self.targets is not None:
+            return tuple(target.map for target in self.targets.values())
+        return () if self.map is None else (self.map,)
+
+    def on_of(self, target: str | None = None) -> dict[str, str]:
+        """The ``on`` of the lookup, or of the given target table where it is polymorphic.
+
+        Raises:
+            KeyError: the lookup is polymorphic and has no such target.
+        """
+        if self.targets is None:
+            return dict(self.on or {})
+        return dict(self.targets[target or ""].on)
+
+    @property
+    def finance_columns(self) -> tuple[str, ...]:
+        """Finance columns the lookup stands for, without the one that only says the parent's company."""
+        ons = [target.on for target in self.targets.values()] if self.targets is not None else [self.on or {}]
+        return tuple(dict.fromkeys(column for on in ons for word, column in on.items() if word != COMPANY_WORD))
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a table map was read: its file, the SHA-256 of the file's text and the line of each of its parts."""
+
+    path: Path
+    hash: str
+    lines: dict[Loc, int]
+
+
+class TableMap(_Model):
+    """One table map: see the module docstring and ``docs/table-maps.md``."""
+
+    map: str = Setting(pattern=r"^[a-z][a-z0-9_]*$")
+    title: str
+    area: str = Setting(pattern=r"^[a-z][a-z0-9_]*$")
+    mirrors: Mirrors | None = None
+    enabled: StrictBool = True
+    excludes: str | None = None
+    scope: Literal["company", "global"]
+    dataverse: DataverseSide
+    finance: FinanceSide
+    rows: Rows
+    initial: Initial = Initial()
+    after: tuple[str, ...] = ()
+    lookups: tuple[Lookup, ...] = ()
+    fields: tuple[Field, ...] = ()
+
+    _origin: Origin = PrivateAttr(default_factory=lambda: Origin(Path(), "", {}))
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> TableMap:
+        if len(self.dataverse.key) != len(self.finance.key):
+            raise ValueError("dataverse.key and finance.key must have the same number of columns")
+        companies = (self.dataverse.company, self.finance.company)
+        if self.scope == "company" and None in companies:
+            raise ValueError("a map of scope company needs dataverse.company and finance.company")
+        if self.scope == "global" and companies != (None, None):
+            raise ValueError("a global map has no company columns")
+        if not self.fields and not self.lookups:
+            raise ValueError("has neither fields nor lookups")
+        carried: dict[tuple[str, str], str] = {}
+        for pair in self.pairs:
+            for direction in ("to_finance", "to_dataverse"):
+                if not pair.goes(direction) or (isinstance(pair, Field) and pair.unpaired):
+                    continue
+                for column in receiving_columns(pair, direction):
+                    if (direction, column.lower()) in carried:
+                        raise ValueError(f"{column} is written twice {direction.replace('_', ' ')}")
+                    carried[direction, column.lower()] = column
+        for name in self.dataverse.key:
+            if "." in name and name.split(".")[0] not in {lookup.dataverse for lookup in self.lookups}:
+                raise ValueError(f"key path {name} goes through a lookup that is not declared")
+        return self
+
+    @property
+    def path(self) -> Path:
+        """The file the map was read from."""
+        return self._origin.path
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the file's text, in hexadecimal; plans and legs name it."""
+        return self._origin.hash
+
+    @property
+    def pairs(self) -> tuple[Field | Lookup, ...]:
+        """Lookups, then fields, in the order written."""
+        return (*self.lookups, *self.fields)
+
+    @property
+    def directions(self) -> tuple[Direction, ...]:
+        """The directions in which the map carries anything; that of the creating side first, then the master's."""
+        used: list[Direction] = []
+        for direction in ("to_finance", "to_dataverse"):
+            if self.fields_of(direction) or self.lookups_of(direction):
+                used.append(direction)
+        first: Side = self.initial.master if self.rows.created_by == "both" else self.rows.created_by
+        return tuple(sorted(used, key=lambda direction: (direction == "to_dataverse") != (first == "finance")))
+
+    def fields_of(self, direction: Direction) -> tuple[Field, ...]:
+        """Fields that carry something in the direction, constants included, unpaired ones not."""
+        return tuple(field for field in self.fields if field.goes(direction) and not field.unpaired)
+
+    def lookups_of(self, direction: Direction) -> tuple[Lookup, ...]:
+        """Lookups that carry something in the direction."""
+        return tuple(lookup for lookup in self.lookups if lookup.goes(direction))
+
+    @property
+    def self_lookups(self) -> tuple[Lookup, ...]:
+        """Lookups to records of the same map: ordered by depth, or written in a second pass where they defer."""
+        return tuple(lookup for lookup in self.lookups if self.map in lookup.maps)
+
+    @property
+    def company_is_direct(self) -> bool:
+        """True if the Dataverse table itself holds the lookup to the company."""
+        return self.dataverse.company is not None and self.dataverse.company.count(".") == 1
+
+    def lookup(self, attribute: str) -> Lookup:
+        """The lookup on the given Dataverse attribute.
+
+        Raises:
+            KeyError: the map declares no such lookup.
+        """
+        for lookup in self.lookups:
+            if lookup.dataverse == attribute:
+                return lookup
+        raise KeyError(attribute)
+
+    def read_from(self, origin: Origin) -> TableMap:
+        """The same map, knowing where it was read."""
+        placed = self.model_copy()
+        placed._origin = origin
+        return placed
+
+    def line(self, *loc: str | int) -> int:
+        """The line (from 1) where a part of the map stands in its file, or the nearest enclosing part; 1 if unknown."""
+        for end in range(len(loc), -1, -1):
+            if (found := self._origin.lines.get(loc[:end])) is not None:
+                return found
+        return 1
+
+
+def receiving_columns(pair: Field | Lookup, direction: Direction) -> tuple[str, ...]:
+    """Columns of the receiving side that a pair writes in the direction.
+
+    A lookup writes its attribute to Dataverse and its Finance columns to Finance.
+    """
+    if isinstance(pair, Field):
+        column = pair.finance if direction == "to_finance" else pair.dataverse
+        return () if column is None else (column,)
+    return pair.finance_columns if direction == "to_finance" else (pair.dataverse,)
