@@ -1,0 +1,370 @@
+"""Settings: where the two systems are, how to sign in, and the limits dualsync keeps.
+
+They come from four places, the later winning over the earlier: the file `dualsync.toml` in the home folder, the
+environment (`DUALSYNC_COMPANIES`, nested with two underscores: `DUALSYNC_DATAVERSE__URL`), a running sandbox named by
+`DUALSYNC_SANDBOX`, and what the caller passes (`Settings.load(overrides)`). A sandbox replaces both systems as a
+whole, so that its credentials are never mixed with the address of a real environment.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from dualsync.errors import SettingsError
+
+PREFIX = "DUALSYNC_"
+FILE_NAME = "dualsync.toml"
+
+Side = Literal["dataverse", "finance"]
+
+
+def _split(value: object) -> object:
+    """Read a list given as text, as environment variables have to: `USPM, GBPM`."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
+
+
+class EndpointSettings(_Part):
+    """One of the two systems and the application that signs in to it.
+
+    Attributes:
+        url: root of the environment, https, without a path.
+        authority: the tenant's address at the identity service, https with the tenant as its path.
+        client_id: the application (client) id.
+        client_secret: its secret; or
+        client_secret_file: a file that holds nothing but the secret; or
+        certificate_path: a PEM file with private key and certificate, and
+        certificate_password: the password of that private key, if it has one.
+        ca_file: PEM file of the authorities to trust for this system and its identity service, instead of the usual.
+        verify: False switches off the check of certificates. Never do that outside a test environment.
+    """
+
+    url: str
+    authority: str
+    client_id: str
+    client_secret: SecretStr | None = None
+    client_secret_file: Path | None = None
+    certificate_path: Path | None = None
+    certificate_password: SecretStr | None = None
+    ca_file: Path | None = None
+    verify: bool = True
+
+    @field_validator("url")
+    @classmethod
+    def _root(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme != "https" or not parts.hostname:
+            raise ValueError("must be an https address")
+        if parts.path.strip("/") or parts.query:
+            raise ValueError("must be the root of the environment, without a path")
+        return f"https://{parts.netloc.lower()}"
+
+    @field_validator("authority")
+    @classmethod
+    def _tenant(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme != "https" or not parts.hostname:
+            raise ValueError("must be an https address")
+        if not parts.path.strip("/"):
+            raise ValueError("must name the tenant in its path")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _one_credential(self) -> Self:
+        given = [name for name in ("client_secret", "client_secret_file", "certificate_path") if getattr(self, name)]
+        if len(given) != 1:
+            raise ValueError("needs exactly one of client_secret, client_secret_file and certificate_path")
+        return self
+
+    def secret(self) -> SecretStr | None:
+        """The client secret, read from its file where one is named; None with a certificate.
+
+        Raises:
+            SettingsError: the file cannot be read or is empty.
+        """
+        if self.client_secret_file is None:
+            return self.client_secret
+        try:
+            text = self.client_secret_file.read_text().strip()
+        except OSError as error:
+            raise SettingsError(f"client_secret_file cannot be read: {error}") from error
+        if not text:
+            raise SettingsError(f"client_secret_file is empty: {self.client_secret_file}")
+        return SecretStr(text)
+
+
+class Timeouts(_Part):
+    """Time-outs of one request, in seconds.
+
+    To connect, between received bytes, between sent bytes, and for a free connection of the pool. Writing many rows at
+    once may take Dataverse its full two minutes before it answers.
+    """
+
+    connect: PositiveFloat = 10.0
+    read: PositiveFloat = 150.0
+    write: PositiveFloat = 60.0
+    pool: PositiveFloat = 300.0
+
+
+class Retries(_Part):
+    """How long one request is tried again after a Transient failure.
+
+    Attributes:
+        attempts: sends at most, the first included.
+        waiting: seconds of waiting at most, over all attempts. A Retry-After beyond it ends the attempts at once.
+        first_wait: seconds before the second attempt, doubled for every further one.
+        longest_wait: upper bound of one such wait, in seconds. A Retry-After is obeyed also where it is longer.
+    """
+
+    attempts: PositiveInt = 6
+    waiting: PositiveFloat = 600.0
+    first_wait: PositiveFloat = 0.5
+    longest_wait: PositiveFloat = 60.0
+
+
+class PageSizes(_Part):
+    """Rows of one page. Dataverse allows 5000 at most; Finance sets its own size (10,000) and cannot be asked."""
+
+    dataverse: Annotated[int, Field(ge=1, le=5000)] = 5000
+
+
+class BatchSizes(_Part):
+    """Rows of one request.
+
+    Attributes:
+        dataverse_writes: targets of one UpsertMultiple or UpdateMultiple, which are one transaction each.
+        finance_writes: rows of one unit of work against Finance, which takes them one request each.
+    """
+
+    dataverse_writes: Annotated[int, Field(ge=1, le=1000)] = 500
+    finance_writes: PositiveInt = 100
+
+
+class Concurrency(_Part):
+    """Connections to each system at one time. Dataverse grants one user four busy seconds a second in the long run."""
+
+    dataverse: Annotated[int, Field(ge=1, le=52)] = 4
+    finance: Annotated[int, Field(ge=1, le=52)] = 4
+
+
+class Guards(_Part):
+    """What one leg may do without a person agreeing.
+
+    Attributes:
+        deletes: deletions at most.
+        update_share: share of the known rows (0 to 1) that may be updated at most.
+    """
+
+    deletes: NonNegativeInt = 100
+    update_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+
+class Settings(_Part):
+    """All settings of dualsync.
+
+    Attributes:
+        home: the folder that holds suites, overrides and, below `.dualsync`, all state.
+        ledger_url: SQLAlchemy URL of the ledger; default a SQLite file below `home`.
+        runs_url: folder of the run folders, a path or an fsspec URL; default below `home`.
+        state_url: folder of the bases, a path or an fsspec URL; default below `home`.
+        companies: codes of the integrated companies, in upper case. Others are never touched.
+        dataverse, finance: the two systems; None where nothing is configured (see `endpoint`).
+        time_zone: IANA name of the zone in which a date without a time is meant.
+    """
+
+    home: Path
+    ledger_url: str = ""
+    runs_url: str = ""
+    state_url: str = ""
+    companies: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()
+    dataverse: EndpointSettings | None = None
+    finance: EndpointSettings | None = None
+    timeouts: Timeouts = Timeouts()
+    retries: Retries = Retries()
+    page_sizes: PageSizes = PageSizes()
+    batch_sizes: BatchSizes = BatchSizes()
+    concurrency: Concurrency = Concurrency()
+    guards: Guards = Guards()
+    time_zone: str = "UTC"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _below_home(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("home"):
+            state = Path(values["home"]) / ".dualsync"
+            defaults = {
+                "ledger_url": f"sqlite:///{state / 'ledger.db'}",
+                "runs_url": str(state / "runs"),
+                "state_url": str(state / "state"),
+            }
+            values = values | {name: text for name, text in defaults.items() if not values.get(name)}
+        return values
+
+    @field_validator("companies")
+    @classmethod
+    def _upper(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(code.upper() for code in value))
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError("is no known time zone") from error
+        return value
+
+    def endpoint(self, side: Side) -> EndpointSettings:
+        """The settings of one system.
+
+        Raises:
+            SettingsError: nothing is configured for it.
+        """
+        endpoint = self.dataverse if side == "dataverse" else self.finance
+        if endpoint is None:
+            raise SettingsError(f"{side} is not configured. {_places(side, self.home / FILE_NAME)}")
+        return endpoint
+
+    @classmethod
+    def load(cls, overrides: Mapping[str, Any] | None = None, *, environ: Mapping[str, str] | None = None) -> Settings:
+        """Collect the settings from file, environment, sandbox and caller.
+
+        Args:
+            overrides: settings of the caller, nested as in the file; they win.
+            environ: the environment; default that of the process.
+
+        Raises:
+            SettingsError: names every wrong setting and where it may come from. Values are not repeated.
+        """
+        environ = os.environ if environ is None else environ
+        given = dict(overrides or {})
+        home = Path(given.get("home") or environ.get(f"{PREFIX}HOME") or find_home()).expanduser().resolve()
+        file = home / FILE_NAME
+        values = _merge(_merge(_from_file(file), _from_environment(environ)), _from_sandbox(environ))
+        values = _merge(values, given) | {"home": home}
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise SettingsError("\n".join(_explain(error, file))) from None
+
+
+def find_home(start: Path | None = None) -> Path:
+    """The home folder where none is named.
+
+    The nearest parent of `start` (default: the working folder) that holds the project file of dualsync, else that of
+    the installed copy, else `start` itself.
+    """
+    start = (start or Path.cwd()).resolve()
+    for folder in (start, *start.parents, *Path(__file__).resolve().parents):
+        project = folder / "pyproject.toml"
+        if project.is_file() and _project_name(project) == "dualsync":
+            return folder
+    return start
+
+
+def _project_name(file: Path) -> object:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8")).get("project", {}).get("name")
+    except (OSError, ValueError):
+        return None
+
+
+def _from_file(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{file} cannot be read: {error}") from error
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Settings named by environment variables.
+
+    Other variables with the prefix belong to somebody else (the Makefile, the Airflow plugin) and are left alone;
+    below a known section every name must be known.
+    """
+    values: dict[str, Any] = {}
+    for variable, text in sorted(environ.items()):
+        if not variable.startswith(PREFIX) or not text:
+            continue
+        name, *path = variable.removeprefix(PREFIX).lower().split("__")
+        if name in Settings.model_fields and name != "home":
+            nested: Any = text
+            for part in reversed(path):
+                nested = {part: nested}
+            values = _merge(values, {name: nested})
+    return values
+
+
+def _from_sandbox(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Both systems of the sandbox whose description (the JSON line of `dualsync sandbox serve`) is named."""
+    name = environ.get(f"{PREFIX}SANDBOX")
+    if not name:
+        return {}
+    try:
+        described = msgspec.json.decode(Path(name).read_bytes(), type=dict[str, Any])
+        common = {
+            "authority": described["identity"],
+            "client_id": described["client_id"],
+            "client_secret_file": described["client_secret_file"],
+            "ca_file": described["ca_file"],
+        }
+        return {side: _Whole(common | {"url": described[side]}) for side in ("dataverse", "finance")}
+    except (OSError, msgspec.DecodeError, KeyError) as error:
+        raise SettingsError(f"{PREFIX}SANDBOX={name} does not describe a running sandbox: {error!r}") from error
+
+
+class _Whole(dict[str, Any]):
+    """A section that replaces what is below it instead of being merged into it."""
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one set of nested settings over another."""
+    merged = dict(below)
+    for name, value in above.items():
+        old = merged.get(name)
+        if isinstance(value, Mapping) and isinstance(old, Mapping) and not isinstance(value, _Whole):
+            merged[name] = _merge(old, value)
+        else:
+            merged[name] = value
+    return merged
+
+
+def _explain(error: ValidationError, file: Path) -> list[str]:
+    lines = []
+    for problem in error.errors(include_url=False, include_input=False, include_context=False):
+        setting = ".".join(str(part) for part in problem["loc"])
+        lines.append(f"{setting}: {problem['msg']}. {_places(setting, file)}")
+    return lines
+
+
+def _places(setting: str, file: Path) -> str:
+    variable = PREFIX + setting.upper().replace(".", "__")
+    return f"Searched: environment {variable}, {file}{'' if file.is_file() else ' (does not exist)'}"
