@@ -1,0 +1,62 @@
+# Two commands matter: `make run` and `make test`. Both set themselves up; only Python 3.11+ and make must be there.
+
+PROFILE ?= demo
+SEED ?= 1
+ARGS ?=
+
+# The first of these that is a working Python 3.11 or newer; `make PYTHON=...` overrides.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+
+VENV := .venv
+PY := $(VENV)/bin/python
+# Named after what they install, so that an unchanged lock installs nothing and a changed one always does.
+INSTALLED := $(VENV)/installed-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
+LINT_INSTALLED := $(VENV)/lint-installed-$(shell cksum < requirements-dev.lock | cut -d' ' -f1)
+PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
+
+# Where it is set, every process compiles all of Airflow again and start-up takes several times as long.
+unexport PYTHONDONTWRITEBYTECODE
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint fmt clean
+
+help: ## show this list
+	@echo "make TARGET, where TARGET is one of"
+	@sed -nE 's/^([a-z]+):.*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-9s %s\n' "$$name" "$$text"; done
+
+run: $(INSTALLED) ## sandbox and Airflow here, one synchronisation, then serve until Ctrl-C (ONCE=1 ends after it; PROFILE=demo|small SEED=1)
+	@exec $(PY) -m dualsync.demo --profile $(PROFILE) --seed $(SEED) $(if $(ONCE),--once)
+
+test: $(INSTALLED) ## all tests, offline (ARGS="-k name" for a part)
+	@exec $(PY) -m pytest $(ARGS)
+
+lint: $(LINT_INSTALLED) ## ruff and mypy
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(PY) -m mypy
+
+fmt: $(LINT_INSTALLED) ## format the code, mend what ruff can mend
+	@$(VENV)/bin/ruff check --fix-only .
+	@$(VENV)/bin/ruff format .
+
+clean: ## remove all that was made here: virtual environment, runs, sandbox data, caches
+	rm -rf $(VENV) .dualsync .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED):
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and none was found. On Debian: apt install python3 python3-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than Python 3.11. On Debian: apt install python3 python3-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) has no venv module. On Debian: apt install python3-venv" >&2; exit 1; }
+	@echo "Installing into $(VENV) (about a minute) ..."
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PIP_INSTALL) --require-hashes -r requirements.lock
+	@$(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	@rm -f $(VENV)/installed-*
+	@touch $@
+
+$(LINT_INSTALLED): $(INSTALLED)
+	@echo "Installing the lint tools into $(VENV) ..."
+	@$(PIP_INSTALL) --require-hashes -r requirements-dev.lock
+	@rm -f $(VENV)/lint-installed-*
+	@touch $@
