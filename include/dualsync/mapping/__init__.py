@@ -21,10 +21,12 @@ from dualsync.mapping.model import (
     Way,
     receiving_columns,
 )
+from dualsync.mapping.schema import Column, Schema, Table
 
 __all__ = [
     "COMPANY_WORD",
     "Catalog",
+    "Column",
     "ConditionalWins",
     "DataverseSide",
     "Direction",
@@ -34,7 +36,9 @@ __all__ = [
     "Lookup",
     "MapErrors",
     "Rows",
+    "Schema",
     "Side",
+    "Table",
     "TableMap",
     "Target",
     "Through",
