@@ -1,0 +1,80 @@
+"""Airflow connections turned into what the library needs to reach the two systems.
+
+Secrets come from connections only, and so from whichever secrets backend the installation uses.
+"""
+
+from typing import Any, ClassVar
+
+from airflow.sdk import BaseHook, Connection
+
+# Airflow connection field -> setting; the same for both systems.
+_EXTRAS = ("authority", "certificate_path", "certificate_password", "ca_file")
+
+
+class _EndpointHook(BaseHook):
+    """What both hooks do; subclasses name the system and its connection.
+
+    Args:
+        conn_id: Airflow connection to use; the class's default if not given.
+    """
+
+    conn_name_attr = "conn_id"
+    default_conn_name: ClassVar[str]
+    side: ClassVar[str]
+
+    def __init__(self, conn_id: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.conn_id = conn_id or self.default_conn_name
+
+    def get_conn(self) -> dict[str, Any]:
+        """Return the endpoint's settings: the names of `dualsync.settings.EndpointSettings`, unset ones left out."""
+        return endpoint_of(self.get_connection(self.conn_id))
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Sign in and read the metadata of one table. Returns success and a sentence for the connection form."""
+        from dualsync.settings import Settings
+        from dualsync.systems import open_endpoint
+
+        settings = Settings.load({self.side: self.get_conn()})
+        try:
+            with open_endpoint(self.side, settings) as system:
+                return True, system.describe()
+        except Exception as error:  # the form shows the reason, whatever it is
+            return False, f"{type(error).__name__}: {error}"
+
+
+class DataverseHook(_EndpointHook):
+    """Connections of type `dataverse`."""
+
+    conn_type = "dataverse"
+    hook_name = "Microsoft Dataverse"
+    default_conn_name = "dataverse_default"
+    side = "dataverse"
+
+
+class FinanceHook(_EndpointHook):
+    """Connections of type `dynamics_finance`."""
+
+    conn_type = "dynamics_finance"
+    hook_name = "Dynamics 365 Finance"
+    default_conn_name = "dynamics_finance_default"
+    side = "finance"
+
+
+def endpoint_of(connection: Connection) -> dict[str, Any]:
+    """Translate a connection: host, login and password are the URL, the application and its secret.
+
+    Args:
+        connection: a connection of one of the two types.
+
+    Returns:
+        Settings by the names of `EndpointSettings`; what the connection leaves empty is left out.
+    """
+    extra = connection.extra_dejson
+    values = {
+        "url": connection.host,
+        "client_id": connection.login,
+        "client_secret": connection.password,
+        **{name: extra.get(name) for name in _EXTRAS},
+    }
+    return {name: value for name, value in values.items() if value}
