@@ -1,0 +1,68 @@
+"""What all tests share: a clean environment, and one Airflow home for those that need Airflow.
+
+Airflow reads its settings when it is first imported, so they are made here, before any test module is. Its database
+and its DAGs are only made for tests that ask for them.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from airflow.dag_processing.dagbag import DagBag
+
+ROOT = Path(__file__).resolve().parents[1]
+
+_home = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Point Airflow at a home of this session's own, and forget the settings of whoever runs the tests."""
+    for name in [name for name in os.environ if name.startswith(("AIRFLOW", "DUALSYNC_"))]:
+        del os.environ[name]
+    home = Path(tempfile.mkdtemp(prefix="dualsync-airflow-"))
+    config.stash[_home] = home
+    os.environ |= {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "GX_ANALYTICS_ENABLED": "false",
+    }
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove Airflow's home."""
+    shutil.rmtree(config.stash[_home], ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def airflow_db() -> None:
+    """Airflow's database.
+
+    `dag.test()` speaks to an execution API within the process. Airflow keeps one for all tasks since 3.3; without that
+    it would be built anew for each task, at several seconds each, and the tests that run DAGs could not be afforded.
+    """
+    from airflow.sdk.execution_time import supervisor
+    from airflow.utils.db import initdb
+
+    assert hasattr(supervisor.in_process_api_server, "cache_info"), "in_process_api_server is no longer cached"
+    initdb()
+
+
+@pytest.fixture(scope="session")
+def dagbag(airflow_db: None) -> "Iterator[DagBag]":
+    """All DAGs of the project, parsed once and stored, so that they can be run."""
+    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+
+    bag = DagBag(ROOT / "dags")
+    assert bag.import_errors == {}
+    sync_bag_to_db(bag, "dags-folder", None)
+    yield bag
