@@ -109,11 +109,13 @@ class ForbiddenKey(Terminal):
 
     Attributes:
         column: the column that holds the value. The value itself is not repeated anywhere.
+        position: place of the row among those of the request, from 0.
     """
 
-    def __init__(self, message: str, *, column: str) -> None:
+    def __init__(self, message: str, *, column: str, position: int = 0) -> None:
         super().__init__(message)
         self.column = column
+        self.position = position
 
 
 class BrokenProtocol(Terminal):

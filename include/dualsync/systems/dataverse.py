@@ -1,0 +1,475 @@
+"""The Dataverse Web API as far as synchronisation needs it (reference: dataverse-web-api)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+from dualsync.errors import (
+    AlreadyExists,
+    ChangeTokenExpired,
+    DualsyncError,
+    ForbiddenKey,
+    NotFound,
+    Refused,
+    RowChanged,
+    SchemaMismatch,
+    TimedOut,
+    Unavailable,
+)
+from dualsync.systems.dataverse_metadata import NUMBERS, DataverseMetadata, TableInfo
+from dualsync.systems.odata import (
+    RAW_LENGTH,
+    Row,
+    guid_literal,
+    literal,
+    or_filters,
+    pages,
+    picked,
+    text_literal,
+    wire_value,
+    with_query,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from dualsync.systems.http import Service
+
+API_PATH = "api/data/v9.2"
+
+# Characters that no value of an alternate key may hold in a URL (section 5 of the reference).
+FORBIDDEN_IN_KEYS = frozenset("/<>*%&:\\?+")
+
+# The service takes URLs up to 32 KB (section 1).
+_URL_LIMIT = 30_000
+_TARGET_TABLE = "Microsoft.Dynamics.CRM.lookuplogicalname"
+_EXPIRED = "0x80044352"
+_EXISTS = frozenset({"0x80040237", "0x80060892"})
+_CHANGED = "0x80060882"
+_UNKNOWN_SET = "0x8006088a"
+_DEADLOCK = "0x80044150"
+_SQL_TIMEOUT = "0x80044151"
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """The value of a lookup that is written: the table and the record id it shall point to."""
+
+    table: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpsertRow:
+    """One row to create or update by an alternate key.
+
+    Attributes:
+        key: the key's columns, all of them; lookups among them as Bind or as GUID text.
+        values: the other columns, only those that shall change; lookups as Bind, None empties a column.
+    """
+
+    key: Mapping[str, object]
+    values: Mapping[str, object]
+
+
+class Changes:
+    """What changed in a table since a token. Iterate once over its pages of rows.
+
+    Attributes:
+        deleted: ids of deleted rows seen so far. The service gives no keys of them.
+        token: where to go on next time; None until the last page was read.
+    """
+
+    def __init__(self, iterator: Iterator[Row], columns: _Columns, root: str) -> None:
+        self._pages = iterator
+        self._columns = columns
+        self._root = root
+        self.deleted: list[str] = []
+        self.token: str | None = None
+
+    def __iter__(self) -> Iterator[list[Row]]:
+        """Yield the new and updated rows of each page, in the form of `Dataverse.read`."""
+        for page in self._pages:
+            rows: list[Row] = []
+            for row in page["value"]:
+                # An ordinary row has no context of its own; only then may it have a column called "reason".
+                if "@odata.context" in row and row.get("reason") == "deleted":
+                    self.deleted.append(row["id"].lower())
+                else:
+                    rows.append(row)
+            link = page.get("@odata.deltaLink")
+            yield self._columns.pick(rows)
+            if link:
+                # Kept without the host, so that a sandbox may come back on another port.
+                self.token = link.removeprefix(f"{self._root}/")
+
+
+class Dataverse:
+    """One Dataverse environment. Thread-safe.
+
+    Rows are dictionaries keyed by attribute name: lookups by the attribute's own name with the record id as lower-case
+    text, polymorphic ones also `<attribute>@type` with the logical name of the table they point to, the record id
+    always, and the row version as `@etag`. Money and decimal columns are Decimal; dates and moments are text, as the
+    service writes them.
+
+    Args:
+        service: the transport.
+        page_size: rows of a page.
+    """
+
+    def __init__(self, service: Service, *, page_size: int = 5000) -> None:
+        self._service = service
+        self._page_size = page_size
+        self._metadata = DataverseMetadata(service)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._service.close()
+
+    def metadata(self, table: str, *, facets: bool = False) -> TableInfo:
+        """Describe a table (logical name); kept for the life of the client.
+
+        Args:
+            table: logical name.
+            facets: also lengths, precisions, options and date behaviours, which cost eight more requests.
+
+        Raises:
+            SchemaMismatch: there is no such table.
+        """
+        return self._metadata.table(table, facets=facets)
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def read(
+        self,
+        set_name: str,
+        *,
+        select: Sequence[str],
+        filter: str | None = None,
+        order_by: str | None = None,
+        page_size: int | None = None,
+    ) -> Iterator[list[Row]]:
+        """Read the rows of a table, a page at a time.
+
+        Args:
+            set_name: entity set name.
+            select: attribute names.
+            filter: OData `$filter`, with the names of the wire (`_x_value` for lookups).
+            order_by: OData `$orderby`.
+            page_size: rows of a page; default that of the client, at most 5000.
+
+        Raises:
+            SchemaMismatch: unknown set or column.
+        """
+        columns = self._columns(set_name, select)
+        url = with_query(set_name, {"$select": columns.select, "$filter": filter, "$orderby": order_by})
+        for page in pages(self._service, url, columns.headers(page_size or self._page_size)):
+            yield columns.pick(page["value"])
+
+    def changes(self, set_name: str, *, select: Sequence[str], token: str | None) -> Changes:
+        """Read what changed since `token` was given out; everything where it is None.
+
+        The feed is at-least-once: it may hold rows that did not change. Deletions come last (section 4).
+
+        Args:
+            set_name: entity set name.
+            select: attribute names.
+            token: `Changes.token` of the read before.
+
+        Raises:
+            ChangeTokenExpired: the token is too old, or was made for other columns, whose values in unchanged rows
+                would never arrive. Raised here or while reading.
+            SchemaMismatch: unknown set or column.
+        """
+        columns = self._columns(set_name, select)
+        url = with_query(set_name, {"$select": columns.select})
+        if token is not None:
+            selected = parse_qs(urlsplit(token).query).get("$select", [""])[0]
+            if set(selected.split(",")) != set(columns.select.split(",")):
+                raise ChangeTokenExpired(f"the change token of {set_name} was made for other columns")
+            url = token
+        headers = columns.headers(self._page_size, "odata.track-changes")
+        return Changes(pages(self._service, url, headers), columns, self._service.root)
+
+    def read_ids(self, set_name: str, ids: Sequence[str], *, select: Sequence[str]) -> list[Row]:
+        """Read rows by record id; ids without a row are left out. The order is the service's.
+
+        Raises:
+            SchemaMismatch: unknown set or column.
+        """
+        columns = self._columns(set_name, select)
+        primary = columns.info.primary_id
+        step = 500  # 45 characters for each encoded id stay below the limit of a URL
+        rows: list[Row] = []
+        for start in range(0, len(ids), step):
+            chosen = ",".join(f'"{guid_literal(one)}"' for one in ids[start : start + step])
+            condition = f"Microsoft.Dynamics.CRM.In(PropertyName='{primary}',PropertyValues=[{chosen}])"
+            for page in self.read(set_name, select=select, filter=condition):
+                rows.extend(page)
+        return rows
+
+    def read_keys(
+        self, set_name: str, conditions: Sequence[Mapping[str, object]], *, select: Sequence[str]
+    ) -> list[Row]:
+        """Read the rows that fit any of the conditions, each a set of columns and their values.
+
+        The service compares text without regard to case, and its `%` and `_` may act as wildcards (section 3): compare
+        the rows that come back exactly.
+
+        Raises:
+            SchemaMismatch: unknown set or column.
+        """
+        info = self._columns(set_name, select).info
+        terms = [
+            " and ".join(f"{info.wire_name(name)} eq {self._literal(info, name, value)}" for name, value in one.items())
+            for one in conditions
+        ]
+        rows: list[Row] = []
+        for condition in or_filters(terms, _URL_LIMIT - 4096):
+            for page in self.read(set_name, select=select, filter=condition):
+                rows.extend(page)
+        return rows
+
+    def get(self, set_name: str, id: str, select: Sequence[str]) -> Row | None:
+        """Read one row by record id; None if there is none."""
+        columns = self._columns(set_name, select)
+        url = with_query(f"{set_name}({guid_literal(id)})", {"$select": columns.select})
+        try:
+            return columns.pick([self._service.get(url, headers=columns.headers())])[0]
+        except NotFound:
+            return None
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def upsert_many(self, table: str, rows: Sequence[UpsertRow]) -> None:
+        """Create or update rows by an alternate key, in one UpsertMultiple: all of them or none.
+
+        Doing it again changes nothing, so it is repeated after Transient failures. The service tells neither ids nor
+        which rows were created (section 8). No two rows may have the same key.
+
+        Raises:
+            ForbiddenKey: a key value that cannot stand in a URL; nothing was sent.
+            SchemaMismatch: the columns of the keys are no active alternate key, or a column is unknown.
+            Refused: with the service's code and message; it need not say which row it means.
+        """
+        info = self.metadata(table)
+        targets = [
+            {
+                "@odata.type": f"Microsoft.Dynamics.CRM.{table}",
+                "@odata.id": f"{info.set_name}({self._key(info, row.key, position)})",
+                **self._body(info, row.values, without=row.key),
+            }
+            for position, row in enumerate(rows)
+        ]
+        self._many(info, "UpsertMultiple", targets)
+
+    def update_many(self, table: str, rows: Sequence[tuple[str, Mapping[str, object]]]) -> None:
+        """Update rows by record id, in one UpdateMultiple: all of them or none. Repeated after Transient failures.
+
+        Args:
+            table: logical name.
+            rows: record id and the columns that shall change, as in UpsertRow.
+
+        Raises:
+            NotFound: a row does not exist.
+            Refused: with the service's code and message.
+        """
+        info = self.metadata(table)
+        targets = [
+            {
+                "@odata.type": f"Microsoft.Dynamics.CRM.{table}",
+                info.primary_id: guid_literal(one),
+                **self._body(info, values, without={info.primary_id: one}),
+            }
+            for one, values in rows
+        ]
+        self._many(info, "UpdateMultiple", targets)
+
+    def create_with_id(self, table: str, id: str, values: Mapping[str, object]) -> None:
+        """Create a row under a given record id; never touches one that exists.
+
+        Raises:
+            AlreadyExists: there is such a row, perhaps from an attempt of this call whose answer was lost.
+            Refused: with the service's code and message.
+        """
+        info = self.metadata(table)
+        self._service.send(
+            "PATCH",
+            f"{info.set_name}({guid_literal(id)})",
+            headers={"If-None-Match": "*"},
+            body=self._body(info, values, without={info.primary_id: id}),
+            repeatable=True,
+        )
+
+    def update(self, table: str, id: str, values: Mapping[str, object], etag: str | None = None) -> None:
+        """Update one row; never creates it.
+
+        Args:
+            table: logical name.
+            id: record id.
+            values: the columns that shall change, as in UpsertRow.
+            etag: the row version it must still have.
+
+        Raises:
+            NotFound: there is no such row.
+            RowChanged: it has another version.
+            Refused: with the service's code and message.
+        """
+        info = self.metadata(table)
+        self._service.send(
+            "PATCH",
+            f"{info.set_name}({guid_literal(id)})",
+            headers={"If-Match": etag or "*"},
+            body=self._body(info, values, without={info.primary_id: id}),
+            repeatable=True,
+        )
+
+    def delete(self, table: str, id: str, etag: str | None = None) -> None:
+        """Delete one row.
+
+        Raises:
+            NotFound: there is no such row, perhaps because an attempt of this call whose answer was lost deleted it.
+            RowChanged: it has another version than `etag`.
+            Refused: with the service's code and message.
+        """
+        info = self.metadata(table)
+        headers = {"If-Match": etag} if etag else {}
+        self._service.send("DELETE", f"{info.set_name}({guid_literal(id)})", headers=headers, repeatable=True)
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _columns(self, set_name: str, select: Sequence[str]) -> _Columns:
+        return _Columns(self._metadata.of_set(set_name), select)
+
+    def _many(self, info: TableInfo, action: str, targets: list[dict[str, Any]]) -> None:
+        if targets:
+            path = f"{info.set_name}/Microsoft.Dynamics.CRM.{action}"
+            self._service.send("POST", path, body={"Targets": targets}, repeatable=True)
+
+    def _key(self, info: TableInfo, key: Mapping[str, object], position: int) -> str:
+        if not any(known.active and set(known.columns) == set(key) for known in info.keys):
+            raise SchemaMismatch(f"Dataverse table {info.table} has no active alternate key ({', '.join(key)})")
+        parts = []
+        for name, value in key.items():
+            if value is None or value == "":
+                raise ForbiddenKey(f"{info.table}.{name} is empty but part of the key", column=name, position=position)
+            if isinstance(value, str) and not FORBIDDEN_IN_KEYS.isdisjoint(value):
+                raise ForbiddenKey(
+                    f"{info.table}.{name} holds a character that a key cannot carry (one of / < > * % & : \\ ? +)",
+                    column=name,
+                    position=position,
+                )
+            text = quote(self._literal(info, name, value), safe="'")
+            parts.append(f"{info.wire_name(name)}={text}")
+        return ",".join(parts)
+
+    @staticmethod
+    def _literal(info: TableInfo, name: str, value: object) -> str:
+        """The literal of a column's value in a URL; record ids, which come as text, stand there bare."""
+        attribute = info.attribute(name)
+        if value is None:
+            return "null"
+        if attribute.is_lookup or attribute.type == "Uniqueidentifier":
+            return guid_literal(value.id if isinstance(value, Bind) else value)
+        if isinstance(value, str) and attribute.type in ("String", "Memo"):
+            return text_literal(value)
+        # Dates and numbers that were kept as text, as they came, are bare as well.
+        return value if isinstance(value, str) else literal(value)
+
+    def _body(self, info: TableInfo, values: Mapping[str, object], *, without: Mapping[str, object]) -> dict[str, Any]:
+        body: dict[str, Any] = {}
+        for name, value in values.items():
+            if name in without:
+                # In an upsert such a value would win over the key in the URL when the row is new (section 5).
+                raise ValueError(f"{info.table}.{name} is part of the key and must not be among the values")
+            attribute = info.attribute(name)
+            if not attribute.is_lookup:
+                body[name] = wire_value(value)
+            elif value is None:
+                body[f"{self._navigation(info, name)}@odata.bind"] = None
+            elif isinstance(value, Bind):
+                target = f"/{self.metadata(value.table).set_name}({guid_literal(value.id)})"
+                body[f"{self._navigation(info, name, value.table)}@odata.bind"] = target
+            else:
+                raise TypeError(f"{info.table}.{name} is a lookup and needs a Bind")
+        return body
+
+    @staticmethod
+    def _navigation(info: TableInfo, name: str, target: str | None = None) -> str:
+        """The navigation property of a lookup; to empty a polymorphic one, that of any target will do."""
+        for one in (target,) if target else info.attributes[name].targets:
+            if (name, one) in info.navigation:
+                return info.navigation[name, one]
+        raise SchemaMismatch(f"Dataverse lookup {info.table}.{name} does not point to {target or 'anything'}")
+
+
+class _Columns:
+    """The selected columns of a table: how to ask for them, and how to name what comes back."""
+
+    def __init__(self, info: TableInfo, select: Sequence[str]) -> None:
+        names = list(dict.fromkeys((info.primary_id, *select)))
+        self.info = info
+        self._pairs = [(name, info.wire_name(name)) for name in names]
+        self._numbers = [name for name in names if info.attributes[name].type in NUMBERS]
+        self._several = [(name, wire) for name, wire in self._pairs if len(info.attributes[name].targets) > 1]
+        self.select = ",".join(wire for _, wire in self._pairs)
+
+    def headers(self, page_size: int | None = None, *preferences: str) -> dict[str, str]:
+        wanted = list(preferences)
+        if page_size:
+            wanted.append(f"odata.maxpagesize={page_size}")
+        if self._several:
+            wanted.append(f'odata.include-annotations="{_TARGET_TABLE}"')
+        return {"Prefer": ",".join(wanted)} if wanted else {}
+
+    def pick(self, rows: list[Row]) -> list[Row]:
+        result = picked(rows, self._pairs, f"Dataverse table {self.info.table}")
+        for name in self._numbers:
+            for row in result:
+                if type(row[name]) is int:
+                    row[name] = Decimal(row[name])
+        for name, wire in self._several:
+            annotation = f"{wire}@{_TARGET_TABLE}"
+            for row, raw in zip(result, rows, strict=True):
+                row[f"{name}@type"] = raw.get(annotation)
+        return result
+
+
+def classify(status: int, data: Any, text: str) -> DualsyncError | None:
+    """The meaning of a refusal of Dataverse (section 9 of the reference); None where its status says it all."""
+    error = data.get("error") if isinstance(data, dict) else None
+    if not isinstance(error, dict):
+        return None
+    code, message = str(error.get("code", "")), str(error.get("message", ""))
+    transient = {
+        _EXPIRED: ChangeTokenExpired(message),
+        _CHANGED: RowChanged(message),
+        _DEADLOCK: Unavailable(message, maybe_applied=True),
+        _SQL_TIMEOUT: TimedOut(message, maybe_applied=True),
+    }
+    if code.lower() in transient:
+        return transient[code.lower()]
+    if code.lower() == _UNKNOWN_SET:
+        return SchemaMismatch(message)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED:
+        return None
+    kind = Refused
+    if code.lower() in _EXISTS or (status == HTTPStatus.PRECONDITION_FAILED and "already exists" in message):
+        kind = AlreadyExists
+    elif status == HTTPStatus.NOT_FOUND:
+        kind = NotFound
+    return kind(status, code, message, raw=text[:RAW_LENGTH])

@@ -1,0 +1,208 @@
+"""What a Dataverse environment says about its tables: columns, lookups, alternate keys, navigation properties.
+
+Nothing of this is guessed. Entity set names can be changed and do not follow from the table's name; navigation
+properties are case sensitive and differ from the column for many lookups (dataverse-web-api, sections 1, 5 and 11).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from dualsync.errors import NotFound, SchemaMismatch
+from dualsync.systems.odata import text_literal, with_query
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dualsync.systems.http import Service
+
+LOOKUPS = frozenset({"Lookup", "Customer", "Owner"})
+NUMBERS = frozenset({"Money", "Decimal"})
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeInfo:
+    """One column.
+
+    Attributes:
+        type: Dataverse's AttributeType, such as `String`, `Money`, `Picklist`, `Lookup`, `Customer`.
+        targets: logical names of the tables a lookup may point to, sorted.
+        max_length: characters a text may have.
+        precision: decimal places of a number.
+        options: number and label of each choice.
+        date_behavior: `UserLocal`, `DateOnly` or `TimeZoneIndependent`.
+
+    The last four are None unless the facets were asked for.
+    """
+
+    type: str
+    targets: tuple[str, ...] = ()
+    max_length: int | None = None
+    precision: int | None = None
+    options: Mapping[int, str] | None = None
+    date_behavior: str | None = None
+
+    @property
+    def is_lookup(self) -> bool:
+        """True if the column refers to a row of another table."""
+        return self.type in LOOKUPS
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInfo:
+    """An alternate key. It can be used only when `active`: Dataverse builds its index in the background."""
+
+    name: str
+    columns: tuple[str, ...]
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TableInfo:
+    """One table.
+
+    Attributes:
+        table: logical name.
+        set_name: entity set name, as in URLs.
+        primary_id: attribute of the record id.
+        change_tracking: True if the service can tell what changed.
+        attributes: columns by logical name.
+        keys: alternate keys.
+        navigation: navigation property by lookup attribute and target table.
+    """
+
+    table: str
+    set_name: str
+    primary_id: str
+    change_tracking: bool
+    attributes: Mapping[str, AttributeInfo]
+    keys: tuple[KeyInfo, ...] = ()
+    navigation: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+    def attribute(self, name: str) -> AttributeInfo:
+        """One column.
+
+        Raises:
+            SchemaMismatch: the environment does not have it.
+        """
+        try:
+            return self.attributes[name]
+        except KeyError:
+            raise SchemaMismatch(f"Dataverse table {self.table} has no column {name}") from None
+
+    def wire_name(self, name: str) -> str:
+        """The name of a column in `$select`, `$filter` and rows: lookups are read as `_name_value`."""
+        return f"_{name}_value" if self.attribute(name).is_lookup else name
+
+
+class DataverseMetadata:
+    """Reads table descriptions once for each client. Thread-safe."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._lock = threading.RLock()
+        self._plain: dict[str, TableInfo] = {}
+        self._full: dict[str, TableInfo] = {}
+        self._tables: dict[str, str] = {}
+
+    def table(self, table: str, *, facets: bool = False) -> TableInfo:
+        """One table by its logical name; with `facets` also lengths, precisions, options and date behaviours.
+
+        Raises:
+            SchemaMismatch: the environment has no such table.
+        """
+        known = self._full if facets else self._plain
+        with self._lock:
+            if table not in known:
+                known[table] = self._load(table, facets=facets)
+                self._tables[known[table].set_name] = table
+            return known[table]
+
+    def of_set(self, set_name: str) -> TableInfo:
+        """One table by its entity set name.
+
+        Raises:
+            SchemaMismatch: the environment has no such set.
+        """
+        with self._lock:
+            if set_name not in self._tables:
+                options = {"$select": "LogicalName", "$filter": f"EntitySetName eq {text_literal(set_name)}"}
+                found = self._service.get(with_query("EntityDefinitions", options))["value"]
+                if not found:
+                    raise SchemaMismatch(f"Dataverse has no entity set {set_name}")
+                self._tables[set_name] = found[0]["LogicalName"]
+            return self.table(self._tables[set_name])
+
+    def _load(self, table: str, *, facets: bool) -> TableInfo:
+        wanted = "LogicalName,EntitySetName,PrimaryIdAttribute,ChangeTrackingEnabled"
+        path = f"EntityDefinitions(LogicalName={text_literal(table)})"
+        try:
+            definition = self._service.get(with_query(path, {"$select": wanted}))
+        except NotFound as error:
+            raise SchemaMismatch(f"Dataverse has no table {table}") from error
+
+        def part(name: str, select: str, expand: str = "") -> list[dict[str, Any]]:
+            rows: list[dict[str, Any]] = self._service.get(
+                with_query(f"{path}/{name}", {"$select": select, "$expand": expand})
+            )["value"]
+            return rows
+
+        navigation: dict[tuple[str, str], str] = {}
+        targets: defaultdict[str, set[str]] = defaultdict(set)
+        wanted = "ReferencingAttribute,ReferencedEntity,ReferencingEntityNavigationPropertyName"
+        for row in part("ManyToOneRelationships", wanted):
+            attribute, target = row["ReferencingAttribute"], row["ReferencedEntity"]
+            navigation[attribute, target] = row["ReferencingEntityNavigationPropertyName"]
+            targets[attribute].add(target)
+        details = _facets(part) if facets else {}
+        attributes = {
+            row["LogicalName"]: AttributeInfo(
+                type=row["AttributeType"],
+                targets=tuple(sorted(targets[row["LogicalName"]])),
+                **details.get(row["LogicalName"], {}),
+            )
+            for row in part("Attributes", "LogicalName,AttributeType")
+        }
+        keys = tuple(
+            KeyInfo(row["LogicalName"], tuple(row["KeyAttributes"]), row["EntityKeyIndexStatus"] == "Active")
+            for row in part("Keys", "LogicalName,KeyAttributes,EntityKeyIndexStatus")
+        )
+        return TableInfo(
+            table=definition["LogicalName"],
+            set_name=definition["EntitySetName"],
+            primary_id=definition["PrimaryIdAttribute"],
+            change_tracking=definition["ChangeTrackingEnabled"],
+            attributes=attributes,
+            keys=keys,
+            navigation=navigation,
+        )
+
+
+def _facets(part: Any) -> dict[str, dict[str, Any]]:
+    """Facets by column. Each lives on a type of its own and needs a cast (dataverse-web-api, section 11)."""
+    found: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+    for kind in ("String", "Memo"):
+        for row in part(_cast(kind), "LogicalName,MaxLength"):
+            found[row["LogicalName"]]["max_length"] = row["MaxLength"]
+    for kind in ("Decimal", "Money"):
+        for row in part(_cast(kind), "LogicalName,Precision"):
+            found[row["LogicalName"]]["precision"] = row["Precision"]
+    for row in part(_cast("DateTime"), "LogicalName,DateTimeBehavior"):
+        found[row["LogicalName"]]["date_behavior"] = row["DateTimeBehavior"]["Value"]
+    for kind in ("Picklist", "State", "Status"):
+        for row in part(_cast(kind), "LogicalName", "OptionSet($select=Options)"):
+            options = (row.get("OptionSet") or {}).get("Options", ())
+            found[row["LogicalName"]]["options"] = {option["Value"]: _label(option) for option in options}
+    return found
+
+
+def _cast(kind: str) -> str:
+    return f"Attributes/Microsoft.Dynamics.CRM.{kind}AttributeMetadata"
+
+
+def _label(option: Mapping[str, Any]) -> str:
+    localized = (option.get("Label") or {}).get("UserLocalizedLabel") or {}
+    return str(localized.get("Label", ""))
