@@ -1,0 +1,52 @@
+"""The business that happens inside the two systems when rows are saved: their own logic, not the integration's.
+
+Every rule stands in a module of its own and cites the rule it follows (A4, C2, ... of the project operations rules
+gathered from Microsoft's documentation). Rules run as hooks of the stores, in the transaction of the row that caused
+them. Where the product's behaviour is not documented, the docstring says *assumed*.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dualsync_sandbox.business import (
+    billing_rules,
+    contract_customers,
+    contract_projects,
+    deletes,
+    milestones,
+    numbers,
+    references,
+    roles,
+    shared_categories,
+    vendor_accounts,
+)
+from dualsync_sandbox.business.parameters import Parameters
+
+if TYPE_CHECKING:
+    from dualsync_sandbox.clock import Clock
+    from dualsync_sandbox.store import Store
+
+__all__ = ["Parameters", "install"]
+
+
+def install(dataverse: Store, finance: Store, clock: Clock, parameters: Parameters | None = None) -> None:
+    """Register every rule with the two stores; call it once per pair of stores, before anything is written.
+
+    Args:
+        dataverse: the store of Project Operations on Dataverse.
+        finance: the store of Dynamics 365 Finance.
+        clock: the time both systems go by.
+        parameters: what an administrator has set up; the defaults when left out.
+    """
+    settings = parameters or Parameters()
+    numbers.install(dataverse)
+    contract_customers.install(dataverse)
+    contract_projects.install(dataverse)
+    vendor_accounts.install(dataverse)
+    references.install(finance)
+    billing_rules.install(finance)
+    roles.install(finance, settings)
+    shared_categories.install(finance, settings)
+    milestones.install(finance, clock)
+    deletes.install(dataverse, finance)
