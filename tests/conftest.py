@@ -7,7 +7,6 @@ and its DAGs are only made for tests that ask for them.
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,19 +49,21 @@ def airflow_db() -> None:
     `dag.test()` speaks to an execution API within the process. Airflow keeps one for all tasks since 3.3; without that
     it would be built anew for each task, at several seconds each, and the tests that run DAGs could not be afforded.
     """
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.sdk.execution_time import supervisor
     from airflow.utils.db import initdb
 
     assert hasattr(supervisor.in_process_api_server, "cache_info"), "in_process_api_server is no longer cached"
     initdb()
+    DagBundlesManager().sync_bundles_to_db()
 
 
 @pytest.fixture(scope="session")
-def dagbag(airflow_db: None) -> "Iterator[DagBag]":
+def dagbag(airflow_db: None) -> "DagBag":
     """All DAGs of the project, parsed once and stored, so that they can be run."""
     from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
 
-    bag = DagBag(ROOT / "dags")
+    bag = DagBag(ROOT / "dags", bundle_path=ROOT / "dags", bundle_name="dags-folder")
     assert bag.import_errors == {}
     sync_bag_to_db(bag, "dags-folder", None)
-    yield bag
+    return bag

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 from airflow.sdk import BaseHook, Connection
 
-# Airflow connection field -> setting; the same for both systems.
-_EXTRAS = ("authority", "certificate_path", "certificate_password", "ca_file")
+# Fields of the connection form beside the standard ones, named as the settings they become.
+_EXTRAS = ("authority", "client_secret_file", "certificate_path", "certificate_password", "ca_file")
 
 
 class _EndpointHook(BaseHook):

@@ -11,6 +11,11 @@ _FIELDS: dict[str, Any] = {
         "description": "Where the application signs in: https://login.microsoftonline.com/<tenant id>",
         "schema": _TEXT,
     },
+    "client_secret_file": {
+        "label": "Client secret file",
+        "description": "File that holds nothing but the client secret, if it is not given above",
+        "schema": _TEXT,
+    },
     "certificate_path": {
         "label": "Certificate file",
         "description": "PEM file with private key and certificate, instead of a client secret",

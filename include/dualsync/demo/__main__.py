@@ -1,0 +1,172 @@
+"""Entry point of `make run`."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from dualsync.demo import report, sandbox
+from dualsync.demo.airflow import USER, Airflow
+from dualsync.demo.processes import DemoError, Services, tail, wait_for
+from dualsync.ledger import Ledger
+from dualsync.settings import Settings, find_home
+
+INITIAL = "initial_sync"
+AREA = "setup_configuration"
+COMPANIES = "USPM,GBPM,FRRT"
+RUN_LIMIT = 1800.0
+"""Seconds that one DAG run may take before the demo gives up on it."""
+
+
+@dataclass
+class Demo:
+    """One start of the demo.
+
+    Args:
+        home: the project's folder.
+        console: where to write.
+    """
+
+    home: Path
+    console: Console
+
+    def __post_init__(self) -> None:
+        self.state = self.home / ".dualsync"
+        self.services = Services(self.state / "logs")
+        self.began = time.monotonic()
+
+    def run(self, profile: str, seed: int, once: bool) -> bool:
+        """Synchronise, report, and keep serving unless `once`. Returns whether everything went well."""
+        environ = self._environ()
+        self._say("Starting the sandbox: Dataverse, Finance and their identity service")
+        described = sandbox.serve(self.state / "sandbox", profile, seed, self.services, environ)
+        airflow = Airflow(self.home, self.state / "airflow", self.services, environ | sandbox.connections(described))
+        self._say(f"Starting Airflow on {airflow.url}")
+        airflow.prepare()
+        airflow.start()
+        dags = [AREA] if airflow.succeeded_before(INITIAL) else [INITIAL, AREA]
+        if INITIAL not in dags:
+            self._say("The initial synchronisation was done at an earlier start and is not repeated")
+        results = [self._sync(airflow, dag_id) for dag_id in dags]
+        if once:
+            return all(results)
+        airflow.start_triggerer()
+        self._where(airflow, described)
+        try:
+            while True:
+                self.services.check()
+                time.sleep(1)
+        finally:
+            # or the next start would begin with the run that was missed meanwhile
+            airflow.pause(AREA, True)
+
+    def _environ(self) -> dict[str, str]:
+        """Our own environment, without what would slow down or misdirect the demo's processes."""
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AIRFLOW", "DUALSYNC_")) and name != "PYTHONDONTWRITEBYTECODE"
+        }
+        return kept | {
+            "DUALSYNC_HOME": str(self.home),
+            "DUALSYNC_COMPANIES": COMPANIES,
+            "GX_ANALYTICS_ENABLED": "false",
+        }
+
+    def _sync(self, airflow: Airflow, dag_id: str) -> bool:
+        """Run a DAG to its end and print what it did. Returns whether it succeeded."""
+        started = datetime.now(UTC)
+        self._say(f"Running {dag_id}")
+        run_id = airflow.trigger(dag_id)
+        wait_for(
+            f"DAG {dag_id}", RUN_LIMIT, lambda: airflow.state(dag_id, run_id) in ("success", "failed"), self.services
+        )
+        ledger = Ledger.open(Settings.load({"home": self.home}, environ={}).ledger_url)
+        legs = report.legs_since(ledger, dag_id, started)
+        ledger.close()
+        self.console.print(report.table(f"{dag_id} ({(datetime.now(UTC) - started).total_seconds():.0f} s)", legs))
+        for leg in report.failed_legs(legs):
+            self.console.print(f"[red]{leg.map} {leg.direction} {leg.company}: {leg.state}[/red] {leg.message}")
+        succeeded = airflow.ended(dag_id, run_id) == "success"
+        if not succeeded:
+            self._explain(airflow, dag_id, run_id)
+        return succeeded and not report.failed_legs(legs)
+
+    def _explain(self, airflow: Airflow, dag_id: str, run_id: str) -> None:
+        """Name the tasks that failed, and show the end of the first one's log."""
+        failed = [task for task, state in airflow.tasks(dag_id, run_id) if state == "failed"]
+        self.console.print(f"[red]{dag_id} failed[/red] in {', '.join(failed)}", soft_wrap=True)
+        log = airflow.task_log(dag_id, run_id, failed[0]) if failed else None
+        if log is not None:
+            self.console.print(tail(log), soft_wrap=True, markup=False)
+
+    def _where(self, airflow: Airflow, described: dict[str, str]) -> None:
+        self.console.print(
+            f"\nAirflow    {airflow.url}  (user {USER}, password {airflow.password})\n"
+            f"Dataverse  {described['dataverse']}\n"
+            f"Finance    {described['finance']}\n"
+            f"Logs       {self.services.logs}\n\n"
+            f"{AREA} now runs every 15 minutes. Ctrl-C ends everything.",
+            soft_wrap=True,
+            highlight=False,
+        )
+
+    def _say(self, text: str) -> None:
+        self.console.print(
+            f"[dim]{time.monotonic() - self.began:5.1f} s[/dim]  {text}", soft_wrap=True, highlight=False
+        )
+
+
+@contextmanager
+def _alone(state: Path) -> Iterator[None]:
+    """Hold the state folder against a second start."""
+    state.mkdir(parents=True, exist_ok=True)
+    with (state / "demo.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DemoError(f"A demo is already running on {state}. End it with Ctrl-C in its terminal.") from None
+        yield
+
+
+def main(
+    profile: Annotated[str, typer.Option(help="Size of the sandbox's data: demo, small or large.")] = "demo",
+    seed: Annotated[int, typer.Option(help="Seed of the sandbox's data.")] = 1,
+    once: Annotated[bool, typer.Option(help="End after the synchronisation instead of serving on.")] = False,
+) -> None:
+    """Run the sandbox and Airflow on this machine and synchronise them once."""
+    console = Console()
+    demo = Demo(find_home(), console)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    well = False
+    try:
+        with _alone(demo.state):
+            try:
+                well = demo.run(profile, seed, once)
+            finally:
+                # an impatient second Ctrl-C must not leave processes behind
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+                demo.services.stop()
+    except DemoError as error:
+        console.print(f"[red]make run stopped.[/red] {error}", soft_wrap=True, highlight=False)
+    except KeyboardInterrupt:
+        console.print("Ended.")
+        well = not once
+    sys.exit(0 if well else 1)
+
+
+if __name__ == "__main__":
+    typer.run(main)

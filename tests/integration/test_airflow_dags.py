@@ -1,0 +1,131 @@
+"""Policies that every DAG of the project keeps, and the shape that follows from the table maps."""
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dualsync.mapping import Catalog
+
+if TYPE_CHECKING:
+    from airflow.dag_processing.dagbag import DagBag
+
+DAGS = ("initial_sync", "setup_configuration")
+STEPS = ["extract", "reconcile", "validate", "load", "settle"]
+POOLS = {"dataverse_api", "finance_api", "default_pool"}
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    return Catalog.load()
+
+
+@pytest.fixture(params=DAGS)
+def dag(request: pytest.FixtureRequest, dagbag: "DagBag") -> Any:
+    return dagbag.dags[request.param]
+
+
+def maps_of(dag: Any) -> set[str]:
+    return {task.map_name for task in dag.tasks if hasattr(task, "map_name")}
+
+
+def test_all_dags_are_here(dagbag: "DagBag") -> None:
+    assert set(dagbag.dags) == set(DAGS)
+
+
+def test_dag_policies(dag: Any) -> None:
+    assert {"dualsync", dag.dag_id} <= set(dag.tags)
+    assert dag.description
+    assert dag.doc_md
+    assert not dag.catchup
+    assert dag.max_active_runs == 1
+    assert set(dag.params) == {"mode", "companies", "maps", "dry_run"}
+
+
+def test_task_policies(dag: Any) -> None:
+    for task in dag.tasks:
+        assert task.owner == "dualsync", task.task_id
+        assert task.retries >= 2, task.task_id
+        assert task.retry_exponential_backoff, task.task_id
+        assert task.retry_policy is not None, task.task_id
+        assert task.max_retry_delay, task.task_id
+        assert task.pool in POOLS, task.task_id
+        assert task.doc_md, task.task_id
+
+
+def test_five_steps_for_each_map_and_direction(dag: Any, catalog: Catalog) -> None:
+    for name in maps_of(dag):
+        directions = catalog[name].directions
+        for direction in directions:
+            prefix = f"{name}.{direction}." if len(directions) > 1 else f"{name}."
+            steps = [dag.get_task(f"{prefix}{step}") for step in STEPS]
+            for before, after in zip(steps, steps[1:], strict=False):
+                assert before.downstream_task_ids == {after.task_id}
+                assert after.upstream_task_ids == {before.task_id}
+
+
+def test_edges_between_maps_are_exactly_their_needs(dag: Any, catalog: Catalog) -> None:
+    maps = maps_of(dag)
+    found = {
+        (above.map_name, task.map_name)
+        for task in dag.tasks
+        if hasattr(task, "map_name")
+        for above in task.upstream_list
+        if hasattr(above, "map_name") and above.map_name != task.map_name
+    }
+    assert found == {(need, name) for name in maps for need in catalog.needs(name) if need in maps}
+
+
+def test_failed_needs_do_not_stop_a_map(dag: Any) -> None:
+    for task in dag.tasks:
+        waits_for_others = any(
+            getattr(above, "map_name", None) not in (None, task.map_name)
+            for above in task.upstream_list
+            if hasattr(task, "map_name")
+        )
+        if waits_for_others:
+            assert task.trigger_rule == "all_done", task.task_id
+
+
+def test_creating_direction_goes_first(dag: Any, catalog: Catalog) -> None:
+    for name in maps_of(dag):
+        directions = catalog[name].directions
+        if len(directions) > 1:
+            second = dag.get_task(f"{name}.{directions[1]}.extract")
+            assert second.upstream_task_ids == {f"{name}.{directions[0]}.settle"}
+
+
+def test_deletions_come_after_all_maps(dag: Any) -> None:
+    settles = {task.task_id for task in dag.tasks if task.task_id.endswith(".settle")}
+    before = {task.task_id for task in dag.get_task("deletions").get_flat_relatives(upstream=True)}
+    assert settles <= before
+    assert dag.get_task("finish").upstream_task_ids == {"deletions"}
+
+
+def test_each_direction_announces_the_table_it_writes(dag: Any, catalog: Catalog) -> None:
+    found = {
+        (task.task_id.split(".")[0], asset.uri)
+        for task in dag.tasks
+        for asset in task.outlets
+        if task.task_id.split(".")[-1].startswith("publish")
+    }
+    expected = set()
+    for name in maps_of(dag):
+        one = catalog[name]
+        uris = {
+            "to_finance": f"dualsync://finance/{one.finance.set}",
+            "to_dataverse": f"dualsync://dataverse/{one.dataverse.table}",
+        }
+        expected |= {(name, uris[direction]) for direction in one.directions}
+    assert found == expected
+
+
+def test_area_dag_holds_the_maps_of_its_area(dagbag: "DagBag", catalog: Catalog) -> None:
+    assert maps_of(dagbag.dags["setup_configuration"]) == set(catalog.area("setup_configuration"))
+
+
+def test_initial_sync_holds_all_that_its_maps_need(dagbag: "DagBag", catalog: Catalog) -> None:
+    maps = maps_of(dagbag.dags["initial_sync"])
+    enabled = {name for name in catalog if catalog[name].enabled}
+    assert {name for name in enabled if catalog[name].initial.required} <= maps
+    assert {name for name in enabled if catalog[name].area == "reference"} <= maps
+    assert {need for name in maps for need in catalog.needs(name)} <= maps
