@@ -1,0 +1,303 @@
+"""The OData service of Finance as far as synchronisation needs it (reference: finance-odata-and-dmf, section 2).
+
+Every request says `cross-company=true`: without it only rows of the user's default company are seen, and changing a
+row of another one fails as if it did not exist.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime
+from decimal import Decimal
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from dualsync.errors import AlreadyExists, DualsyncError, NotFound, Refused, RowChanged, SchemaMismatch
+from dualsync.systems.finance_metadata import EntityInfo, FinanceMetadata
+from dualsync.systems.odata import (
+    RAW_LENGTH,
+    Row,
+    guid_literal,
+    literal,
+    or_filters,
+    pages,
+    picked,
+    text_literal,
+    wire_value,
+    with_query,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from dualsync.systems.http import Service
+
+API_PATH = "data"
+COMPANY = "dataAreaId"
+
+# No limit of the URL is documented; what web servers take by default leaves room above this.
+_FILTER_LIMIT = 6000
+# What stays as it is within a key: the quotes around text, the colons of moments.
+_PLAIN = "':"
+_ACROSS = {"cross-company": "true"}
+_NUMBERS = frozenset({"Edm.Decimal", "Edm.Double"})
+_PIECES = re.compile(r";\s*(?=(?:Error|Warning|Info):)")
+_SEVERITY = re.compile(r"^(?:Error|Warning|Info):\s*")
+_NOISE = re.compile(r"^validate(?:Write|Field) failed on ", re.IGNORECASE)
+_HOLLOW = ("Exception has been thrown by the target of an invocation", "An error has occurred", "")
+
+
+class Finance:
+    """One Finance environment. Thread-safe.
+
+    Rows are dictionaries keyed by column name, with the row version as `@etag`. Decimal columns are Decimal,
+    enumerations are the names of their members; dates and moments are text, as the service writes them: a date is
+    noon in UTC, an empty one 1900-01-01. There are no nulls.
+
+    Args:
+        service: the transport.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._metadata = FinanceMetadata(service)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._service.close()
+
+    def metadata(self, set_name: str) -> EntityInfo:
+        """Describe an entity by its public collection name; kept for the life of the client.
+
+        Raises:
+            SchemaMismatch: there is no such entity.
+        """
+        return self._metadata.of_set(set_name)
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def read(
+        self,
+        set_name: str,
+        *,
+        select: Sequence[str],
+        filter: str | None = None,
+        order_by: str | None = None,
+        company: str | None = None,
+    ) -> Iterator[list[Row]]:
+        """Read the rows of an entity, a page of up to 10,000 at a time.
+
+        Args:
+            set_name: public collection name.
+            select: column names.
+            filter: OData `$filter`.
+            order_by: OData `$orderby`; default the entity's key. Pages are counted by position, so rows without an
+                order could be read twice or never.
+            company: only rows of this company, in any case.
+
+        Raises:
+            SchemaMismatch: unknown entity or column.
+        """
+        info = self.metadata(set_name)
+        names = list(dict.fromkeys(select))
+        numbers = [name for name in names if info.column(name).type in _NUMBERS]
+        if company is not None:
+            only = self.condition(set_name, {COMPANY: company})
+            filter = f"({filter}) and {only}" if filter else only
+        options = {"$select": ",".join(names), "$filter": filter, "$orderby": order_by or ",".join(info.keys)}
+        pairs = [(name, name) for name in names]
+        for page in pages(self._service, with_query(set_name, _ACROSS | options), {}):
+            rows = picked(page["value"], pairs, f"Finance entity {set_name}")
+            _exact(rows, numbers)
+            yield rows
+
+    def read_keys(
+        self, set_name: str, conditions: Sequence[Mapping[str, object]], *, select: Sequence[str]
+    ) -> list[Row]:
+        """Read the rows that fit any of the conditions, each a set of columns and their values.
+
+        The service compares text without regard to case and takes `*` for a wildcard: compare the rows that come back
+        exactly.
+
+        Raises:
+            SchemaMismatch: unknown entity or column.
+        """
+        terms = [self.condition(set_name, one) for one in conditions]
+        rows: list[Row] = []
+        for condition in or_filters(terms, _FILTER_LIMIT):
+            for page in self.read(set_name, select=select, filter=condition):
+                rows.extend(page)
+        return rows
+
+    def condition(self, set_name: str, values: Mapping[str, object]) -> str:
+        """The `$filter` text that all these columns have these values.
+
+        Raises:
+            SchemaMismatch: unknown entity or column.
+        """
+        info = self.metadata(set_name)
+        return " and ".join(f"{name} eq {_literal(info, name, value)}" for name, value in values.items())
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def create(self, set_name: str, values: Mapping[str, object]) -> Row:
+        """Create one row.
+
+        Sent again by itself only where it certainly was not carried out. After a Transient error with `maybe_applied`
+        look for the row before trying again.
+
+        Args:
+            set_name: public collection name.
+            values: column values; enumerations as member names, no None. The company is part of them.
+
+        Returns:
+            The row with everything that Finance filled in, all columns.
+
+        Raises:
+            AlreadyExists: a row with that key exists.
+            Refused: with the messages of Finance's business logic.
+        """
+        info = self.metadata(set_name)
+        body = self._body(info, values)
+        reply = self._service.send("POST", with_query(set_name, _ACROSS), body=body, repeatable=False)
+        raw: Row = reply.data or {}
+        row = {"@etag": raw.get("@odata.etag")} | {name: raw[name] for name in raw if not name.startswith("@")}
+        _exact([row], [name for name in row if name in info.columns and info.columns[name].type in _NUMBERS])
+        return row
+
+    def update(self, set_name: str, key: Mapping[str, object], values: Mapping[str, object]) -> None:
+        """Update one row; only the given columns.
+
+        Raises:
+            NotFound: there is no such row.
+            RowChanged: somebody else changed it at the same time; read it again.
+            Refused: with the messages of Finance's business logic.
+        """
+        info = self.metadata(set_name)
+        self._service.send("PATCH", self._address(info, key), body=self._body(info, values), repeatable=True)
+
+    def delete(self, set_name: str, key: Mapping[str, object]) -> None:
+        """Delete one row.
+
+        Raises:
+            NotFound: there is no such row, perhaps because an attempt of this call whose answer was lost deleted it.
+            Refused: with the messages of Finance's business logic.
+        """
+        self._service.send("DELETE", self._address(self.metadata(set_name), key), repeatable=True)
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _address(info: EntityInfo, key: Mapping[str, object]) -> str:
+        """The URL of a row. Finance wants every key column, whatever their order."""
+        if set(key) != set(info.keys):
+            raise SchemaMismatch(
+                f"Finance entity {info.set_name} has the key ({', '.join(info.keys)}), not ({', '.join(key)})"
+            )
+        parts = ",".join(f"{name}={quote(_literal(info, name, key[name]), safe=_PLAIN)}" for name in info.keys)
+        return with_query(f"{info.set_name}({parts})", _ACROSS)
+
+    @staticmethod
+    def _body(info: EntityInfo, values: Mapping[str, object]) -> dict[str, object]:
+        body: dict[str, object] = {}
+        for name, value in values.items():
+            info.column(name)
+            if value is None:
+                raise ValueError(f"{info.set_name}.{name}: Finance has no nulls")
+            body[name] = _noon(value) if _is_date(value) else wire_value(value)
+            if name == COMPANY:
+                body[name] = str(value).lower()
+        return body
+
+
+def _literal(info: EntityInfo, name: str, value: object) -> str:
+    """The literal of a column's value in a URL: text quoted, enumerations with their type, the rest bare."""
+    column = info.column(name)
+    if name == COMPANY:
+        return text_literal(str(value).lower())
+    if column.type == "Edm.String":
+        return text_literal(str(value))
+    if column.type == "Edm.Guid":
+        return guid_literal(value)
+    if not column.type.startswith("Edm."):
+        return f"{column.type}{text_literal(str(value))}"
+    if _is_date(value):
+        return _noon(value)
+    # Numbers and moments that were kept as text, as they came, are bare as well.
+    return value if isinstance(value, str) else literal(value)
+
+
+def _is_date(value: object) -> bool:
+    return isinstance(value, date) and not isinstance(value, datetime)
+
+
+def _noon(value: object) -> str:
+    """A date as Finance writes it (values on the wire)."""
+    return f"{value}T12:00:00Z"
+
+
+def _exact(rows: list[Row], numbers: list[str]) -> None:
+    """Make Decimal of numbers that came without a fraction."""
+    for name in numbers:
+        for row in rows:
+            if type(row[name]) is int:
+                row[name] = Decimal(row[name])
+
+
+def clean_messages(text: str) -> list[str]:
+    """The messages that a person can act on, from the text of an error.
+
+    After `Infolog:` Finance joins its messages with their severities, and repeats each as a note of the place in its
+    code that refused; those notes are left out unless there is nothing else.
+    """
+    _, found, log = text.partition("Infolog:")
+    pieces = [_SEVERITY.sub("", piece.strip()).strip().rstrip(";") for piece in _PIECES.split(log if found else text)]
+    pieces = list(dict.fromkeys(piece for piece in pieces if piece))
+    return [piece for piece in pieces if not _NOISE.match(piece)] or pieces
+
+
+def classify(status: int, data: Any, text: str) -> DualsyncError | None:
+    """The meaning of a refusal of Finance (error shape); None where its status says it all.
+
+    The status tells little: a missing row and a business rule are both 400, a duplicate may be 400 or 500.
+    """
+    if not isinstance(data, dict):
+        return NotFound(status, "", "There is no such row or address", raw=text[:RAW_LENGTH]) if status == 404 else None
+    if "No HTTP resource was found" in str(data.get("Message", "")):
+        return SchemaMismatch("Finance does not know the address of the request: no such public entity")
+    reason = _reason(data.get("error"))
+    messages = clean_messages(reason)
+    message = " ".join(messages)
+    if "An update conflict occurred" in reason or status == HTTPStatus.PRECONDITION_FAILED:
+        return RowChanged(message or "the row was changed")
+    kind = Refused
+    if "No resources were found" in reason or status == HTTPStatus.NOT_FOUND:
+        kind = NotFound
+    elif "record already exists" in reason.lower():
+        kind = AlreadyExists
+    elif status >= HTTPStatus.INTERNAL_SERVER_ERROR and "Infolog:" not in reason:
+        return None
+    code = str(data["error"].get("code", "")) if isinstance(data.get("error"), dict) else ""
+    return kind(status, code, message or "no reason given", details=messages, raw=reason[:RAW_LENGTH])
+
+
+def _reason(error: object) -> str:
+    """The most telling of the nested messages of an error: the outermost says nothing, the cause may lie deeper."""
+    best = ""
+    while isinstance(error, dict):
+        message = str(error.get("message", ""))
+        if message.rstrip(".") not in _HOLLOW or not best:
+            best = message
+        error = error.get("innererror") or error.get("internalexception")
+    return best
