@@ -2,9 +2,11 @@
 
 from dualsync.errors import MapErrors
 from dualsync.mapping.catalog import Catalog
+from dualsync.mapping.expressions import Expression, ExpressionError
 from dualsync.mapping.loader import read_map
 from dualsync.mapping.model import (
     COMPANY_WORD,
+    DIRECTIONS,
     ConditionalWins,
     DataverseSide,
     Direction,
@@ -25,11 +27,14 @@ from dualsync.mapping.schema import Column, Schema, Table
 
 __all__ = [
     "COMPANY_WORD",
+    "DIRECTIONS",
     "Catalog",
     "Column",
     "ConditionalWins",
     "DataverseSide",
     "Direction",
+    "Expression",
+    "ExpressionError",
     "Field",
     "FinanceSide",
     "Initial",

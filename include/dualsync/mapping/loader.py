@@ -26,9 +26,8 @@ from dualsync.mapping.model import Loc, Origin, TableMap
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader with the core schema of YAML 1.2 only: no dates, no yes/no, no octal or sexagesimal."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
 
-
+_Loader.yaml_implicit_resolvers = {}
 for _tag, _pattern, _first in (
     ("bool", r"^(?:true|false)$", "tf"),
     ("int", r"^-?(?:0|[1-9][0-9]*)$", "-0123456789"),
@@ -172,11 +171,17 @@ def _words(place: Loc) -> list[str]:
     for part in place:
         model = _model_in(annotation)
         if model is not None:
-            annotation = {info.alias or name: info.annotation for name, info in model.model_fields.items()}.get(str(part))
+            annotation = _settings(model).get(str(part))
         else:
-            annotation = next((inner for inner in get_args(_collection_in(annotation)) if inner not in (str, ...)), None)
+            inner = get_args(_collection_in(annotation))
+            annotation = next((member for member in inner if member not in (str, ...)), None)
     model = _model_in(annotation)
-    return [info.alias or name for name, info in model.model_fields.items()] if model else []
+    return list(_settings(model)) if model else []
+
+
+def _settings(model: type[BaseModel]) -> dict[str, Any]:
+    """The words of a model as they stand in the files, with their types."""
+    return {info.alias or name: info.annotation for name, info in model.model_fields.items()}
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

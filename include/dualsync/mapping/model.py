@@ -14,15 +14,17 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field as Setting, PrivateAttr, StrictBool, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, PrivateAttr, StrictBool, field_validator, model_validator
+from pydantic import Field as Setting
+
+from dualsync.mapping.expressions import Expression
 
 Side = Literal["dataverse", "finance"]
 Direction = Literal["to_finance", "to_dataverse"]
+DIRECTIONS: tuple[Direction, ...] = ("to_finance", "to_dataverse")
 Way = Literal["to_finance", "to_dataverse", "both"]
 Scalar = bool | int | Decimal | str
-EvidenceTag = Literal[
-    "export", "doc", "doc-screenshot", "psa-template-screenshot", "name-match", "inferred", "assumed"
-]
+EvidenceTag = Literal["export", "doc", "doc-screenshot", "psa-template-screenshot", "name-match", "inferred", "assumed"]
 
 COMPANY_WORD = "company"
 """The word in a lookup's ``on`` that stands for the company of the referenced record."""
@@ -43,7 +45,27 @@ class Mirrors(_Model):
     version: str | None = None
 
 
-class DataverseSide(_Model):
+class _Side(_Model):
+    """What both sides have in common: an integration key, a company and a filter."""
+
+    set: str
+    key: Annotated[tuple[str, ...], Setting(min_length=1)]
+    company: str | None = None
+    filter: str = ""
+
+    @field_validator("filter")
+    @classmethod
+    def _readable(cls, value: str) -> str:
+        Expression.parse(value)
+        return value
+
+    @property
+    def expression(self) -> Expression:
+        """The filter, parsed."""
+        return Expression.parse(self.filter)
+
+
+class DataverseSide(_Side):
     """The Dataverse table of a map.
 
     ``key`` holds the columns of the integration key without the company; an entry may be a path through a declared
@@ -52,24 +74,16 @@ class DataverseSide(_Model):
     """
 
     table: str
-    set: str
     id: str
-    key: tuple[str, ...] = Setting(min_length=1)
-    company: str | None = None
-    filter: str = ""
 
 
-class FinanceSide(_Model):
+class FinanceSide(_Side):
     """The Finance data entity of a map. ``key`` is aligned with ``DataverseSide.key`` by position.
 
     ``write`` says how rows are written: over OData, or by data package for entities OData does not show.
     """
 
-    set: str
     entity: str
-    key: tuple[str, ...] = Setting(min_length=1)
-    company: str | None = None
-    filter: str = ""
     write: Literal["odata", "package"] = "odata"
 
 
@@ -106,6 +120,7 @@ class ConditionalWins(_Model):
     def _one_condition(self) -> ConditionalWins:
         if (self.finance is None) == (self.dataverse is None):
             raise ValueError("needs a condition for exactly one side, finance or dataverse")
+        Expression.parse(self.finance or self.dataverse or "")
         return self
 
 
@@ -150,8 +165,8 @@ class Field(_Pair):
     ``values`` translates values of the sending side (Dataverse for both ways) into values of the receiving side.
     ``scale`` multiplies a Finance number into the Dataverse number (``invert`` takes the reciprocal first); money and
     rates have no unit of their own, they are in the currency of the row. ``truncate`` is a number of characters.
-    ``on_unknown`` decides about a value that the map does not list: the row is held (quarantine), the value goes through
-    untranslated (pass), it says nothing and the receiver keeps its own (keep), or a default is sent.
+    ``on_unknown`` decides about a value that the map does not list: the row is held (quarantine), the value goes
+    through untranslated (pass), it says nothing and the receiver keeps its own (keep), or a default is sent.
     ``null`` decides what an emptied value at its owner does: clear the other side (default) or keep it.
     """
 
@@ -173,26 +188,34 @@ class Field(_Pair):
     def _columns_fit(self) -> Field:
         if self.dataverse is None and self.finance is None:
             raise ValueError("names no column: give dataverse, finance or both")
-        if self.constant is not None:
-            receiving = {"to_finance": self.finance, "to_dataverse": self.dataverse}.get(self.way)
-            sending = {"to_finance": self.dataverse, "to_dataverse": self.finance}.get(self.way)
-            if receiving is None or sending is not None:
-                raise ValueError("a constant needs one way and names only the receiving column")
-        elif "on" in self.model_fields_set:
-            raise ValueError("on only means something with a constant")
-        elif self.unpaired and (not self.note or self.way == "both"):
-            raise ValueError("a field without its other column needs one way and a note that says why")
         for name in (self.dataverse, self.finance):
             if name is not None and "." in name:
                 raise ValueError(f"{name} is a path: paths belong to lookups")
+        if self.unpaired and (not self.note or self.way == "both"):
+            raise ValueError("a field without its other column needs one way and a note that says why")
+        return self
+
+    @model_validator(mode="after")
+    def _constant_fits(self) -> Field:
+        if self.constant is None:
+            if "on" in self.model_fields_set:
+                raise ValueError("on only means something with a constant")
+            return self
+        receiving = {"to_finance": self.finance, "to_dataverse": self.dataverse}.get(self.way)
+        sending = {"to_finance": self.dataverse, "to_dataverse": self.finance}.get(self.way)
+        if receiving is None or sending is not None:
+            raise ValueError("a constant needs one way and names only the receiving column")
+        if self.values is not None:
+            raise ValueError("a constant has no value map")
+        return self
+
+    @model_validator(mode="after")
+    def _values_fit(self) -> Field:
         if self.scale is not None and self.scale == 0:
             raise ValueError("scale must not be 0")
-        if self.values is not None:
-            if self.constant is not None:
-                raise ValueError("a constant has no value map")
-            sent = [(type(value), value) for value in self.values.values()]
-            if self.way == "both" and len(set(sent)) != len(sent):
-                raise ValueError("values must be one-to-one where way is both")
+        sent = [(type(value), value) for value in (self.values or {}).values()]
+        if self.way == "both" and len(set(sent)) != len(sent):
+            raise ValueError("values must be one-to-one where way is both")
         return self
 
     @property
@@ -317,15 +340,10 @@ class TableMap(_Model):
             raise ValueError("a global map has no company columns")
         if not self.fields and not self.lookups:
             raise ValueError("has neither fields nor lookups")
-        carried: dict[tuple[str, str], str] = {}
-        for pair in self.pairs:
-            for direction in ("to_finance", "to_dataverse"):
-                if not pair.goes(direction) or (isinstance(pair, Field) and pair.unpaired):
-                    continue
-                for column in receiving_columns(pair, direction):
-                    if (direction, column.lower()) in carried:
-                        raise ValueError(f"{column} is written twice {direction.replace('_', ' ')}")
-                    carried[direction, column.lower()] = column
+        for direction in DIRECTIONS:
+            columns = [column for pair in self.pairs_of(direction) for column in receiving_columns(pair, direction)]
+            for column in sorted({column for column in columns if columns.count(column) > 1}):
+                raise ValueError(f"{column} is written twice {direction.replace('_', ' ')}")
         for name in self.dataverse.key:
             if "." in name and name.split(".")[0] not in {lookup.dataverse for lookup in self.lookups}:
                 raise ValueError(f"key path {name} goes through a lookup that is not declared")
@@ -349,10 +367,7 @@ class TableMap(_Model):
     @property
     def directions(self) -> tuple[Direction, ...]:
         """The directions in which the map carries anything; that of the creating side first, then the master's."""
-        used: list[Direction] = []
-        for direction in ("to_finance", "to_dataverse"):
-            if self.fields_of(direction) or self.lookups_of(direction):
-                used.append(direction)
+        used = [direction for direction in DIRECTIONS if self.pairs_of(direction)]
         first: Side = self.initial.master if self.rows.created_by == "both" else self.rows.created_by
         return tuple(sorted(used, key=lambda direction: (direction == "to_dataverse") != (first == "finance")))
 
@@ -363,6 +378,10 @@ class TableMap(_Model):
     def lookups_of(self, direction: Direction) -> tuple[Lookup, ...]:
         """Lookups that carry something in the direction."""
         return tuple(lookup for lookup in self.lookups if lookup.goes(direction))
+
+    def pairs_of(self, direction: Direction) -> tuple[Field | Lookup, ...]:
+        """Lookups, then fields, that carry something in the direction."""
+        return (*self.lookups_of(direction), *self.fields_of(direction))
 
     @property
     def self_lookups(self) -> tuple[Lookup, ...]:
