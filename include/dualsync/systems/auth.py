@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import httpx
-import msal
-from msal.authority import WELL_KNOWN_AUTHORITY_HOSTS
 
 from dualsync.errors import SettingsError, SignInFailed, Throttled, Transient, Unavailable
 from dualsync.systems.failures import lost
@@ -79,6 +77,9 @@ class BearerAuth(httpx.Auth):
             return self._token
 
     def _acquire(self) -> dict[str, Any]:
+        import msal  # slow to import, and not needed before the first request
+        from msal.authority import WELL_KNOWN_AUTHORITY_HOSTS
+
         # A new application object each time: its cache would serve the refused token again.
         endpoint = self._endpoint
         host = urlsplit(endpoint.authority).hostname
