@@ -1,5 +1,6 @@
 """Policies that every DAG of the project keeps, and the shape that follows from the table maps."""
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -58,7 +59,7 @@ def test_five_steps_for_each_map_and_direction(dag: Any, catalog: Catalog) -> No
         for direction in directions:
             prefix = f"{name}.{direction}." if len(directions) > 1 else f"{name}."
             steps = [dag.get_task(f"{prefix}{step}") for step in STEPS]
-            for before, after in zip(steps, steps[1:], strict=False):
+            for before, after in pairwise(steps):
                 assert before.downstream_task_ids == {after.task_id}
                 assert after.upstream_task_ids == {before.task_id}
 
