@@ -1,12 +1,20 @@
 """Retries, sign-in and paging where a sandbox cannot play the service: time, cut-off answers, foreign hosts."""
 
+import base64
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from dualsync import errors
@@ -203,6 +211,64 @@ def test_a_refused_sign_in_is_final_and_says_why(wire: Wire, service: Service) -
         service.get("rows")
     assert "s3cret" not in str(caught.value)
     assert wire.requests == []
+
+
+@pytest.mark.parametrize("password", [None, "pass phrase"])
+def test_signs_in_with_a_certificate(wire: Wire, settings: Settings, tmp_path: Path, password: str | None) -> None:
+    file = tmp_path / "app.pem"
+    file.write_bytes(certificate(password))
+    endpoint = EndpointSettings(
+        url="https://org.example",
+        authority=AUTHORITY,
+        client_id="me",
+        certificate_path=file,
+        certificate_password=SecretStr(password) if password else None,
+    )
+    forms: list[dict[str, list[str]]] = []
+
+    def sign_in(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            forms.append(parse_qs(request.content.decode()))
+        return wire(request)
+
+    client = open_client(endpoint, settings, "dataverse", transport=httpx.MockTransport(sign_in))
+    wire.answers = [ok()]
+    with Service("System", ROOT, client, classify=lambda *_: None, retries=settings.retries) as service:
+        service.get("rows")
+    assert forms[0]["scope"] == ["https://org.example/.default"]
+    header = forms[0]["client_assertion"][0].partition(".")[0]
+    assert "x5t#S256" in json.loads(base64.urlsafe_b64decode(header + "=="))
+
+
+def certificate(password: str | None) -> bytes:
+    """A private key and its certificate, as one PEM text."""
+    key = rsa.generate_private_key(65537, 2048)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "dualsync")])
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2040, 1, 1, tzinfo=UTC))
+        .sign(key, hashes.SHA256())
+    )
+    lock = serialization.BestAvailableEncryption(password.encode()) if password else serialization.NoEncryption()
+    pem = serialization.Encoding.PEM
+    return key.private_bytes(pem, serialization.PrivateFormat.PKCS8, lock) + signed.public_bytes(pem)
+
+
+@pytest.mark.parametrize("text", [None, "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"])
+def test_a_certificate_without_its_key_is_a_wrong_setting(
+    wire: Wire, settings: Settings, tmp_path: Path, text: str | None
+) -> None:
+    file = tmp_path / "app.pem"
+    if text:
+        file.write_text(text)
+    endpoint = EndpointSettings(url="https://org.example", authority=AUTHORITY, client_id="me", certificate_path=file)
+    client = open_client(endpoint, settings, "dataverse", transport=httpx.MockTransport(wire))
+    with (
+        Service("System", ROOT, client, classify=lambda *_: None, retries=settings.retries) as service,
+        pytest.raises(errors.SettingsError, match="certificate_path"),
+    ):
+        service.get("rows")
 
 
 def test_a_busy_identity_service_is_waited_for(wire: Wire, service: Service) -> None:

@@ -121,13 +121,13 @@ class _MsalHttp:
         self,
         url: str,
         params: dict[str, str] | None = None,
-        data: Any = None,
+        data: dict[str, str | bytes] | None = None,
         headers: dict[str, str] | None = None,
         **_: object,
     ) -> httpx.Response:
-        if isinstance(data, (str, bytes)):
-            return _usable(self._client.post(url, params=params, content=data, headers=headers))
-        return _usable(self._client.post(url, params=params, data=data, headers=headers))
+        # The assertion of a certificate comes as bytes, which httpx would write as Python shows them.
+        form = {name: value.decode() if isinstance(value, bytes) else value for name, value in (data or {}).items()}
+        return _usable(self._client.post(url, params=params, data=form, headers=headers))
 
     def close(self) -> None:
         """Nothing to do: the client belongs to whoever made it."""
