@@ -1,0 +1,127 @@
+"""Runs a suite over rows about to be written and says which rows break which rule.
+
+Great Expectations works in memory only, in one context per process: a file context breaks under parallel writers.
+Results carry row positions and rule names, never values.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from dualsync.mapping.suites import CREATE_ONLY
+
+if TYPE_CHECKING:
+    from dualsync.mapping.model import Side
+
+CREATE_COLUMN = "__create"
+"""Boolean column of the frame: true for a row to be created, false for an update, which names only what changed."""
+
+
+_NOT_NULL = "expect_column_values_to_not_be_null"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One row that breaks one rule.
+
+    Attributes:
+        position: the row's position in the frame, from 0.
+        rule: map, column and rule, such as ``projects.ProjectName.length``.
+        severity: ``critical`` holds the row back, ``warning`` only tells.
+        reason: why, for a person; holds no value of the row.
+        column: the column on the receiving side.
+    """
+
+    position: int
+    rule: str
+    severity: str
+    reason: str
+    column: str
+
+
+def validate_rows(frame: pd.DataFrame, suite: Mapping[str, Any], side: Side) -> list[Failure]:
+    """Check rows against the rules of the receiving side.
+
+    Args:
+        frame: the rows, columns named and typed as on the receiving side, plus ``__create``. All rows are new where
+            that column is missing. Rules of columns that the frame lacks are left out, except that a new row must
+            have its mandatory columns: the frame then fails them all.
+        suite: a suite as :func:`dualsync.mapping.suites.build_suite` makes it.
+        side: the side that the rows are written to.
+
+    Returns:
+        The failures, by row position and rule.
+    """
+    rows = frame.reset_index(drop=True)
+    new = rows if CREATE_COLUMN not in rows else rows[rows[CREATE_COLUMN].fillna(value=False).astype(bool)]
+    failures: list[Failure] = []
+    for part, create_only in ((rows, False), (new, True)):
+        rules = [
+            expectation
+            for expectation in suite["expectations"]
+            if expectation["meta"]["side"] == side and expectation["meta"].get(CREATE_ONLY, False) == create_only
+        ]
+        failures += _check(part, [rule for rule in rules if rule["kwargs"]["column"] in part])
+        if create_only:
+            absent = [rule for rule in rules if rule["kwargs"]["column"] not in part]
+            failures += [_failure(position, rule) for rule in absent for position in part.index]
+    return sorted(failures, key=lambda failure: (failure.position, failure.rule))
+
+
+def _check(rows: pd.DataFrame, rules: list[dict[str, Any]]) -> Iterator[Failure]:
+    filled = {column for column in rows if rows[column].notna().any()}
+    # a rule about values has nothing to say about a column without any; its type may not even fit the rule
+    rules = [rule for rule in rules if rule["type"] == _NOT_NULL or rule["kwargs"]["column"] in filled]
+    if rows.empty or not rules:
+        return
+    definition = _batch_definition()
+    from great_expectations.core.expectation_suite import ExpectationSuite
+
+    used = list(dict.fromkeys(rule["kwargs"]["column"] for rule in rules))
+    batch = definition.get_batch({"dataframe": rows[used]})
+    expectations = [_configuration(position, rule) for position, rule in enumerate(rules)]
+    suite = ExpectationSuite(name="rows", expectations=expectations)
+    results = batch.validate(suite, result_format={"result_format": "COMPLETE"})
+    for result in results.results:
+        rule = rules[result.expectation_config.meta["position"]]
+        if result.exception_info.get("raised_exception"):
+            raise RuntimeError(f"{rule['meta']['rule']} could not be checked")
+        for position in result.result.get("unexpected_index_list") or ():
+            yield _failure(int(position), rule)
+
+
+def _failure(position: int, rule: Mapping[str, Any]) -> Failure:
+    meta = rule["meta"]
+    return Failure(position, meta["rule"], rule["severity"], meta["reason"], rule["kwargs"]["column"])
+
+
+def _configuration(position: int, rule: Mapping[str, Any]) -> Any:
+    """A rule as an expectation of Great Expectations, which returns results in an order of its own."""
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+    return ExpectationConfiguration(
+        type=rule["type"], kwargs=dict(rule["kwargs"]), meta={"position": position}, severity=rule["severity"]
+    ).to_domain_obj()
+
+
+@cache
+def _batch_definition() -> Any:
+    """The in-memory source that takes frames: made once per process, telemetry and progress bars off."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read when the package is imported
+    with warnings.catch_warnings():
+        # its own imports use a module that Python 3.11 calls deprecated
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    asset = context.data_sources.add_pandas("rows").add_dataframe_asset("rows")
+    return asset.add_batch_definition_whole_dataframe("rows")
