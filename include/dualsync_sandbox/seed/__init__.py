@@ -31,7 +31,8 @@ __all__ = ["SeedSummary", "seed"]
 _BATCH = 10_000
 """Rows held in memory before they are written."""
 
-_PLACES = {table: place for place, table in enumerate(TABLES)}
+_PLACES = {table: place for place, table in enumerate(TABLES, start=1_000)}
+"""The tables of engagements come after all master data."""
 
 _ENTERED = "2026-01-02T09:00:00Z"
 """When Dataverse says its seeded rows were made: a fixed moment, so that equal seeds give equal rows."""
@@ -89,22 +90,27 @@ def _dataverse(data: masters.Masters, ids: Ids, volume: Volume, rng: random.Rand
 
 
 def _write(store: Store, rows: Iterator[tuple[str, Row]]) -> dict[str, int]:
-    """Write rows in batches, each a transaction: master data in the order it comes in, then the engagements' tables."""
+    """Write rows in batches, each a transaction. Within a batch a table comes before those that refer to it.
+
+    Master data first comes in that order; the tables of engagements follow in their own.
+    """
+    places: dict[str, int] = {}
     written: dict[str, int] = defaultdict(int)
     batch: dict[str, list[Row]] = defaultdict(list)
     held = 0
     for table, row in rows:
+        places.setdefault(table, _PLACES.get(table, len(places)))
         batch[table].append(row)
         held += 1
         if held == _BATCH:
-            _flush(store, batch, written)
+            _flush(store, batch, places, written)
             held = 0
-    _flush(store, batch, written)
+    _flush(store, batch, places, written)
     return dict(written)
 
 
-def _flush(store: Store, batch: dict[str, list[Row]], written: dict[str, int]) -> None:
+def _flush(store: Store, batch: dict[str, list[Row]], places: dict[str, int], written: dict[str, int]) -> None:
     with store.transaction() as tx:
-        for table, rows in sorted(batch.items(), key=lambda item: _PLACES.get(item[0], -1)):
-            written[table] += tx.insert_many(table, rows, hooks=False)
+        for table in sorted(batch, key=places.__getitem__):
+            written[table] += tx.insert_many(table, batch[table], hooks=False)
     batch.clear()
