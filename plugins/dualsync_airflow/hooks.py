@@ -3,16 +3,19 @@
 Secrets come from connections only, and so from whichever secrets backend the installation uses.
 """
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseHook, Connection
+
+if TYPE_CHECKING:
+    from dualsync.settings import Settings
 
 # Fields of the connection form beside the standard ones, named as the settings they become.
 _EXTRAS = ("authority", "client_secret_file", "certificate_path", "certificate_password", "ca_file")
 
 
 class _EndpointHook(BaseHook):
-    """What both hooks do; subclasses name the system and its connection.
+    """What both hooks do; subclasses name the system, its connection, and how to read its companies.
 
     Args:
         conn_id: Airflow connection to use; the class's default if not given.
@@ -31,16 +34,19 @@ class _EndpointHook(BaseHook):
         return endpoint_of(self.get_connection(self.conn_id))
 
     def test_connection(self) -> tuple[bool, str]:
-        """Sign in and read the metadata of one table. Returns success and a sentence for the connection form."""
+        """Sign in and read the legal entities. Returns success and a sentence for the connection form."""
+        from dualsync.errors import DualsyncError
         from dualsync.settings import Settings
-        from dualsync.systems import open_endpoint
 
-        settings = Settings.load({self.side: self.get_conn()})
         try:
-            with open_endpoint(self.side, settings) as system:
-                return True, system.describe()
-        except Exception as error:  # the form shows the reason, whatever it is
+            # a wrong address should be told at once, not after many attempts
+            companies = self._companies(Settings.load({self.side: self.get_conn(), "retries": {"attempts": 1}}))
+        except DualsyncError as error:
             return False, f"{type(error).__name__}: {error}"
+        return True, f"Signed in; {len(companies)} legal entities: {', '.join(sorted(companies))}"
+
+    def _companies(self, settings: "Settings") -> list[str]:
+        raise NotImplementedError
 
 
 class DataverseHook(_EndpointHook):
@@ -51,6 +57,13 @@ class DataverseHook(_EndpointHook):
     default_conn_name = "dataverse_default"
     side = "dataverse"
 
+    def _companies(self, settings: "Settings") -> list[str]:
+        from dualsync.systems import open_dataverse
+
+        with open_dataverse(settings) as dataverse:
+            pages = dataverse.read("cdm_companies", select=["cdm_companycode"])
+            return [str(row["cdm_companycode"]) for page in pages for row in page]
+
 
 class FinanceHook(_EndpointHook):
     """Connections of type `dynamics_finance`."""
@@ -59,6 +72,13 @@ class FinanceHook(_EndpointHook):
     hook_name = "Dynamics 365 Finance"
     default_conn_name = "dynamics_finance_default"
     side = "finance"
+
+    def _companies(self, settings: "Settings") -> list[str]:
+        from dualsync.systems import open_finance
+
+        with open_finance(settings) as finance:
+            pages = finance.read("LegalEntities", select=["LegalEntityId"])
+            return [str(row["LegalEntityId"]) for page in pages for row in page]
 
 
 def endpoint_of(connection: Connection) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class StartOperator(BaseOperator):
                 runtime,
             )
         self.log.info("Run %s: %s, companies %s, %s maps", run.run_id, run.mode, run.companies, len(run.maps))
-        return run.to_dict()
+        return dict(run.to_dict())
 
 
 class StepOperator(BaseOperator, SkipMixin):
@@ -154,7 +154,7 @@ class PublishOperator(BaseOperator):
         if not any(counts.values()):
             raise AirflowSkipException("nothing was written")
         for asset in self.outlets:
-            context["outlet_events"][asset].extra = counts
+            context["outlet_events"][asset].extra = dict(counts)
 
 
 class DeletionsOperator(BaseOperator):

@@ -88,6 +88,8 @@ def played(monkeypatch: pytest.MonkeyPatch) -> Played:
         companies_for=lambda one, companies: ("_global",) if one.scope == "global" else tuple(companies),
     )
     monkeypatch.setitem(sys.modules, "dualsync.sync.pipeline", played.module())
+    # dag.test() sleeps a second whenever a group was skipped; nothing here needs the time
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
     monkeypatch.setattr("dualsync_airflow.operators.open_runtime", lambda: nullcontext(runtime))
     return played
 

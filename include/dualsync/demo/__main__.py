@@ -91,7 +91,7 @@ class Demo:
         self._say(f"Running {dag_id}")
         run_id = airflow.trigger(dag_id)
         wait_for(
-            f"DAG {dag_id}", RUN_LIMIT, lambda: airflow.state(dag_id, run_id) in ("success", "failed"), self.services
+            f"DAG {dag_id}", RUN_LIMIT, lambda: airflow.ended(dag_id, run_id) is not None, self.services
         )
         ledger = Ledger.open(Settings.load({"home": self.home}, environ={}).ledger_url)
         legs = report.legs_since(ledger, dag_id, started)
