@@ -165,15 +165,15 @@ class Field(_Pair):
     ``values`` translates values of the sending side (Dataverse for both ways) into values of the receiving side.
     ``scale`` multiplies a Finance number into the Dataverse number (``invert`` takes the reciprocal first); money and
     rates have no unit of their own, they are in the currency of the row. ``truncate`` is a number of characters.
-    ``on_unknown`` decides about a value that the map does not list: the row is held (quarantine), the value goes
-    through untranslated (pass), it says nothing and the receiver keeps its own (keep), or a default is sent.
+    ``on_unknown`` decides about a value that the map does not list: the row is held (quarantine), the value is passed
+    over as if there were none (pass), or a default is sent.
     ``null`` decides what an emptied value at its owner does: clear the other side (default) or keep it.
     """
 
     dataverse: str | None = None
     finance: str | None = None
     values: dict[Scalar, Scalar] | None = None
-    on_unknown: Literal["quarantine", "pass", "keep"] | UnknownDefault = "quarantine"
+    on_unknown: Literal["quarantine", "pass"] | UnknownDefault = "quarantine"
     constant: Scalar | None = None
     on: Literal["create", "always"] = "always"
     null: Literal["clear", "keep"] = "clear"

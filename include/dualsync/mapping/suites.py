@@ -10,11 +10,13 @@ follow from map and schema.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from dualsync.errors import MapErrors
 from dualsync.mapping.catalog import Catalog
 from dualsync.mapping.model import DIRECTIONS, Field, Side, TableMap, receiving_columns
 from dualsync.mapping.schema import Column, Schema
@@ -68,43 +70,56 @@ def suite_text(table_map: TableMap, schema: Schema) -> str:
     return json.dumps(build_suite(table_map, schema), indent=2, ensure_ascii=False) + "\n"
 
 
-def suite_file(folder: Path, name: str) -> Path:
-    """The file of a map's suite below the Great Expectations folder."""
-    return folder / "expectations" / f"{name}.json"
+def suite_file(home: Path, name: str) -> Path:
+    """The file of a map's suite below the home folder."""
+    return home / "great_expectations" / "expectations" / f"{name}.json"
 
 
-def write_suites(catalog: Catalog, schema: Schema, folder: Path) -> list[Path]:
+def write_suites(catalog: Catalog, schema: Schema, home: Path) -> list[Path]:
     """Write the suites of all maps.
 
     Args:
         catalog: the maps.
         schema: the columns of both sides.
-        folder: the Great Expectations folder.
+        home: the folder that holds `great_expectations`.
 
     Returns:
         The files that were missing or differed.
     """
-    changed = drifted(catalog, schema, folder)
+    changed = drifted(catalog, schema, home)
     for file in changed:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(suite_text(catalog[file.stem], schema), encoding="utf-8")
     return changed
 
 
-def drifted(catalog: Catalog, schema: Schema, folder: Path) -> list[Path]:
+def drifted(catalog: Catalog, schema: Schema, home: Path) -> list[Path]:
     """The suite files that are missing or no longer what map and schema give."""
-    files = {suite_file(folder, name): suite_text(table_map, schema) for name, table_map in catalog.items()}
+    files = {suite_file(home, name): suite_text(table_map, schema) for name, table_map in catalog.items()}
     return [file for file, text in files.items() if not file.is_file() or file.read_text(encoding="utf-8") != text]
 
 
-def read_suite(folder: Path, name: str) -> dict[str, Any]:
-    """A committed suite.
+def load_suite(home: Path, name: str) -> dict[str, Any]:
+    """The committed suite of a map.
+
+    Args:
+        home: the folder that holds ``great_expectations``.
+        name: the map's name.
 
     Raises:
-        FileNotFoundError: the map has none.
+        MapErrors: the map has no suite, which must not mean that its rows go unchecked.
     """
-    suite: dict[str, Any] = json.loads(suite_file(folder, name).read_text(encoding="utf-8"))
+    file = suite_file(home, name)
+    try:
+        suite: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MapErrors([f"{file}: the map {name} has no suite; make it with `dualsync maps suites`"]) from None
     return suite
+
+
+def suite_hash(suite: dict[str, Any]) -> str:
+    """SHA-256 of a suite's content, in hexadecimal, whatever the layout of its file."""
+    return hashlib.sha256(json.dumps(suite, sort_keys=True).encode()).hexdigest()
 
 
 def _is_key(table_map: TableMap, side: Side, name: str) -> bool:

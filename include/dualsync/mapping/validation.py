@@ -51,8 +51,7 @@ def validate_rows(frame: pd.DataFrame, suite: Mapping[str, Any], side: Side) -> 
 
     Args:
         frame: the rows, columns named and typed as on the receiving side, plus ``__create``. All rows are new where
-            that column is missing. Rules of columns that the frame lacks are left out, except that a new row must
-            have its mandatory columns: the frame then fails them all.
+            that column is missing. Rules of columns that the frame lacks are left out.
         suite: a suite as :func:`dualsync.mapping.suites.build_suite` makes it.
         side: the side that the rows are written to.
 
@@ -69,9 +68,6 @@ def validate_rows(frame: pd.DataFrame, suite: Mapping[str, Any], side: Side) -> 
             if expectation["meta"]["side"] == side and expectation["meta"].get(CREATE_ONLY, False) == create_only
         ]
         failures += _check(part, [rule for rule in rules if rule["kwargs"]["column"] in part])
-        if create_only:
-            absent = [rule for rule in rules if rule["kwargs"]["column"] not in part]
-            failures += [_failure(position, rule) for rule in absent for position in part.index]
     return sorted(failures, key=lambda failure: (failure.position, failure.rule))
 
 
