@@ -1,7 +1,7 @@
 """Reads table map files: YAML with line numbers, typed, every mistake reported with file, line and nearest known word.
 
 Only ``true`` and ``false`` are booleans here: YAML's ``yes``, ``no``, ``on`` and ``off`` stay text, because ``on`` is a
-word of the maps and ``Yes`` and ``No`` are members of Finance enums. Numbers with a point are exact decimals.
+word of the maps and ``Yes`` and ``No`` are members of Finance enums; so does ``null`` as a key. Numbers with a point are exact decimals.
 """
 
 from __future__ import annotations
@@ -37,6 +37,9 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
 
 
+_NULL = "tag:yaml.org,2002:null"
+
+
 class _Reader:
     """Turns YAML nodes into plain data and remembers the line of each part."""
 
@@ -64,7 +67,8 @@ class _Reader:
     def _mapping(self, node: yaml.MappingNode, loc: Loc) -> dict[Any, Any]:
         found: dict[Any, Any] = {}
         for key_node, value_node in node.value:
-            key = self._scalar(key_node, loc)
+            # `null` is a word of the maps, so a key is never nothing
+            key = key_node.value if key_node.tag == _NULL else self._scalar(key_node, loc)
             line = key_node.start_mark.line + 1
             if any(type(known) is type(key) and known == key for known in found):
                 self.problems.append(f"{self.file}:{line}: {dotted((*loc, key))}: stands here twice")
