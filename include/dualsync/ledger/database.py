@@ -1,0 +1,413 @@
+"""Opens the ledger and runs its few transactions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    and_,
+    create_engine,
+    delete,
+    event,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+
+from dualsync.errors import LegBusy, Superseded
+from dualsync.ledger import tables as t
+from dualsync.ledger.records import BaseRecord, LegCounts, LegRecord, OpenRow, RunRecord
+
+_INSERT_ROWS = 5_000
+_COUNT_COLUMNS = tuple(LegCounts.__dataclass_fields__)
+
+
+class Ledger:
+    """The ledger of one installation.
+
+    Args:
+        url: SQLAlchemy URL; SQLite (opened in WAL mode) or PostgreSQL.
+        now: The clock, for tests.
+    """
+
+    def __init__(self, url: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.url = url
+        self._now = now
+        self._engine = _engine(url)
+
+    @classmethod
+    def open(cls, url: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Ledger:
+        """Open a ledger and bring its tables to the newest shape."""
+        from dualsync.ledger.migrate import upgrade
+
+        ledger = cls(url, now)
+        upgrade(ledger._engine)
+        return ledger
+
+    def close(self) -> None:
+        """Give back all connections."""
+        self._engine.dispose()
+
+    # --- runs and legs -------------------------------------------------------------------------------------------
+
+    def start_run(self, run: RunRecord) -> None:
+        """Write a run down; a run that is already there is opened again and keeps its start."""
+        values = {
+            "area": run.area,
+            "mode": run.mode,
+            "dry_run": run.dry_run,
+            "companies": json.dumps(run.companies),
+            "maps": json.dumps(run.maps),
+            "state": run.state,
+            "package_version": run.package_version,
+            "ended_at": None,
+        }
+        with self._engine.begin() as connection:
+            _upsert(connection, t.runs, {"run_id": run.run_id}, values, {"started_at": run.started_at})
+
+    def end_run(self, run_id: str, state: str) -> None:
+        """Write down how a run ended."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                update(t.runs).where(t.runs.c.run_id == run_id).values(state=state, ended_at=self._now())
+            )
+
+    def run(self, run_id: str) -> RunRecord | None:
+        """One run, None if unknown."""
+        with self._engine.connect() as connection:
+            row = connection.execute(select(t.runs).where(t.runs.c.run_id == run_id)).one_or_none()
+        return _run(row) if row else None
+
+    def runs(self, limit: int = 20) -> list[RunRecord]:
+        """The latest runs, newest first."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(t.runs).order_by(t.runs.c.started_at.desc()).limit(limit)).all()
+        return [_run(row) for row in rows]
+
+    def save_leg(self, leg: LegRecord) -> None:
+        """Write how a leg stands."""
+        with self._engine.begin() as connection:
+            self._save_leg(connection, leg)
+
+    def leg(self, run_id: str, map_name: str, direction: str, part: str, company: str) -> LegRecord | None:
+        """One leg of one run, None if it has not begun."""
+        c = t.legs.c
+        where = and_(
+            c.run_id == run_id, c.map == map_name, c.direction == direction, c.part == part, c.company == company
+        )
+        with self._engine.connect() as connection:
+            row = connection.execute(select(t.legs).where(where)).one_or_none()
+        return _leg(row) if row else None
+
+    def legs(self, run_id: str) -> list[LegRecord]:
+        """All legs of a run, in the order they began."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                select(t.legs).where(t.legs.c.run_id == run_id).order_by(t.legs.c.started_at)
+            ).all()
+        return [_leg(row) for row in rows]
+
+    def latest_legs(self) -> list[LegRecord]:
+        """The newest leg of each map, direction, part and company."""
+        c = t.legs.c
+        newest = select(c.map, c.direction, c.part, c.company, func.max(c.started_at).label("newest"))
+        newest_legs = newest.group_by(c.map, c.direction, c.part, c.company).subquery()
+        n = newest_legs.c
+        match = and_(c.map == n.map, c.direction == n.direction, c.part == n.part, c.company == n.company)
+        query = select(t.legs).join(newest_legs, and_(match, c.started_at == n.newest))
+        with self._engine.connect() as connection:
+            rows = connection.execute(query.order_by(c.map, c.direction, c.part, c.company)).all()
+        return [_leg(row) for row in rows]
+
+    # --- bases and positions -------------------------------------------------------------------------------------
+
+    def base(self, map_name: str, company: str) -> BaseRecord | None:
+        """The current base of a map and company, None before the first settled leg."""
+        where = and_(t.bases.c.map == map_name, t.bases.c.company == company)
+        with self._engine.connect() as connection:
+            row = connection.execute(select(t.bases).where(where)).one_or_none()
+        return _base(row) if row else None
+
+    def bases(self, map_name: str) -> list[BaseRecord]:
+        """The current bases of a map, one per company."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                select(t.bases).where(t.bases.c.map == map_name).order_by(t.bases.c.company)
+            ).all()
+        return [_base(row) for row in rows]
+
+    def position(self, map_name: str, direction: str, company: str) -> str | None:
+        """The change token up to which a leg has settled, None before its first full read."""
+        c = t.positions.c
+        where = and_(c.map == map_name, c.direction == direction, c.company == company)
+        with self._engine.connect() as connection:
+            return connection.execute(select(c.token).where(where)).scalar_one_or_none()
+
+    def forget_position(self, map_name: str, direction: str, company: str) -> None:
+        """Drop a token that the service no longer honours, so that the leg reads in full."""
+        c = t.positions.c
+        where = and_(c.map == map_name, c.direction == direction, c.company == company)
+        with self._engine.begin() as connection:
+            connection.execute(delete(t.positions).where(where))
+
+    # --- leases --------------------------------------------------------------------------------------------------
+
+    def take_lease(self, map_name: str, company: str, run_id: str, minutes: int = 30) -> None:
+        """Take, or renew, the right to write a map's rows of one company.
+
+        Raises:
+            LegBusy: Another run holds it; try again later.
+        """
+        now = self._now()
+        c = t.leases.c
+        mine = and_(c.map == map_name, c.company == company)
+        values = {"run_id": run_id, "expires_at": now + timedelta(minutes=minutes)}
+        try:
+            with self._engine.begin() as connection:
+                free = and_(mine, (c.run_id == run_id) | (c.expires_at < now))
+                if connection.execute(update(t.leases).where(free).values(**values)).rowcount == 0:
+                    connection.execute(insert(t.leases).values(map=map_name, company=company, **values))
+        except IntegrityError:
+            with self._engine.connect() as connection:
+                holder = connection.execute(select(c.run_id).where(mine)).scalar_one_or_none()
+            raise LegBusy(
+                f"{map_name} of {company} is being written by run {holder}; this run yields and tries again"
+            ) from None
+
+    def drop_lease(self, map_name: str, company: str, run_id: str) -> None:
+        """Give a lease back."""
+        c = t.leases.c
+        where = and_(c.map == map_name, c.company == company, c.run_id == run_id)
+        with self._engine.begin() as connection:
+            connection.execute(delete(t.leases).where(where))
+
+    # --- open rows -----------------------------------------------------------------------------------------------
+
+    def open_rows(
+        self,
+        *,
+        map_name: str | None = None,
+        direction: str | None = None,
+        company: str | None = None,
+        states: Sequence[str] = (),
+        key: str | None = None,
+        limit: int | None = None,
+    ) -> list[OpenRow]:
+        """Rows that are not settled, oldest first."""
+        c = t.open_rows.c
+        conditions: list[ColumnElement[bool]] = []
+        for column, value in ((c.map, map_name), (c.direction, direction), (c.company, company), (c.key, key)):
+            if value is not None:
+                conditions.append(column == value)
+        if states:
+            conditions.append(c.state.in_(states))
+        query = select(t.open_rows).where(*conditions).order_by(c.first_seen, c.map, c.company, c.key).limit(limit)
+        with self._engine.connect() as connection:
+            return [OpenRow(**row._mapping) for row in connection.execute(query)]
+
+    def count_open_rows(self) -> dict[tuple[str, str, str, str], int]:
+        """How many rows stand open, by map, direction, company and state."""
+        c = t.open_rows.c
+        query = select(c.map, c.direction, c.company, c.state, func.count()).group_by(
+            c.map, c.direction, c.company, c.state
+        )
+        with self._engine.connect() as connection:
+            return {(row[0], row[1], row[2], row[3]): int(row[4]) for row in connection.execute(query)}
+
+    # --- settling ------------------------------------------------------------------------------------------------
+
+    def settle(
+        self,
+        leg: LegRecord,
+        *,
+        base: BaseRecord | None,
+        token: str | None,
+        open_rows: Iterable[OpenRow],
+        replaced: Sequence[str],
+        resolved: Iterable[str],
+    ) -> None:
+        """Settle a leg in one transaction: generation, token, open rows and counts together, or nothing.
+
+        Args:
+            leg: The leg with its final counts; ``generation_from`` is the generation its plan was made from.
+            base: The new generation, None when the base did not change.
+            token: The change token the leg has now settled up to, None to leave its position.
+            open_rows: Rows that remain open after this leg.
+            replaced: States of open rows that ``open_rows`` replaces as a whole.
+            resolved: ``join_key`` of further rows that are no longer open.
+
+        Raises:
+            Superseded: The generation moved since the plan was made; nothing was written.
+        """
+        now = self._now()
+        with self._engine.begin() as connection:
+            self._move_generation(connection, leg, base, now)
+            if token is not None:
+                key = {"map": leg.map, "direction": leg.direction, "company": leg.company}
+                _upsert(connection, t.positions, key, {"token": token, "run_id": leg.run_id, "settled_at": now}, {})
+            self._replace_open_rows(connection, leg, list(open_rows), replaced, list(resolved), now)
+            self._save_leg(connection, leg)
+            c = t.leases.c
+            mine = and_(c.map == leg.map, c.company == leg.company, c.run_id == leg.run_id)
+            connection.execute(delete(t.leases).where(mine))
+
+    def _move_generation(self, connection: Connection, leg: LegRecord, base: BaseRecord | None, now: datetime) -> None:
+        c = t.bases.c
+        mine = and_(c.map == leg.map, c.company == leg.company)
+        current = connection.execute(select(c.generation, c.run_id).where(mine).with_for_update()).one_or_none()
+        generation, holder = (current.generation, current.run_id) if current else (0, "")
+        if generation != (leg.generation_from or 0):
+            raise superseded(leg, holder)
+        if base is None:
+            return
+        values = {
+            "generation": base.generation,
+            "path": base.path,
+            "rows": base.rows,
+            "run_id": leg.run_id,
+            "settled_at": now,
+        }
+        if current is None:
+            try:
+                connection.execute(insert(t.bases).values(map=leg.map, company=leg.company, **values))
+            except IntegrityError as error:
+                raise superseded(leg, "another run") from error
+            return
+        swapped = connection.execute(update(t.bases).where(mine, c.generation == generation).values(**values))
+        if swapped.rowcount != 1:
+            raise superseded(leg, holder)
+
+    def _replace_open_rows(
+        self,
+        connection: Connection,
+        leg: LegRecord,
+        rows: list[OpenRow],
+        replaced: Sequence[str],
+        resolved: list[str],
+        now: datetime,
+    ) -> None:
+        c = t.open_rows.c
+        mine = and_(c.map == leg.map, c.direction == leg.direction, c.company == leg.company)
+        seen = {
+            row.join_key: row.first_seen for row in connection.execute(select(c.join_key, c.first_seen).where(mine))
+        }
+        if replaced:
+            connection.execute(delete(t.open_rows).where(mine, c.state.in_(replaced)))
+        gone = [key for key in [*resolved, *(row.join_key for row in rows)] if key in seen]
+        for start in range(0, len(gone), 500):
+            connection.execute(delete(t.open_rows).where(mine, c.join_key.in_(gone[start : start + 500])))
+        unique = {row.join_key: row for row in rows}
+        values = [
+            {
+                "map": leg.map,
+                "direction": leg.direction,
+                "company": leg.company,
+                "join_key": row.join_key,
+                "key": row.key,
+                "record_id": row.record_id,
+                "state": row.state,
+                "rule": row.rule,
+                "reason": row.reason,
+                "run_id": leg.run_id,
+                "first_seen": seen.get(row.join_key, now),
+                "last_seen": now,
+            }
+            for row in unique.values()
+        ]
+        for start in range(0, len(values), _INSERT_ROWS):
+            connection.execute(insert(t.open_rows), values[start : start + _INSERT_ROWS])
+
+    def _save_leg(self, connection: Connection, leg: LegRecord) -> None:
+        key = {
+            "run_id": leg.run_id,
+            "map": leg.map,
+            "direction": leg.direction,
+            "part": leg.part,
+            "company": leg.company,
+        }
+        values = {
+            "attempt": leg.attempt,
+            "state": leg.state,
+            "generation_from": leg.generation_from,
+            "generation_to": leg.generation_to,
+            "map_hash": leg.map_hash,
+            "message": leg.message,
+            "folder": leg.folder,
+            "ended_at": leg.ended_at,
+            **{name: getattr(leg.counts, name) for name in _COUNT_COLUMNS},
+        }
+        _upsert(connection, t.legs, key, values, {"started_at": leg.started_at})
+
+
+def superseded(leg: LegRecord, holder: str) -> Superseded:
+    """The refusal of a leg whose base has moved on."""
+    return Superseded(
+        f"{leg.map} {leg.direction} of {leg.company} in run {leg.run_id}: superseded by run {holder}; "
+        "what that run left open is taken up by the next run"
+    )
+
+
+def _engine(url: str) -> Engine:
+    engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    if engine.dialect.name == "sqlite":
+        if engine.url.database:
+            Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+
+        @event.listens_for(engine, "connect")
+        def _prepare(connection: Any, record: Any) -> None:
+            connection.execute("PRAGMA busy_timeout=60000")
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            # The driver begins transactions lazily and as readers; a reader that turns writer can fail at once with
+            # "database is locked", so transactions begin as writers instead.
+            connection.isolation_level = None
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _upsert(
+    connection: Connection, table: Any, key: dict[str, Any], values: dict[str, Any], once: dict[str, Any]
+) -> None:
+    where = and_(*(table.c[name] == value for name, value in key.items()))
+    if connection.execute(update(table).where(where).values(**values)).rowcount == 0:
+        connection.execute(insert(table).values(**key, **values, **once))
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    # SQLite keeps no time zone; all moments are written in UTC.
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
+
+
+def _run(row: Row[Any]) -> RunRecord:
+    values = dict(row._mapping)
+    values["companies"] = tuple(json.loads(values["companies"]))
+    values["maps"] = tuple(json.loads(values["maps"]))
+    values["started_at"] = _aware(values["started_at"])
+    values["ended_at"] = _aware(values["ended_at"])
+    return RunRecord(**values)
+
+
+def _leg(row: Row[Any]) -> LegRecord:
+    values = dict(row._mapping)
+    counts = LegCounts(**{name: values.pop(name) for name in _COUNT_COLUMNS})
+    values["started_at"] = _aware(values["started_at"])
+    values["ended_at"] = _aware(values["ended_at"])
+    return LegRecord(counts=counts, **values)
+
+
+def _base(row: Row[Any]) -> BaseRecord:
+    return BaseRecord(row.map, row.company, row.generation, row.path, row.rows, row.run_id)

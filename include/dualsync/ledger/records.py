@@ -1,0 +1,109 @@
+"""What the ledger hands out: plain records, no database objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+
+ACTIONS = ("created", "updated", "deleted", "unchanged", "conflict", "waiting", "quarantined", "skipped")
+"""The counts that must add up to ``planned``: the conservation law of a leg."""
+
+
+@dataclass(frozen=True, slots=True)
+class LegCounts:
+    """How many rows of a leg ended how. ``rows_read`` stands apart, since filters and fan-out lie between."""
+
+    rows_read: int = 0
+    planned: int = 0
+    created: int = 0
+    updated: int = 0
+    deleted: int = 0
+    unchanged: int = 0
+    conflict: int = 0
+    waiting: int = 0
+    quarantined: int = 0
+    skipped: int = 0
+
+    @property
+    def conserved(self) -> bool:
+        """Whether every planned row ended in exactly one way."""
+        return self.planned == sum(getattr(self, name) for name in ACTIONS)
+
+    @property
+    def written(self) -> int:
+        """Rows that were written to the receiving system."""
+        return self.created + self.updated + self.deleted
+
+    def __add__(self, other: LegCounts) -> LegCounts:
+        return LegCounts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run: the area, its mode, and how it stands."""
+
+    run_id: str
+    area: str
+    mode: str
+    dry_run: bool
+    companies: tuple[str, ...]
+    maps: tuple[str, ...]
+    state: str
+    package_version: str
+    started_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class LegRecord:
+    """One leg of one run. ``state`` is running, settled, dry_run, held, superseded or failed."""
+
+    run_id: str
+    map: str
+    direction: str
+    part: str
+    company: str
+    attempt: int
+    state: str
+    generation_from: int | None
+    generation_to: int | None
+    map_hash: str
+    counts: LegCounts
+    message: str
+    folder: str
+    started_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class BaseRecord:
+    """The current generation of a map and company: the number and where its file lies."""
+
+    map: str
+    company: str
+    generation: int
+    path: str
+    rows: int
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRow:
+    """A row that is not settled: waiting, quarantined, in conflict, or to be deleted.
+
+    ``join_key`` identifies the row within its leg, ``key`` is the integration key as people write it, ``record_id``
+    the Dataverse record id where it is known.
+    """
+
+    map: str
+    direction: str
+    company: str
+    join_key: str
+    key: str
+    record_id: str | None
+    state: str
+    rule: str
+    reason: str
+    run_id: str = ""
+    first_seen: datetime | None = None
+    last_seen: datetime | None = None

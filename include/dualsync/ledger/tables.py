@@ -1,0 +1,107 @@
+"""The tables of the ledger, as SQLAlchemy Core metadata; ``migrations/`` brings a database to this shape."""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, Column, DateTime, Index, Integer, MetaData, String, Table, Text
+
+metadata = MetaData(
+    naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_name)s"},
+)
+
+_NAME = 120
+_KEY = 400
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("run_id", String(_NAME), primary_key=True),
+    Column("area", String(_NAME), nullable=False),
+    Column("mode", String(20), nullable=False),
+    Column("dry_run", Boolean, nullable=False),
+    Column("companies", Text, nullable=False),
+    Column("maps", Text, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("package_version", String(40), nullable=False),
+    Column("started_at", DateTime(timezone=True), nullable=False),
+    Column("ended_at", DateTime(timezone=True)),
+)
+
+legs = Table(
+    "legs",
+    metadata,
+    Column("run_id", String(_NAME), primary_key=True),
+    Column("map", String(_NAME), primary_key=True),
+    Column("direction", String(20), primary_key=True),
+    Column("part", String(20), primary_key=True),
+    Column("company", String(_NAME), primary_key=True),
+    Column("attempt", Integer, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("generation_from", Integer),
+    Column("generation_to", Integer),
+    Column("map_hash", String(64), nullable=False),
+    Column("rows_read", Integer, nullable=False, default=0),
+    Column("planned", Integer, nullable=False, default=0),
+    Column("created", Integer, nullable=False, default=0),
+    Column("updated", Integer, nullable=False, default=0),
+    Column("deleted", Integer, nullable=False, default=0),
+    Column("unchanged", Integer, nullable=False, default=0),
+    Column("conflict", Integer, nullable=False, default=0),
+    Column("waiting", Integer, nullable=False, default=0),
+    Column("quarantined", Integer, nullable=False, default=0),
+    Column("skipped", Integer, nullable=False, default=0),
+    Column("message", Text, nullable=False, default=""),
+    Column("folder", Text, nullable=False, default=""),
+    Column("started_at", DateTime(timezone=True), nullable=False),
+    Column("ended_at", DateTime(timezone=True)),
+    Index("ix_legs_latest", "map", "direction", "part", "company", "started_at"),
+)
+
+bases = Table(
+    "bases",
+    metadata,
+    Column("map", String(_NAME), primary_key=True),
+    Column("company", String(_NAME), primary_key=True),
+    Column("generation", Integer, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("run_id", String(_NAME), nullable=False),
+    Column("settled_at", DateTime(timezone=True), nullable=False),
+)
+
+positions = Table(
+    "positions",
+    metadata,
+    Column("map", String(_NAME), primary_key=True),
+    Column("direction", String(20), primary_key=True),
+    Column("company", String(_NAME), primary_key=True),
+    Column("token", Text, nullable=False),
+    Column("run_id", String(_NAME), nullable=False),
+    Column("settled_at", DateTime(timezone=True), nullable=False),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("map", String(_NAME), primary_key=True),
+    Column("company", String(_NAME), primary_key=True),
+    Column("run_id", String(_NAME), nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+)
+
+open_rows = Table(
+    "open_rows",
+    metadata,
+    Column("map", String(_NAME), primary_key=True),
+    Column("direction", String(20), primary_key=True),
+    Column("company", String(_NAME), primary_key=True),
+    Column("join_key", String(_KEY), primary_key=True),
+    Column("key", String(_KEY), nullable=False),
+    Column("record_id", String(40)),
+    Column("state", String(20), nullable=False),
+    Column("rule", String(200), nullable=False, default=""),
+    Column("reason", Text, nullable=False, default=""),
+    Column("run_id", String(_NAME), nullable=False),
+    Column("first_seen", DateTime(timezone=True), nullable=False),
+    Column("last_seen", DateTime(timezone=True), nullable=False),
+    Index("ix_open_rows_state", "state", "map"),
+)

@@ -1,0 +1,207 @@
+"""The deletions at the end of a run: what left one system leaves the other, children before their parents.
+
+A map's own leg only notes which rows are to go (``settle.py``); they stand in the ledger until they are gone. Here each
+one is looked at again: the record must truly be gone, and no row of a child map may still point at it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+from upath import UPath
+
+from dualsync.errors import NotFound, Refused
+from dualsync.frames import Sets, count_rows, quoted
+from dualsync.ledger import BaseRecord, LegCounts, LegRecord, OpenRow
+from dualsync.mapping import Expression, TableMap
+from dualsync.sync.extract import missing_columns
+from dualsync.sync.load import check_generation
+from dualsync.sync.reconcile import open_base
+from dualsync.sync.runtime import GLOBAL, Leg, Runtime
+from dualsync.sync.settle import leg_record
+from dualsync.sync.shape import Shape
+from dualsync.sync.values import to_wire
+
+DELETE = "delete"
+PREFIX = "delete:"
+
+
+def pending_deletions(leg: Leg, runtime: Runtime) -> list[OpenRow]:
+    """Rows of a leg that are to be deleted."""
+    return runtime.ledger.open_rows(
+        map_name=leg.map.map, direction=leg.direction, company=leg.company, states=(DELETE,)
+    )
+
+
+def delete_rows(leg: Leg, runtime: Runtime) -> LegRecord:
+    """Carry out the deletions of a leg.
+
+    Args:
+        leg: The leg's part ``deletes``.
+        runtime: Ledger and systems.
+
+    Returns:
+        The leg as it stands in the ledger. A row that the other system refuses to delete, or that still has
+        children, stays open with that reason.
+
+    Raises:
+        LegBusy: Another run is writing these rows.
+        Superseded: Another run settled the map meanwhile.
+        Transient: A system did not answer.
+    """
+    rows = pending_deletions(leg, runtime)
+    base = runtime.ledger.base(leg.map.map, leg.company)
+    generation = base.generation if base else 0
+    limit = runtime.settings.guards.deletes
+    if leg.run.writes and leg.run.guards and len(rows) > limit:
+        message = (
+            f"{leg.label} would delete {len(rows)} rows, more than the limit of {limit} (setting guards.deletes); look at "
+            "them with `dualsync status`, then run again without guards"
+        )
+        record = leg_record(
+            leg, LegCounts(planned=len(rows), waiting=len(rows)), state="held", message=message, generation=generation
+        )
+        runtime.ledger.save_leg(record)
+        return record
+    if not leg.run.writes:
+        counts = LegCounts(planned=len(rows), deleted=len(rows))
+        record = leg_record(leg, counts, state="dry_run", message="", generation=generation)
+        runtime.ledger.save_leg(record)
+        return record
+    runtime.ledger.take_lease(leg.map.map, leg.company, leg.run.run_id)
+    check_generation(leg, runtime, generation)
+    worker = _Deletions(leg, runtime, UPath(base.path) if base else None)
+    gone, still_open, dropped = worker.run(rows)
+    counts = LegCounts(
+        rows_read=len(rows),
+        planned=len(rows),
+        deleted=len(gone),
+        waiting=sum(row.rule.endswith(".children") for row in still_open),
+        quarantined=sum(not row.rule.endswith(".children") for row in still_open),
+        skipped=len(dropped),
+    )
+    record = leg_record(leg, counts, state="settled", message="", generation=generation)
+    new_base = worker.new_base(gone, generation) if gone else None
+    record = replace(record, generation_to=new_base.generation if new_base else generation)
+    resolved = [row.join_key for row in [*gone, *dropped]]
+    runtime.ledger.settle(record, base=new_base, token=None, open_rows=still_open, replaced=(), resolved=resolved)
+    return record
+
+
+class _Deletions:
+    def __init__(self, leg: Leg, runtime: Runtime, base: UPath | None) -> None:
+        self._leg = leg
+        self._runtime = runtime
+        self._base = base
+        self._shape = Shape(leg.map, leg.direction, runtime.schema, missing_columns(leg.map, runtime))  # type: ignore[arg-type]
+
+    def run(self, rows: list[OpenRow]) -> tuple[list[OpenRow], list[OpenRow], list[OpenRow]]:
+        """Delete rows; returns those that are gone, those that stay open, and those that need no deletion any more."""
+        known = self._known(rows)
+        alive = self._alive(rows)
+        gone: list[OpenRow] = []
+        still_open: list[OpenRow] = []
+        dropped: list[OpenRow] = []
+        for row in rows:
+            key = row.join_key.removeprefix(PREFIX)
+            agreed = known.get(key)
+            if agreed is None or agreed["id"] != row.record_id or row.record_id in alive:
+                # The base knows another record under this key, or the record is back: nothing is to go any more.
+                dropped.append(row)
+            elif (child := self._child(row)) is not None:
+                rule = f"{self._leg.map.map}.children"
+                still_open.append(
+                    replace(row, rule=rule, reason=f"is deleted once {child} is gone, which points at it")
+                )
+            else:
+                refusal = self._delete(row, agreed)
+                if refusal is None:
+                    gone.append(row)
+                else:
+                    still_open.append(replace(row, rule=f"{self._leg.map.map}.refused", reason=refusal))
+        return gone, still_open, dropped
+
+    def new_base(self, gone: list[OpenRow], generation: int) -> BaseRecord:
+        """Write the next generation, without the rows that are gone."""
+        leg, number = self._leg, generation + 1
+        path = self._runtime.new_base_path(leg.map.map, leg.company, number, leg.run.run_id)
+        with Sets() as sets:
+            open_base(sets, self._shape, self._base)
+            keys = [row.join_key.removeprefix(PREFIX) for row in gone]
+            sets.table("gone", pa.table({"gone_key": pa.array(keys, type=pa.string())}))
+            sets.save("SELECT * FROM base WHERE join_key NOT IN (SELECT gone_key FROM gone) ORDER BY join_key", path)
+        return BaseRecord(leg.map.map, leg.company, number, str(path), count_rows(path), leg.run.run_id)
+
+    def _known(self, rows: list[OpenRow]) -> dict[str, dict[str, Any]]:
+        with Sets() as sets:
+            open_base(sets, self._shape, self._base)
+            keys = [row.join_key.removeprefix(PREFIX) for row in rows]
+            sets.table("asked", pa.table({"asked_key": pa.array(keys, type=pa.string())}))
+            found = sets.fetch("SELECT base.* FROM base JOIN asked ON join_key = asked_key").to_pylist()
+        return {row["join_key"]: row for row in found}
+
+    def _alive(self, rows: list[OpenRow]) -> set[str]:
+        """Records that stand in their own system after all, and match the filter."""
+        if self._leg.source == "finance":
+            return set()
+        spec = self._leg.map.dataverse
+        expression = Expression.parse(spec.filter) if spec.filter else None
+        select = [spec.id, *(expression.columns if expression else ())]
+        ids = [row.record_id for row in rows if row.record_id]
+        found = self._runtime.systems.dataverse.read_ids(spec.set, ids, select=select)
+        return {str(row[spec.id]).lower() for row in found if expression is None or expression.matches(row)}
+
+    def _child(self, row: OpenRow) -> str | None:
+        """A row of a child map that both sides still hold and that points at this row, as it is named in messages."""
+        runtime, leg = self._runtime, self._leg
+        for name in (*runtime.catalog.children(leg.map.map), leg.map.map):
+            child = runtime.catalog[name]
+            if child.rows.deleted_by == "nobody":
+                continue
+            path = runtime.base_path(name, GLOBAL if child.scope == "global" else leg.company)
+            if path is None:
+                continue
+            for lookup in child.lookups:
+                if leg.map.map not in lookup.maps:
+                    continue
+                with Sets() as sets:
+                    open_base(sets, Shape(child, "to_finance", runtime.schema), path)
+                    column = quoted(f"d:{lookup.dataverse}")
+                    sets.table("asked", pa.table({"asked": pa.array([row.record_id], type=pa.string())}))
+                    found = sets.scalar(f"SELECT min(key) FROM base JOIN asked ON {column} = asked WHERE id <> asked")
+                if found is not None and not self._blocks_nothing(child, lookup.dataverse):
+                    return f"{child.title} {found}"
+        return None
+
+    def _blocks_nothing(self, child: TableMap, attribute: str) -> bool:
+        """Whether a child may outlive its parent: it then simply points nowhere.
+
+        Only a lookup that is part of what the child is (its key, its company, or required) holds the parent back.
+        """
+        lookup = child.lookup(attribute)
+        in_key = attribute in {path.split(".")[0] for path in child.dataverse.key}
+        in_company = bool(child.dataverse.company) and str(child.dataverse.company).split(".")[0] == attribute
+        return not (in_key or in_company or lookup.required or child.map == self._leg.map.map)
+
+    def _delete(self, row: OpenRow, agreed: dict[str, Any]) -> str | None:
+        """Delete one row on the other side; returns the reason where that is refused."""
+        leg = self._leg
+        try:
+            if leg.target == "finance":
+                key = {} if leg.company == GLOBAL else {str(leg.map.finance.company): leg.company.lower()}
+                for name in leg.map.finance.key:
+                    key[name] = to_wire(agreed[f"f:{name}"], self._shape.column("finance", name), "finance")
+                self._runtime.systems.finance.delete(leg.map.finance.set, key)
+            elif row.record_id:
+                self._runtime.systems.dataverse.delete(leg.map.dataverse.table, row.record_id)
+        except NotFound:
+            return None
+        except Refused as error:
+            side = "Finance" if leg.target == "finance" else "Dataverse"
+            return f"{side} refuses to delete it: {error.message}"
+        return None
+
+
+__all__ = ["delete_rows", "pending_deletions"]

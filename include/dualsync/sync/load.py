@@ -1,0 +1,398 @@
+"""Step 4, load: sends the plan in batches and keeps what each batch was answered.
+
+A batch's content follows from the plan alone, so that a load that was killed goes on with the first batch that has no
+acknowledgement. That batch may have been carried out before: every write is idempotent by key or record id.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from dualsync.errors import AlreadyExists, ForbiddenKey, NotFound, Refused, Superseded
+from dualsync.frames import Sets, quoted
+from dualsync.mapping import Lookup, TableMap
+from dualsync.sync.parents import WAITING
+from dualsync.sync.runtime import GLOBAL, Leg, Runtime
+from dualsync.sync.shape import Shape, Unit
+from dualsync.sync.values import join_key, to_wire
+from dualsync.systems import Bind, Dataverse, UpsertRow
+
+GUARD_FLOOR = 100
+"""Updates below this number never trip the guard, whatever their share."""
+
+_NAMESPACE = uuid.UUID("6f0c7d4e-0a8e-5b43-9c3c-6a1a6e0f7d10")
+
+Row = dict[str, Any]
+Ack = dict[str, Any]
+
+
+class Held(Exception):
+    """A guard tripped; the message says which and how to let the leg pass."""
+
+
+def load(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str, Any]:
+    """Write the plan to the receiving side.
+
+    Args:
+        leg: The leg, validated.
+        runtime: Ledger and systems.
+        extracted: What the extract step left.
+
+    Returns:
+        The content of the step's marker: how many batches and rows were sent.
+
+    Raises:
+        LegBusy: Another run is writing these rows; try again later.
+        Superseded: The base has moved since the plan was made; nothing is sent.
+        Held: A guard tripped; nothing is sent.
+        Transient: A system did not answer; try again, what was acknowledged is not sent again.
+    """
+    shape = Shape(leg.map, leg.direction, runtime.schema, extracted["missing"])  # type: ignore[arg-type]
+    runtime.ledger.take_lease(leg.map.map, leg.company, leg.run.run_id)
+    check_generation(leg, runtime, extracted["generation"])
+    with Sets() as sets:
+        sets.view("plan", leg.folder.file("plan.parquet"))
+        sets.view("failures", leg.folder.file("failures.parquet"))
+        _guard(leg, runtime, sets, extracted)
+        sender: _Sender = (
+            _FinanceSender(leg, runtime, shape)
+            if leg.direction == "to_finance"
+            else _DataverseSender(leg, runtime, shape)
+        )
+        leg.folder.finish("sending", {"generation": extracted["generation"]})
+        stopped = sets.fetch(
+            "SELECT id, join_key FROM plan JOIN (SELECT DISTINCT pos FROM failures WHERE severity = 'critical') USING (pos)"
+        )
+        sender.stopped.update(value for column in stopped.columns for value in column.to_pylist() if value is not None)
+        batches = rows = 0
+        for number, batch in enumerate(_batches(sets, sender.batch_rows), start=1):
+            known = leg.folder.sent(number)
+            if known is None:
+                known = {"rows": sender.send(batch)}
+                leg.folder.acknowledge(number, known)
+                runtime.ledger.take_lease(leg.map.map, leg.company, leg.run.run_id)
+            sender.learn(known["rows"])
+            batches, rows = number, rows + len(batch)
+        number = batches + 1
+        if (later := sender.deferred(sets)) and leg.folder.sent(number) is None:
+            leg.folder.acknowledge(number, {"rows": [], "deferred": sender.send_deferred(later)})
+    return {"batches": batches, "rows": rows}
+
+
+def check_generation(leg: Leg, runtime: Runtime, generation: int) -> None:
+    """Refuse a plan whose base is no longer the newest.
+
+    Raises:
+        Superseded: Naming the run that moved it.
+    """
+    base = runtime.ledger.base(leg.map.map, leg.company)
+    if (base.generation if base else 0) != generation:
+        runtime.ledger.drop_lease(leg.map.map, leg.company, leg.run.run_id)
+        raise Superseded(
+            f"{leg.label} in run {leg.run.run_id}: superseded by run {base.run_id if base else '(none)'}; nothing was sent. "
+            "Start a new run: it plans from what stands there now"
+        )
+
+
+def _guard(leg: Leg, runtime: Runtime, sets: Sets, extracted: dict[str, Any]) -> None:
+    base = runtime.ledger.base(leg.map.map, leg.company)
+    if not leg.run.guards or base is None or not extracted["generation"]:
+        return
+    updates = int(sets.scalar("SELECT count(*) FROM plan WHERE action = 'update'") or 0)
+    limit = max(GUARD_FLOOR, int(runtime.settings.guards.update_share * base.rows))
+    if updates > limit:
+        runtime.ledger.drop_lease(leg.map.map, leg.company, leg.run.run_id)
+        raise Held(
+            f"{leg.label} would update {updates} of {base.rows} known rows, more than the limit of {limit} (setting "
+            "guards.update_share); look at the plan, then run again without guards"
+        )
+
+
+def _batches(sets: Sets, size: int) -> Iterator[list[Row]]:
+    """The rows to send, in batches of one wave and one action."""
+    query = (
+        "SELECT * FROM plan WHERE action IN ('create', 'update') AND pos NOT IN "
+        "(SELECT pos FROM failures WHERE severity = 'critical') ORDER BY wave, action, pos"
+    )
+    batch: list[Row] = []
+    for piece in sets.stream(query):
+        for row in piece.to_pylist():
+            if batch and (len(batch) == size or (row["wave"], row["action"]) != (batch[0]["wave"], batch[0]["action"])):
+                yield batch
+                batch = []
+            batch.append(row)
+    if batch:
+        yield batch
+
+
+def _ack(row: Row, status: str = "ok", *, id: str | None = None, rule: str = "", reason: str = "") -> Ack:
+    return {
+        "pos": row["pos"],
+        "join_key": row["join_key"],
+        "action": row["action"],
+        "status": status,
+        "id": id or row["id"],
+        "rule": rule,
+        "reason": reason,
+    }
+
+
+def _refused(leg: Leg, row: Row, error: Refused | ForbiddenKey) -> Ack:
+    side = "Finance" if leg.target == "finance" else "Dataverse"
+    text = error.message if isinstance(error, Refused) else str(error)
+    return _ack(row, "refused", rule=f"{leg.map.map}.refused", reason=f"{side} refused the row: {text}")
+
+
+class _Sender:
+    """Sends batches of one leg to one system."""
+
+    batch_rows: int
+
+    def __init__(self, leg: Leg, runtime: Runtime, shape: Shape) -> None:
+        self.leg = leg
+        self.runtime = runtime
+        self.shape = shape
+        self.stopped: set[str] = set()
+        self.self_units = [u for u in shape.units if isinstance(u.pair, Lookup) and u.pair in leg.map.self_lookups]
+
+    def send(self, batch: list[Row]) -> list[Ack]:
+        """Send a batch and say how each row ended."""
+        raise NotImplementedError
+
+    def learn(self, acks: list[Ack]) -> None:
+        """Remember which rows did not get through, so that their children wait."""
+        for ack in acks:
+            if ack["status"] != "ok":
+                self.stopped.update(value for value in (ack["id"], ack["join_key"]) if value)
+
+    def deferred(self, sets: Sets) -> list[tuple[Row, Unit]]:
+        """Rows whose lookup to a row of the same leg has to be written after all rows are there."""
+        return []
+
+    def send_deferred(self, later: list[tuple[Row, Unit]]) -> list[Ack]:
+        """Write those lookups."""
+        return []
+
+    def waits(self, row: Row) -> Ack | None:
+        """The acknowledgement of a row whose parent in this leg did not get through."""
+        for unit in self.self_units:
+            parent = row.get(f"p:{unit.target}")
+            if parent is not None and parent in self.stopped:
+                reason = "its parent row did not get through; it goes through once that row is there"
+                return _ack(row, WAITING, rule=f"{self.leg.map.map}.waiting", reason=reason)
+        return None
+
+
+class _FinanceSender(_Sender):
+    """Creates and updates rows in Finance, one request each, several at a time."""
+
+    def __init__(self, leg: Leg, runtime: Runtime, shape: Shape) -> None:
+        super().__init__(leg, runtime, shape)
+        self.batch_rows = runtime.settings.batch_sizes.finance_writes
+        self._finance = runtime.systems.finance
+        self._workers = runtime.settings.concurrency.finance
+
+    def send(self, batch: list[Row]) -> list[Ack]:
+        """Send a batch; see the class above."""
+        with ThreadPoolExecutor(max_workers=self._workers) as pool:
+            return list(pool.map(self._row, batch))
+
+    def _row(self, row: Row) -> Ack:
+        if (ack := self.waits(row)) is not None:
+            return ack
+        try:
+            if row["action"] == "create":
+                self._create(row)
+            else:
+                columns = set(row["columns"])
+                values = {
+                    u.target: to_wire(row[f"w:{u.target}"], u.column, "finance")
+                    for u in self.shape.units
+                    if u.target in columns
+                }
+                self._finance.update(self.leg.map.finance.set, self._key(row), values)
+        except NotFound as error:
+            return _ack(
+                row,
+                "refused",
+                rule=f"{self.leg.map.map}.gone",
+                reason=f"the row is no longer in Finance: {error.message}",
+            )
+        except Refused as error:
+            return _refused(self.leg, row, error)
+        return _ack(row)
+
+    def _create(self, row: Row) -> None:
+        values = {
+            unit.target: to_wire(row[f"w:{unit.target}"], unit.column, "finance")
+            for unit in self.shape.units
+            if row[f"w:{unit.target}"] is not None
+        }
+        company = {} if self.leg.company == GLOBAL else {str(self.leg.map.finance.company): self.leg.company.lower()}
+        try:
+            self._finance.create(self.leg.map.finance.set, {**company, **values})
+        except AlreadyExists:
+            # An earlier attempt got through without its answer, or somebody was faster: the row is brought in line.
+            rest = {name: value for name, value in values.items() if name not in self.leg.map.finance.key}
+            if rest:
+                self._finance.update(self.leg.map.finance.set, self._key(row), rest)
+
+    def _key(self, row: Row) -> dict[str, Any]:
+        return finance_key(self.leg, self.shape, row)
+
+
+def finance_key(leg: Leg, shape: Shape, row: Row) -> dict[str, Any]:
+    """The entity key of a planned row in Finance, company included."""
+    key = {} if leg.company == GLOBAL else {str(leg.map.finance.company): leg.company.lower()}
+    for name in leg.map.finance.key:
+        key[name] = to_wire(row[f"w:{name}"], shape.column("finance", name), "finance")
+    return key
+
+
+class _DataverseSender(_Sender):
+    """Creates and updates rows in Dataverse, many to a request."""
+
+    def __init__(self, leg: Leg, runtime: Runtime, shape: Shape) -> None:
+        super().__init__(leg, runtime, shape)
+        self.batch_rows = runtime.settings.batch_sizes.dataverse_writes
+        self._dataverse = runtime.systems.dataverse
+        self._table = leg.map.dataverse.table
+        self._alternate = alternate_key(self._dataverse, leg.map)
+
+    def send(self, batch: list[Row]) -> list[Ack]:
+        """Send a batch; where the service refuses it as a whole, each row by itself."""
+        if batch[0]["action"] == "update":
+            return self._update(batch)
+        return self._upsert(batch) if self._alternate else [self._create(row) for row in batch]
+
+    def _update(self, batch: list[Row]) -> list[Ack]:
+        values = {row["pos"]: self._values(row, set(row["columns"])) for row in batch}
+        rows = [row for row in batch if values[row["pos"]]]
+        try:
+            if rows:
+                self._dataverse.update_many(self._table, [(row["id"], values[row["pos"]]) for row in rows])
+            return [_ack(row) for row in batch]
+        except Refused as error:
+            if len(batch) == 1:
+                return [_refused(self.leg, batch[0], error)]
+            return [ack for row in batch for ack in self._update([row])]
+
+    def _upsert(self, batch: list[Row]) -> list[Ack]:
+        try:
+            rows = [self._upsert_row(row) for row in batch]
+            self._dataverse.upsert_many(self._table, rows)
+        except (Refused, ForbiddenKey) as error:
+            if len(batch) == 1:
+                return [_refused(self.leg, batch[0], error)]
+            return [ack for row in batch for ack in self._upsert([row])]
+        ids = self._ids([row.key for row in rows])
+        return [_ack(row, id=ids[_folded(sent.key)]) for row, sent in zip(batch, rows, strict=True)]
+
+    def _upsert_row(self, row: Row) -> UpsertRow:
+        values = self._values(row, set(self.shape.target_columns)) | self._company()
+        key = {name: value for name, value in values.items() if name in self._alternate}
+        return UpsertRow(key, {name: v for name, v in values.items() if name not in key and v is not None})
+
+    def _ids(self, keys: list[Any]) -> dict[tuple[str, ...], str]:
+        """Record ids of rows that were upserted by key; the service does not tell them."""
+        conditions = [{name: v.id if isinstance(v, Bind) else v for name, v in key.items()} for key in keys]
+        record = self.leg.map.dataverse.id
+        found = self._dataverse.read_keys(self.leg.map.dataverse.set, conditions, select=[record, *self._alternate])
+        return {_folded({name: row[name] for name in self._alternate}): str(row[record]).lower() for row in found}
+
+    def _create(self, row: Row) -> Ack:
+        """Create a row whose table has no alternate key, under an id that follows from map, company and key."""
+        record = derived_id(self.leg.map.map, self.leg.company, row["join_key"])
+        values = {
+            n: v
+            for n, v in (self._values(row, set(self.shape.target_columns)) | self._company()).items()
+            if v is not None
+        }
+        try:
+            self._dataverse.create_with_id(self._table, record, values)
+        except AlreadyExists:
+            # Only an earlier attempt at this very row can have taken this id.
+            try:
+                self._dataverse.update(self._table, record, values)
+            except Refused as error:
+                return _refused(self.leg, row, error)
+        except Refused as error:
+            return _refused(self.leg, row, error)
+        return _ack(row, id=record)
+
+    def _company(self) -> dict[str, Bind]:
+        path = self.leg.map.dataverse.company
+        if path is None or not self.leg.map.company_is_direct:
+            return {}
+        return {path.split(".")[0]: Bind("cdm_company", self.runtime.company_ids[self.leg.company])}
+
+    def _values(self, row: Row, columns: set[str]) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for unit in self.shape.units:
+            if unit.target not in columns:
+                continue
+            value = row[f"w:{unit.target}"]
+            if value is None and row.get(f"p:{unit.target}") is not None:
+                continue
+            values[unit.target] = self._wire(unit, value)
+        return values
+
+    def _wire(self, unit: Unit, value: Any) -> Any:
+        if isinstance(unit.pair, Lookup):
+            parent = self.runtime.catalog[unit.pair.maps[0]]
+            return None if value is None else Bind(parent.dataverse.table, value)
+        return to_wire(value, unit.column, "dataverse")
+
+    def deferred(self, sets: Sets) -> list[tuple[Row, Unit]]:
+        """Rows whose lookup to a row of the same leg has to be written after all rows are there."""
+        later: list[tuple[Row, Unit]] = []
+        for unit in self.self_units:
+            parent, wanted, name = quoted(f"p:{unit.target}"), quoted(f"w:{unit.target}"), unit.target
+            query = (
+                f"SELECT pos, join_key, id, action, {parent} AS parent FROM plan WHERE {parent} IS NOT NULL AND {wanted} IS NULL "
+                f"AND (action = 'create' OR (action = 'update' AND list_contains(columns, '{name}'))) "
+                "AND pos NOT IN (SELECT pos FROM failures WHERE severity = 'critical') ORDER BY pos"
+            )
+            later += [(row, unit) for row in sets.fetch(query).to_pylist()]
+        return later
+
+    def send_deferred(self, later: list[tuple[Row, Unit]]) -> list[Ack]:
+        """Write those lookups, now that the rows they name have record ids."""
+        ids = {
+            ack["join_key"]: ack["id"]
+            for batch in self.leg.folder.acknowledged()
+            for ack in batch["rows"]
+            if ack["status"] == "ok"
+        }
+        ready = [(row, unit) for row, unit in later if row["parent"] in ids and row["join_key"] in ids]
+        acks: list[Ack] = []
+        for start in range(0, len(ready), self.batch_rows):
+            some = ready[start : start + self.batch_rows]
+            for row, unit in some:
+                bind = Bind(self._table, ids[row["parent"]])
+                self._dataverse.update(self._table, ids[row["join_key"]], {unit.target: bind})
+                acks.append({"join_key": row["join_key"], "column": unit.target, "id": ids[row["parent"]]})
+        return acks
+
+
+def alternate_key(dataverse: Dataverse, table_map: TableMap) -> tuple[str, ...]:
+    """The active alternate key of a map's table that is its integration key; empty where there is none."""
+    wanted = {path.split(".")[0] for path in table_map.dataverse.key}
+    if table_map.company_is_direct and table_map.dataverse.company:
+        wanted.add(table_map.dataverse.company.split(".")[0])
+    for key in dataverse.metadata(table_map.dataverse.table).keys:
+        if key.active and set(key.columns) == wanted:
+            return tuple(key.columns)
+    return ()
+
+
+def derived_id(map_name: str, company: str, key: str) -> str:
+    """The record id of a row whose table has no alternate key: the same for every attempt at the same row."""
+    return str(uuid.uuid5(_NAMESPACE, f"{map_name}|{company}|{key}"))
+
+
+def _folded(key: Any) -> tuple[str, ...]:
+    return tuple(join_key([v.id if isinstance(v, Bind) else v]) or "" for _, v in sorted(key.items()))

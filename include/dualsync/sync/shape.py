@@ -1,0 +1,185 @@
+"""What a leg carries: its column pairs unfolded into units, one per receiving column, with the types of both ends."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import pyarrow as pa
+
+from dualsync.mapping import Column, Direction, Field, Lookup, Schema, Side, TableMap
+from dualsync.sync.values import arrow_type
+
+VERSION = "@version"
+"""Column with the row version (ETag) as it was read."""
+
+JOIN_KEY = "@key"
+"""Column of Finance rows with the text by which both sides' rows meet."""
+
+PROBLEM = "@problem"
+"""Column that says which value of a row is not of its column's type; such a value is read as null."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One receiving column and what it is made of.
+
+    Attributes:
+        target: The receiving column.
+        column: Its type.
+        sources: Sending columns; none for a constant.
+        pair: The field or lookup it comes from.
+        key: Whether it is part of the integration key.
+    """
+
+    target: str
+    column: Column
+    sources: tuple[str, ...]
+    pair: Field | Lookup
+    key: bool
+
+    @property
+    def both_ways(self) -> bool:
+        """Whether the other direction carries it too."""
+        return self.pair.way == "both"
+
+
+class Shape:
+    """The columns of a leg.
+
+    Args:
+        table_map: The map.
+        direction: The leg's direction.
+        schema: Types of the columns.
+        missing: Columns, by side, that the live systems do not have; pairs on them are left out.
+    """
+
+    def __init__(
+        self, table_map: TableMap, direction: Direction, schema: Schema, missing: dict[str, list[str]] | None = None
+    ) -> None:
+        self.map = table_map
+        self.direction = direction
+        self.schema = schema
+        self.missing = {side: set((missing or {}).get(side, ())) for side in ("dataverse", "finance")}
+        self.source: Side = "dataverse" if direction == "to_finance" else "finance"
+        self.target: Side = "finance" if direction == "to_finance" else "dataverse"
+
+    @property
+    def missing_lists(self) -> dict[str, list[str]]:
+        """Columns that the live systems do not have, as plain lists by side."""
+        return {side: sorted(names) for side, names in self.missing.items()}
+
+    def column(self, side: Side, name: str) -> Column:
+        """The type of a column of this map on one side."""
+        place = self.map.dataverse.table if side == "dataverse" else self.map.finance.set
+        return self.schema.column(side, place, name)
+
+    @cached_property
+    def units(self) -> tuple[Unit, ...]:
+        """What travels in this direction, key first."""
+        units: list[Unit] = []
+        for pair in (*self.map.fields_of(self.direction), *self.map.lookups_of(self.direction)):
+            units += self._units_of(pair)
+        return tuple(sorted(units, key=lambda unit: not unit.key))
+
+    def _units_of(self, pair: Field | Lookup) -> list[Unit]:
+        if isinstance(pair, Field):
+            source, target = pair.column(self.source), pair.column(self.target)
+            sources = () if source is None else (source,)
+            targets = (str(target),)
+        elif self.direction == "to_finance":
+            sources, targets = (pair.dataverse,), pair.finance_columns
+        else:
+            sources, targets = pair.finance_columns, (pair.dataverse,)
+        if any(name in self.missing[self.source] for name in sources):
+            return []
+        return [
+            Unit(name, self.column(self.target, name), sources, pair, name in self.key_columns(self.target))
+            for name in targets
+            if name not in self.missing[self.target]
+        ]
+
+    def key_columns(self, side: Side) -> tuple[str, ...]:
+        """The columns of the integration key on one side; of a path, the lookup it begins with."""
+        if side == "finance":
+            return self.map.finance.key
+        return tuple(path.split(".")[0] for path in self.map.dataverse.key)
+
+    @cached_property
+    def source_columns(self) -> tuple[str, ...]:
+        """Sending columns that units are made of, each once."""
+        return tuple(dict.fromkeys(name for unit in self.units for name in unit.sources))
+
+    @cached_property
+    def target_columns(self) -> tuple[str, ...]:
+        """Receiving columns."""
+        return tuple(unit.target for unit in self.units)
+
+    def read_columns(self, side: Side) -> tuple[str, ...]:
+        """All columns of this map that are read on one side, for either direction."""
+        return tuple(name for name in columns_of(self.map, side) if name not in self.missing[side])
+
+    def raw_schema(self, side: Side) -> pa.Schema:
+        """The Arrow schema of rows as read on one side."""
+        fields = [pa.field(name, arrow_type(self.column(side, name))) for name in self.read_columns(side)]
+        for lookup in self.map.lookups:
+            if side == "dataverse" and lookup.targets is not None:
+                fields.append(pa.field(f"{lookup.dataverse}@type", pa.string()))
+        if side == "finance":
+            fields.append(pa.field(JOIN_KEY, pa.string()))
+        return pa.schema([*fields, pa.field(VERSION, pa.string()), pa.field(PROBLEM, pa.string())])
+
+    def base_schema(self) -> pa.Schema:
+        """The Arrow schema of the map's base: keys, record id, versions, and the agreed values of both sides."""
+        fields = [
+            pa.field(name, pa.string()) for name in ("join_key", "key", "id", "dataverse_version", "finance_version")
+        ]
+        sides: tuple[tuple[Side, Literal["d", "f"]], ...] = (("dataverse", "d"), ("finance", "f"))
+        for side, letter in sides:
+            for name in columns_of(self.map, side):
+                fields.append(pa.field(f"{letter}:{name}", arrow_type(self.column(side, name))))
+        return pa.schema(fields)
+
+
+def columns_of(table_map: TableMap, side: Side) -> tuple[str, ...]:
+    """All columns of a map on one side: record id, key, company, filter, and every paired column."""
+    from dualsync.mapping import Expression
+
+    names: list[str] = []
+    if side == "dataverse":
+        spec = table_map.dataverse
+        names += [spec.id, *(path.split(".")[0] for path in spec.key)]
+        if spec.company:
+            names.append(spec.company.split(".")[0])
+        text = spec.filter
+        names += [lookup.dataverse for lookup in table_map.lookups]
+    else:
+        names += table_map.finance.key
+        text = table_map.finance.filter
+        for lookup in table_map.lookups:
+            names += lookup.finance_columns
+    if text:
+        names += Expression.parse(text).columns
+    names += [name for field in table_map.fields if (name := field.column(side)) is not None]
+    return tuple(dict.fromkeys(names))
+
+
+def essential_columns(table_map: TableMap, side: Side) -> set[str]:
+    """Columns without which a map must not run: key, record id, company and filter.
+
+    A filter column that is missing must never mean "unfiltered".
+    """
+    from dualsync.mapping import Expression
+
+    if side == "finance":
+        spec = table_map.finance
+        names: Collection[str] = (*spec.key, *((spec.company,) if spec.company else ()))
+        text = spec.filter
+    else:
+        names = (table_map.dataverse.id, *(path.split(".")[0] for path in table_map.dataverse.key))
+        if table_map.dataverse.company:
+            names = (*names, table_map.dataverse.company.split(".")[0])
+        text = table_map.dataverse.filter
+    return {*names, *(Expression.parse(text).columns if text else ())}

@@ -1,0 +1,251 @@
+"""Turns rows of the reading side into the form of the side to be written: values, constants, lookups.
+
+Each row comes out with its wanted values (``w:`` columns, receiving form), the values they were made of (``s:``
+columns) and, where it cannot go on, every reason why.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from dualsync.mapping import Field, Lookup
+from dualsync.sync.extract import STATE
+from dualsync.sync.keys import join_keys
+from dualsync.sync.parents import QUARANTINED, WAITING, Missing, Parents, key_paths
+from dualsync.sync.runtime import Leg, Runtime
+from dualsync.sync.shape import JOIN_KEY, PROBLEM, VERSION, Shape, Unit
+from dualsync.sync.values import arrow_type, converter, display_key, join_key, translate
+
+TEXT = pa.string()
+MAX_KEY = 380
+
+
+class Issues:
+    """What stands in the way of single rows of a piece."""
+
+    def __init__(self) -> None:
+        self._rows: defaultdict[int, list[Missing]] = defaultdict(list)
+
+    def add(self, positions: Any, issue: Missing) -> None:
+        """Note an issue for the rows at these positions."""
+        for position in positions:
+            self._rows[int(position)].append(issue)
+
+    def columns(self, rows: int) -> dict[str, list[str | None]]:
+        """``stop``, ``rule`` and ``reason`` of each row; quarantine outweighs waiting, every reason is listed."""
+        stop: list[str | None] = [None] * rows
+        rule: list[str | None] = [None] * rows
+        reason: list[str | None] = [None] * rows
+        for position, issues in self._rows.items():
+            first = min(issues, key=lambda issue: _WEIGHT.get(issue.state, 0))
+            stop[position], rule[position] = first.state, first.rule
+            reason[position] = "; ".join(dict.fromkeys(issue.reason for issue in issues))
+        return {"stop": stop, "rule": rule, "reason": reason}
+
+
+_WEIGHT = {QUARANTINED: 1, WAITING: 2}
+
+
+class Transform:
+    """The transformation of one leg.
+
+    Args:
+        leg: The leg.
+        runtime: Maps and systems.
+        shape: Its columns.
+    """
+
+    def __init__(self, leg: Leg, runtime: Runtime, shape: Shape) -> None:
+        self._leg = leg
+        self._runtime = runtime
+        self._shape = shape
+        self._parents = Parents(runtime, leg.company)
+        self._zone = ZoneInfo(runtime.settings.time_zone)
+        self.self_units = [u for u in shape.units if isinstance(u.pair, Lookup) and u.pair in leg.map.self_lookups]
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema of what comes out."""
+        shape = self._shape
+        fields = [
+            pa.field(name, TEXT) for name in ("id", "key", "join_key", "version", "state", "stop", "rule", "reason")
+        ]
+        fields += [pa.field(f"w:{unit.target}", arrow_type(unit.column)) for unit in shape.units]
+        fields += [pa.field(f"s:{name}", arrow_type(shape.column(shape.source, name))) for name in shape.source_columns]
+        fields += [pa.field(f"p:{unit.target}", TEXT) for unit in self.self_units]
+        return pa.schema(fields)
+
+    def piece(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Transform a piece of ``source.parquet``.
+
+        Args:
+            rows: Rows of the reading side with their ``@`` columns.
+
+        Returns:
+            A frame of :attr:`schema`, one row for each row that came in.
+        """
+        shape, table_map = self._shape, self._leg.map
+        rows = rows.reset_index(drop=True)
+        issues = Issues()
+        problem = rows[PROBLEM]
+        for position in np.flatnonzero(problem.notna().to_numpy()):
+            issues.add([position], Missing(QUARANTINED, f"{table_map.map}.type", str(problem.iloc[position])))
+        out: dict[str, Any] = {}
+        for pair in dict.fromkeys(unit.pair for unit in shape.units):
+            units = [unit for unit in shape.units if unit.pair is pair]
+            if isinstance(pair, Field):
+                out |= self._field(pair, units[0], rows, issues)
+            elif shape.direction == "to_finance":
+                out |= self._lookup_to_finance(pair, units, rows, issues)
+            else:
+                out |= self._lookup_to_dataverse(pair, units[0], rows, issues)
+        for name in shape.source_columns:
+            out[f"s:{name}"] = rows[name]
+        frame = pd.DataFrame(out, index=rows.index)
+        self._identify(frame, rows, issues)
+        for name, values in issues.columns(len(rows)).items():
+            frame[name] = _text(values, rows.index)
+        frame["state"] = rows[STATE]
+        frame["version"] = rows[VERSION]
+        return frame[[field.name for field in self.schema]]
+
+    def _identify(self, frame: pd.DataFrame, rows: pd.DataFrame, issues: Issues) -> None:
+        table_map = self._leg.map
+        names = table_map.finance.key
+        if self._shape.direction == "to_finance":
+            keys = pd.DataFrame({name: frame[f"w:{name}"] for name in names}, index=rows.index)
+            frame["id"] = rows[table_map.dataverse.id]
+            frame["join_key"] = join_keys(keys, names)
+        else:
+            keys = pd.DataFrame({name: rows[name] for name in names}, index=rows.index)
+            frame["id"] = _text([None] * len(rows), rows.index)
+            frame["join_key"] = rows[JOIN_KEY]
+        parts = [keys[name].array.__arrow_array__().to_pylist() for name in names]
+        frame["key"] = _text([display_key(list(values)) for values in zip(*parts, strict=True)], rows.index)
+        empty = frame["join_key"].isna().to_numpy(dtype=bool)
+        has_issue = np.array([value is not None for value in issues.columns(len(rows))["stop"]], dtype=bool)
+        label = " + ".join(table_map.dataverse.key if self._shape.direction == "to_finance" else names)
+        here = rows[STATE].isin(["in"]).to_numpy(dtype=bool)
+        issues.add(
+            np.flatnonzero(empty & ~has_issue & here),
+            Missing(QUARANTINED, f"{table_map.map}.key", f"the integration key is not complete: fill {label}"),
+        )
+        long = frame["join_key"].str.len().fillna(0).to_numpy() > MAX_KEY
+        issues.add(
+            np.flatnonzero(long),
+            Missing(QUARANTINED, f"{table_map.map}.key", f"the integration key {label} is too long"),
+        )
+
+    def _field(self, field: Field, unit: Unit, rows: pd.DataFrame, issues: Issues) -> dict[str, Any]:
+        target = arrow_type(unit.column)
+        name = f"w:{unit.target}"
+        if field.constant is not None:
+            return {name: _repeat(field.constant, len(rows), target, rows.index)}
+        source = unit.sources[0]
+        change = converter(
+            field, self._shape.column(self._shape.source, source), unit.column, self._shape.direction, self._zone
+        )
+        values, problems = translate(rows[source], change, target)
+        for mask, problem in problems:
+            rule = f"{self._leg.map.map}.{unit.target}.{problem.rule}"
+            issues.add(np.flatnonzero(mask), Missing(QUARANTINED, rule, str(problem)))
+        return {name: values}
+
+    # --- lookups, to Finance ------------------------------------------------------------------------------------
+
+    def _lookup_to_finance(
+        self, lookup: Lookup, units: list[Unit], rows: pd.DataFrame, issues: Issues
+    ) -> dict[str, Any]:
+        series = rows[lookup.dataverse]
+        types = {unit.target: arrow_type(unit.column) for unit in units}
+        if lookup in self._leg.map.self_lookups:
+            # Rows of the same leg may be each other's parents, so these are resolved once all rows are known.
+            empty = {f"w:{name}": _repeat(None, len(rows), kind, rows.index) for name, kind in types.items()}
+            return empty | {f"p:{unit.target}": series for unit in units}
+        found: dict[str, dict[str, Any]] = {unit.target: {} for unit in units}
+        for target, members in self._by_target(lookup, rows):
+            ids = [str(i) for i in series[members].dropna().unique()]
+            if not ids:
+                continue
+            known, missing = self._finance_values(lookup, target, ids)
+            for column, values in known.items():
+                if column in found:
+                    found[column] |= values
+            for record, issue in missing.items():
+                issues.add(np.flatnonzero((members & (series == record)).fillna(False).to_numpy(dtype=bool)), issue)
+        return {f"w:{name}": translate(series, found[name].get, kind)[0] for name, kind in types.items()}
+
+    def _by_target(self, lookup: Lookup, rows: pd.DataFrame) -> list[tuple[str | None, Any]]:
+        if lookup.targets is None:
+            return [(None, pd.Series(True, index=rows.index))]
+        kinds = rows[f"{lookup.dataverse}@type"]
+        return [(target, (kinds == target).fillna(False).astype(bool)) for target in lookup.targets]
+
+    def _finance_values(
+        self, lookup: Lookup, target: str | None, ids: list[str]
+    ) -> tuple[dict[str, dict[str, Any]], dict[str, Missing]]:
+        paths, columns, _ = key_paths(lookup, target)
+        if lookup.through is not None:
+            return self._through(lookup, columns[0], ids)
+        name = lookup.targets[target].map if lookup.targets is not None and target is not None else lookup.maps[0]
+        parent = self._runtime.catalog[name]
+        rows = self._parents.finance_values(parent, paths, ids)
+        known = {column: {record: values[i] for record, values in rows.items()} for i, column in enumerate(columns)}
+        absent = [record for record in ids if record not in rows]
+        if not absent or not lookup.waits:
+            return known, {}
+        return known, self._parents.why_missing_records(parent, lookup.dataverse, absent)
+
+    def _through(
+        self, lookup: Lookup, column: str, ids: list[str]
+    ) -> tuple[dict[str, dict[str, Any]], dict[str, Missing]]:
+        values = self._parents.through(lookup, ids)
+        known = {record: value for record, value in values.items() if value is not None}
+        missing: dict[str, Missing] = {}
+        if lookup.map is not None and lookup.waits:
+            parent = self._runtime.catalog[lookup.map]
+            paths, columns, _ = key_paths(lookup, None)
+            keys = {(value,): record for record, value in known.items()}
+            present = self._parents.record_ids(parent, paths, list(keys))
+            absent = [key for key in keys if key not in present]
+            reasons = self._parents.why_missing_keys(parent, columns, paths, absent)
+            missing = {keys[key]: reason for key, reason in reasons.items()}
+        return {column: known}, missing
+
+    # --- lookups, to Dataverse ----------------------------------------------------------------------------------
+
+    def _lookup_to_dataverse(self, lookup: Lookup, unit: Unit, rows: pd.DataFrame, issues: Issues) -> dict[str, Any]:
+        paths, columns, _ = key_paths(lookup, None)
+        parts = [rows[column].array.__arrow_array__().to_pylist() for column in columns]
+        keys: list[tuple[Any, ...] | None] = [
+            None if all(value is None for value in values) else tuple(values) for values in zip(*parts, strict=True)
+        ]
+        name = f"w:{unit.target}"
+        if lookup in self._leg.map.self_lookups:
+            texts = [None if key is None else join_key(list(key)) for key in keys]
+            return {name: _text([None] * len(rows), rows.index), f"p:{unit.target}": _text(texts, rows.index)}
+        parent = self._runtime.catalog[lookup.maps[0]]
+        asked = list(dict.fromkeys(key for key in keys if key is not None))
+        known = self._parents.record_ids(parent, paths, asked)
+        absent = [key for key in asked if key not in known]
+        if absent and lookup.waits:
+            reasons = self._parents.why_missing_keys(parent, columns, paths, absent)
+            for position, key in enumerate(keys):
+                if key is not None and key in reasons:
+                    issues.add([position], reasons[key])
+        return {name: _text([None if key is None else known.get(key) for key in keys], rows.index)}
+
+
+def _text(values: Sequence[str | None], index: pd.Index) -> pd.Series[Any]:
+    return pd.Series(pd.array(pa.array(values, type=TEXT), dtype=pd.ArrowDtype(TEXT)), index=index)
+
+
+def _repeat(value: Any, rows: int, kind: pa.DataType, index: pd.Index) -> pd.Series[Any]:
+    return pd.Series(pd.array(pa.array([value] * rows, type=kind), dtype=pd.ArrowDtype(kind)), index=index)
