@@ -2,7 +2,7 @@
 
 Finance itself fills in what only it knows: the customer, the transaction's id and status, and the amount in the
 company's accounting currency at the exchange rate of the transaction date. What Dataverse changes is followed until the
-milestone stands on an invoice proposal (C7).
+milestone stands on an invoice proposal (C7). The estimate project outlives its milestones (assumed).
 """
 
 from __future__ import annotations

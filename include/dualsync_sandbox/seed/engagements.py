@@ -192,7 +192,7 @@ class CompanyBooks:
 
     def _engagement(self, plan: Plan) -> Iterator[tuple[str, Row]]:
         if plan.kind == "internal":
-            yield from self._project(plan, None, None)[1]
+            yield from self._project(plan, None, None, 1)[1]
             return
         customer = self._rng.choice(self._contacts if plan.person else self._accounts)
         currency = FOREIGN[self._company.currency] if plan.foreign else self._company.currency
@@ -200,8 +200,8 @@ class CompanyBooks:
         yield "salesorder", contract
         yield from self._contract_customers(contract, customer, plan)
         projects = []
-        for _ in range(2 if plan.kind == "mixed" else 1):
-            project, rows = self._project(plan, contract, customer)
+        for stage in range(1, 3 if plan.kind == "mixed" else 2):
+            project, rows = self._project(plan, contract, customer, stage)
             projects.append(project)
             yield from rows
         methods = {
@@ -251,13 +251,15 @@ class CompanyBooks:
             yield number.table, row
 
     def _project(
-        self, plan: Plan, contract: Row | None, customer: dataverse.Party | None
+        self, plan: Plan, contract: Row | None, customer: dataverse.Party | None, stage: int
     ) -> tuple[Project, list[tuple[str, Row]]]:
         """Return a project with its rows; a contract line ties it to the contract, so it carries the contract's id."""
         rng = self._rng
         start = _FIRST_START + timedelta(days=rng.randrange(0, 600))
         end = start + timedelta(days=rng.randrange(20, 300))
         title = str(contract["name"]) if contract else f"{rng.choice(words.WORKS)}, {self._company.name}"
+        if stage > 1:
+            title += f", stage {stage}"
         numbered = self._numbers.numbered("msdyn_project")
         project_id = str(numbered["msdyn_projectid"])
         row: Row = {

@@ -123,9 +123,9 @@ def _organisation_name(index: int, seconds: Sequence[str], rng: random.Random) -
     """Return a name that no other index has: place and trade, from the second round on with a number."""
     place = words.PLACES[index % len(words.PLACES)]
     trade = seconds[(index // len(words.PLACES) + index * 7) % len(seconds)]
-    round_ = index // (len(words.PLACES) * len(seconds))
-    ending = rng.choice(("", " Group", " Ltd"))[: 0 if round_ else None]
-    return f"{place} {trade}{f' {round_ + 1}' if round_ else ending}"
+    earlier_rounds = index // (len(words.PLACES) * len(seconds))
+    ending = f" {earlier_rounds + 1}" if earlier_rounds else rng.choice(("", " Group", " Partners"))
+    return f"{place} {trade}{ending}"
 
 
 def _customer(index: int, company: Company, volume: Volume, rng: random.Random) -> Customer:
