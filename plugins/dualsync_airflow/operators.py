@@ -55,14 +55,16 @@ class StartOperator(BaseOperator):
         with open_runtime() as runtime:
             run = start_run(
                 self.area,
-                params["mode"],
-                params["dry_run"],
-                params["companies"] or None,
-                [name for name in self.maps if name in chosen],
-                runtime,
+                runtime=runtime,
+                mode=params["mode"],
+                dry_run=params["dry_run"],
+                companies=params["companies"],
+                maps=[name for name in self.maps if name in chosen],
+                # named after the DAG run, so that clearing this task opens the same run again
+                run_id=f"{context['dag'].dag_id}.{context['run_id']}",
             )
         self.log.info("Run %s: %s, companies %s, %s maps", run.run_id, run.mode, run.companies, len(run.maps))
-        return dict(run.to_dict())
+        return run.to_dict()
 
 
 class StepOperator(BaseOperator, SkipMixin):
@@ -101,7 +103,6 @@ class StepOperator(BaseOperator, SkipMixin):
 
     def execute(self, context: "Context") -> None:
         """Run the step; its summary becomes the task's XCom. What has nothing to do next is skipped."""
-        from dualsync.errors import Superseded
         from dualsync.sync.pipeline import run_step
 
         run = run_of(context)
@@ -112,23 +113,16 @@ class StepOperator(BaseOperator, SkipMixin):
             mine = companies[int(self.batch) :: self.batches]
             if not mine:
                 raise AirflowSkipException("no companies in this batch")
-            try:
-                summary = run_step(
-                    self.step,
-                    run=run,
-                    map_name=self.map_name,
-                    direction=self.direction,
-                    companies=mine,
-                    runtime=runtime,
-                )
-            except Superseded as newer:
-                raise AirflowSkipException(str(newer)) from newer
+            summary = run_step(
+                self.step, run=run, map_name=self.map_name, direction=self.direction, companies=mine, runtime=runtime
+            )
         for leg in summary.legs:
             self.log.info("%s: %s %s %s", leg.company, leg.state, leg.counts, leg.message)
-        outcome = asdict(summary)
+        if summary.superseded:
+            raise AirflowSkipException(summary.legs[0].message)
         # pushed here and not returned, since skipping the next task ends this one with an exception
-        context["ti"].xcom_push("return_value", outcome)
-        nothing_to_do = summary.empty if self.step == "extract" else not written(outcome)
+        context["ti"].xcom_push("return_value", summary.to_dict())
+        nothing_to_do = summary.empty if self.step == "extract" else not summary.written
         if self.skips is not None and nothing_to_do:
             self.skip(context["ti"], [self.dag.get_task(self.skips)])
 
@@ -150,7 +144,7 @@ class PublishOperator(BaseOperator):
         """Attach the counts to the Asset's event."""
         summaries = context["ti"].xcom_pull(task_ids=self.settled)
         summaries = [summaries] if isinstance(summaries, dict) else list(summaries or [])
-        counts = {name: sum(written(summary, name) for summary in summaries) for name in WRITTEN}
+        counts = {name: sum(leg["counts"].get(name, 0) for one in summaries for leg in one["legs"]) for name in WRITTEN}
         if not any(counts.values()):
             raise AirflowSkipException("nothing was written")
         for asset in self.outlets:
@@ -169,7 +163,7 @@ class DeletionsOperator(BaseOperator):
         run = run_of(context)
         with open_runtime() as runtime:
             summary = run_deletions(run, run.maps, run.companies, runtime)
-        return asdict(summary)
+        return summary.to_dict()
 
 
 class FinishOperator(BaseOperator):
@@ -183,13 +177,16 @@ class FinishOperator(BaseOperator):
 
         run = run_of(context)
         with open_runtime() as runtime:
-            summary = asdict(finish_run(run, runtime))
+            summary = finish_run(run, runtime)
+        counts = asdict(summary.counts)
+        self.log.info("%s: %s", summary.state, counts)
         ti = context["ti"]
         states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id]).get(ti.run_id, {})
         failed = sorted(task for task, state in states.items() if state == "failed")
-        if failed:
-            raise AirflowFailException(f"failed: {', '.join(failed)}")
-        return summary
+        if failed or summary.failed:
+            legs = [f"{leg.map} {leg.direction} of {leg.company}: {leg.message}" for leg in summary.failed]
+            raise AirflowFailException(f"failed: {'; '.join(legs or failed)}")
+        return {"run_id": summary.run_id, "state": summary.state, "counts": counts}
 
 
 def run_of(context: "Context") -> "RunRef":
@@ -204,8 +201,3 @@ def run_of(context: "Context") -> "RunRef":
     if not reference:
         raise AirflowSkipException("the run was not started")
     return RunRef.from_dict(reference)
-
-
-def written(summary: dict[str, Any], *names: str) -> int:
-    """Rows that a step's summary counts as written, of all companies."""
-    return sum(leg["counts"].get(name, 0) for leg in summary["legs"] for name in names or WRITTEN)

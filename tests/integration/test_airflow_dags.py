@@ -121,7 +121,11 @@ def test_each_direction_announces_the_table_it_writes(dag: Any, catalog: Catalog
 
 
 def test_area_dag_holds_the_maps_of_its_area(dagbag: "DagBag", catalog: Catalog) -> None:
-    assert maps_of(dagbag.dags["setup_configuration"]) == set(catalog.area("setup_configuration"))
+    own = set(catalog.area("setup_configuration"))
+    maps = maps_of(dagbag.dags["setup_configuration"])
+    assert own <= maps
+    assert {catalog[name].area for name in maps - own} == {"reference"}
+    assert {need for name in maps for need in catalog.needs(name)} <= maps
 
 
 def test_initial_sync_holds_all_that_its_maps_need(dagbag: "DagBag", catalog: Catalog) -> None:

@@ -3,17 +3,16 @@
 The steps are played here: what matters is how Airflow goes on after each outcome, not what the steps do.
 """
 
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dualsync.errors import Superseded, Throttled
+from dualsync.errors import SettingsError, SignInFailed, Throttled
 from dualsync.mapping import Catalog
+from dualsync.sync import pipeline
 from dualsync.sync.runtime import RunRef
 
 if TYPE_CHECKING:
@@ -23,57 +22,46 @@ if TYPE_CHECKING:
 MAPS = ("legal_entities", "workers", "projects")
 
 
-@dataclass
-class LegSummary:
-    company: str
-    state: str = "settled"
-    counts: dict[str, int] = field(default_factory=dict)
-    message: str = ""
-
-
-@dataclass
-class StepSummary:
-    legs: list[LegSummary]
-    empty: bool = False
-
-
-@dataclass
-class Summary:
-    counts: dict[str, int] = field(default_factory=dict)
-
-
 class Played:
-    """Stands in for `dualsync.sync.pipeline`: answers as told, and notes who asked."""
+    """Stands in for the functions of `dualsync.sync.pipeline`: answers as told, and notes who asked."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, str, str, tuple[str, ...]]] = []
-        self.answers: dict[tuple[str, str, str], Callable[[], StepSummary]] = {}
+        self.answers: dict[tuple[str, str, str], str | Exception] = {}
         self.companies: tuple[str, ...] = ("USPM", "GBPM", "FRRT")
         self.finished = 0
 
-    def module(self) -> ModuleType:
-        played = ModuleType("dualsync.sync.pipeline")
-        played.start_run = self.start_run  # type: ignore[attr-defined]
-        played.run_step = self.run_step  # type: ignore[attr-defined]
-        played.run_deletions = lambda *given: Summary()  # type: ignore[attr-defined]
-        played.finish_run = self.finish_run  # type: ignore[attr-defined]
-        return played
-
     def start_run(
-        self, area: str, mode: str, dry_run: bool, companies: Sequence[str] | None, maps: Sequence[str], runtime: Any
+        self,
+        area: str,
+        *,
+        runtime: Any,
+        mode: str,
+        dry_run: bool,
+        companies: Sequence[str],
+        maps: Sequence[str],
+        run_id: str,
     ) -> RunRef:
-        return RunRef("r1", area, mode, dry_run, "nowhere", tuple(companies or self.companies), tuple(maps))
+        return RunRef(run_id, area, mode, dry_run, "nowhere", tuple(companies or self.companies), tuple(maps))
 
     def run_step(
         self, step: str, *, run: RunRef, map_name: str, direction: str, companies: Sequence[str], runtime: Any
-    ) -> StepSummary:
+    ) -> pipeline.StepSummary:
         self.calls.append((map_name, direction, step, tuple(companies)))
-        answer = self.answers.get((map_name, direction, step))
-        return answer() if answer else StepSummary([LegSummary(one, counts={"created": 2}) for one in companies])
+        state, counts, empty = "settled", {"created": 2}, False
+        match self.answers.get((map_name, direction, step)):
+            case "nothing":
+                counts, empty = {}, step == "extract"
+            case "superseded":
+                state = "superseded"
+            case Exception() as error:
+                raise error
+        legs = tuple(pipeline.LegSummary(one, state, counts) for one in companies)
+        return pipeline.StepSummary(step, map_name, direction, legs, empty)
 
-    def finish_run(self, run: RunRef, runtime: Any) -> Summary:
+    def finish_run(self, run: RunRef, runtime: Any) -> pipeline.RunSummary:
         self.finished += 1
-        return Summary()
+        return pipeline.RunSummary(run.run_id, "settled", ())
 
     def steps(self, map_name: str, direction: str) -> list[str]:
         return [call[2] for call in self.calls if call[:2] == (map_name, direction)]
@@ -87,7 +75,9 @@ def played(monkeypatch: pytest.MonkeyPatch) -> Played:
         catalog=catalog,
         companies_for=lambda one, companies: ("_global",) if one.scope == "global" else tuple(companies),
     )
-    monkeypatch.setitem(sys.modules, "dualsync.sync.pipeline", played.module())
+    for name in ("start_run", "run_step", "finish_run"):
+        monkeypatch.setattr(pipeline, name, getattr(played, name))
+    monkeypatch.setattr(pipeline, "run_deletions", lambda *given: pipeline.StepSummary("deletions", "", "", (), True))
     # dag.test() sleeps a second whenever a group was skipped; nothing here needs the time
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     monkeypatch.setattr("dualsync_airflow.operators.open_runtime", lambda: nullcontext(runtime))
@@ -140,7 +130,7 @@ def test_everything_runs_once(played: Played, build: "Callable[[str], DAG]") -> 
 def test_group_with_nothing_to_do_is_skipped_and_its_dependants_run(
     played: Played, build: "Callable[[str], DAG]"
 ) -> None:
-    played.answers["workers", "to_dataverse", "extract"] = lambda: StepSummary([], empty=True)
+    played.answers["workers", "to_dataverse", "extract"] = "nothing"
     state, tasks = run(build("nothing_to_do"))
     assert state == "success"
     assert played.steps("workers", "to_dataverse") == ["extract"]
@@ -151,19 +141,14 @@ def test_group_with_nothing_to_do_is_skipped_and_its_dependants_run(
 
 
 def test_nothing_is_announced_when_nothing_was_written(played: Played, build: "Callable[[str], DAG]") -> None:
-    played.answers["projects", "to_finance", "settle"] = lambda: StepSummary([LegSummary("USPM")])
+    played.answers["projects", "to_finance", "settle"] = "nothing"
     state, tasks = run(build("nothing_written"))
     assert state == "success"
     assert ended(tasks, "skipped") == {"projects.publish"}
 
 
 def test_failure_stops_its_group_only_and_fails_the_run(played: Played, build: "Callable[[str], DAG]") -> None:
-    def refuse() -> StepSummary:
-        from dualsync.errors import SignInFailed
-
-        raise SignInFailed("not with this secret")
-
-    played.answers["workers", "to_dataverse", "reconcile"] = refuse
+    played.answers["workers", "to_dataverse", "reconcile"] = SignInFailed("not with this secret")
     state, tasks = run(build("failure"))
     assert state == "failed"
     assert played.steps("workers", "to_dataverse") == ["extract", "reconcile"], "a terminal failure is not repeated"
@@ -175,10 +160,7 @@ def test_failure_stops_its_group_only_and_fails_the_run(played: Played, build: "
 
 
 def test_superseded_plan_yields_visibly(played: Played, build: "Callable[[str], DAG]") -> None:
-    def newer() -> StepSummary:
-        raise Superseded("superseded by run r2")
-
-    played.answers["projects", "to_finance", "load"] = newer
+    played.answers["projects", "to_finance", "load"] = "superseded"
     state, tasks = run(build("superseded"))
     assert state == "success"
     assert ended(tasks, "skipped") == {"projects.load", "projects.settle", "projects.publish"}
@@ -192,10 +174,10 @@ def test_only_chosen_maps_run(played: Played, build: "Callable[[str], DAG]") -> 
 
 
 def test_failed_start_runs_nothing(played: Played, build: "Callable[[str], DAG]", monkeypatch: Any) -> None:
-    def refuse(*given: Any) -> RunRef:
-        raise Superseded("no")
+    def refuse(*given: Any, **named: Any) -> RunRef:
+        raise SettingsError("no such company")
 
-    monkeypatch.setattr(sys.modules["dualsync.sync.pipeline"], "start_run", refuse)
+    monkeypatch.setattr(pipeline, "start_run", refuse)
     state, tasks = run(build("no_start"))
     assert state == "failed"
     assert played.calls == []
@@ -207,7 +189,7 @@ def test_many_companies_are_dealt_into_batches(
 ) -> None:
     played.companies = tuple(f"C{number:02d}" for number in range(23))
     monkeypatch.setattr("dualsync_airflow.builder._batches", lambda: 3)
-    played.answers["workers", "to_dataverse", "extract"] = lambda: StepSummary([], empty=True)
+    played.answers["workers", "to_dataverse", "extract"] = "nothing"
     state, tasks = run(build("batches"))
     assert state == "success"
     batches = [call[3] for call in played.calls if call[:1] == ("projects",) and call[2] == "load"]
