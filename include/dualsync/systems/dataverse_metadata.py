@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 LOOKUPS = frozenset({"Lookup", "Customer", "Owner"})
 NUMBERS = frozenset({"Money", "Decimal"})
 
+_TABLE = "LogicalName,EntitySetName,PrimaryIdAttribute,ChangeTrackingEnabled"
+_PARTS = (
+    "Attributes($select=LogicalName,AttributeType),"
+    "Keys($select=LogicalName,KeyAttributes,EntityKeyIndexStatus),"
+    "ManyToOneRelationships($select=ReferencingAttribute,ReferencedEntity,ReferencingEntityNavigationPropertyName)"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class AttributeInfo:
@@ -137,38 +144,29 @@ class DataverseMetadata:
             return self.table(self._tables[set_name])
 
     def _load(self, table: str, *, facets: bool) -> TableInfo:
-        wanted = "LogicalName,EntitySetName,PrimaryIdAttribute,ChangeTrackingEnabled"
         path = f"EntityDefinitions(LogicalName={text_literal(table)})"
         try:
-            definition = self._service.get(with_query(path, {"$select": wanted}))
+            definition = self._service.get(with_query(path, {"$select": _TABLE, "$expand": _PARTS}))
         except NotFound as error:
             raise SchemaMismatch(f"Dataverse has no table {table}") from error
-
-        def part(name: str, select: str, expand: str = "") -> list[dict[str, Any]]:
-            rows: list[dict[str, Any]] = self._service.get(
-                with_query(f"{path}/{name}", {"$select": select, "$expand": expand})
-            )["value"]
-            return rows
-
         navigation: dict[tuple[str, str], str] = {}
         targets: defaultdict[str, set[str]] = defaultdict(set)
-        wanted = "ReferencingAttribute,ReferencedEntity,ReferencingEntityNavigationPropertyName"
-        for row in part("ManyToOneRelationships", wanted):
+        for row in definition["ManyToOneRelationships"]:
             attribute, target = row["ReferencingAttribute"], row["ReferencedEntity"]
             navigation[attribute, target] = row["ReferencingEntityNavigationPropertyName"]
             targets[attribute].add(target)
-        details = _facets(part) if facets else {}
+        details = self._facets(f"{path}/Attributes") if facets else {}
         attributes = {
             row["LogicalName"]: AttributeInfo(
                 type=row["AttributeType"],
                 targets=tuple(sorted(targets[row["LogicalName"]])),
                 **details.get(row["LogicalName"], {}),
             )
-            for row in part("Attributes", "LogicalName,AttributeType")
+            for row in definition["Attributes"]
         }
         keys = tuple(
             KeyInfo(row["LogicalName"], tuple(row["KeyAttributes"]), row["EntityKeyIndexStatus"] == "Active")
-            for row in part("Keys", "LogicalName,KeyAttributes,EntityKeyIndexStatus")
+            for row in definition["Keys"]
         )
         return TableInfo(
             table=definition["LogicalName"],
@@ -180,27 +178,30 @@ class DataverseMetadata:
             navigation=navigation,
         )
 
+    def _facets(self, path: str) -> dict[str, dict[str, Any]]:
+        """Facets by column. Each lives on a type of its own and needs a cast (dataverse-web-api, section 11)."""
 
-def _facets(part: Any) -> dict[str, dict[str, Any]]:
-    """Facets by column. Each lives on a type of its own and needs a cast (dataverse-web-api, section 11)."""
-    found: defaultdict[str, dict[str, Any]] = defaultdict(dict)
-    for kind in ("String", "Memo"):
-        for row in part(_cast(kind), "LogicalName,MaxLength"):
-            found[row["LogicalName"]]["max_length"] = row["MaxLength"]
-    for kind in ("Decimal", "Money"):
-        for row in part(_cast(kind), "LogicalName,Precision"):
-            found[row["LogicalName"]]["precision"] = row["Precision"]
-    for row in part(_cast("DateTime"), "LogicalName,DateTimeBehavior"):
-        found[row["LogicalName"]]["date_behavior"] = row["DateTimeBehavior"]["Value"]
-    for kind in ("Picklist", "State", "Status"):
-        for row in part(_cast(kind), "LogicalName", "OptionSet($select=Options)"):
-            options = (row.get("OptionSet") or {}).get("Options", ())
-            found[row["LogicalName"]]["options"] = {option["Value"]: _label(option) for option in options}
-    return found
+        def of(kind: str, select: str, expand: str = "") -> list[dict[str, Any]]:
+            cast = f"{path}/Microsoft.Dynamics.CRM.{kind}AttributeMetadata"
+            rows: list[dict[str, Any]] = self._service.get(with_query(cast, {"$select": select, "$expand": expand}))[
+                "value"
+            ]
+            return rows
 
-
-def _cast(kind: str) -> str:
-    return f"Attributes/Microsoft.Dynamics.CRM.{kind}AttributeMetadata"
+        found: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+        for kind in ("String", "Memo"):
+            for row in of(kind, "LogicalName,MaxLength"):
+                found[row["LogicalName"]]["max_length"] = row["MaxLength"]
+        for kind in ("Decimal", "Money"):
+            for row in of(kind, "LogicalName,Precision"):
+                found[row["LogicalName"]]["precision"] = row["Precision"]
+        for row in of("DateTime", "LogicalName,DateTimeBehavior"):
+            found[row["LogicalName"]]["date_behavior"] = row["DateTimeBehavior"]["Value"]
+        for kind in ("Picklist", "State", "Status"):
+            for row in of(kind, "LogicalName", "OptionSet($select=Options)"):
+                options = (row.get("OptionSet") or {}).get("Options", ())
+                found[row["LogicalName"]]["options"] = {option["Value"]: _label(option) for option in options}
+        return found
 
 
 def _label(option: Mapping[str, Any]) -> str:
