@@ -47,6 +47,7 @@ _NUMBERS = frozenset({"Edm.Decimal", "Edm.Double"})
 _PIECES = re.compile(r";\s*(?=(?:Error|Warning|Info):)")
 _SEVERITY = re.compile(r"^(?:Error|Warning|Info):\s*")
 _NOISE = re.compile(r"^validate(?:Write|Field) failed on ", re.IGNORECASE)
+_FAILURES = frozenset({500, 502, 503, 504})
 _HOLLOW = ("Exception has been thrown by the target of an invocation", "An error has occurred", "")
 
 
@@ -286,7 +287,7 @@ def classify(status: int, data: Any, text: str) -> DualsyncError | None:
         kind = NotFound
     elif "record already exists" in reason.lower():
         kind = AlreadyExists
-    elif status >= HTTPStatus.INTERNAL_SERVER_ERROR and "Infolog:" not in reason:
+    elif status in _FAILURES and "Infolog:" not in reason:
         return None
     code = str(data["error"].get("code", "")) if isinstance(data.get("error"), dict) else ""
     return kind(status, code, message or "no reason given", details=messages, raw=reason[:RAW_LENGTH])
