@@ -1,1 +1,23 @@
-"""Both Dynamics systems, played honestly on loopback: a place to rehearse a cut-over without a tenant."""
+"""Both Dynamics systems, played honestly on loopback: a place to rehearse a cut-over without a tenant.
+
+``Sandbox`` runs them; ``dualsync sandbox serve`` does so from the command line. What is served, and where it differs
+from the real systems, stands in ``docs/sandbox.md``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dualsync_sandbox.server import Ports, Sandbox
+
+__all__ = ["Ports", "Sandbox"]
+
+
+def __getattr__(name: str) -> object:
+    """Load the servers only when somebody wants to run them: seeds and rules need just the stores."""
+    if name in __all__:
+        from dualsync_sandbox import server
+
+        return getattr(server, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

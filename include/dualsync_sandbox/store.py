@@ -231,6 +231,11 @@ class Tx:
             return self.store._version
         return int(self._connection.execute("SELECT value FROM _meta WHERE name = 'version'").fetchone()[0])
 
+    @property
+    def change_floor(self) -> int:
+        """Change tokens of a version before this one have expired."""
+        return int(self._connection.execute("SELECT value FROM _meta WHERE name = 'change_floor'").fetchone()[0])
+
     def _where(self, layout: _Layout, equals: Mapping[str, object]) -> tuple[str, list[SqlValue]]:
         clauses, values = [], []
         for name, value in equals.items():
@@ -669,7 +674,7 @@ class Store:
             self._writer.execute("CREATE INDEX _deleted_version ON _deleted (name, version)")
             for statement in statements:
                 self._writer.execute(statement)
-            meta = [("schema", fingerprint), ("version", 0), ("rec_id", FIRST_REC_ID)]
+            meta = [("schema", fingerprint), ("version", 0), ("rec_id", FIRST_REC_ID), ("change_floor", 0)]
             self._writer.executemany("INSERT INTO _meta VALUES (?, ?)", meta)
             self._writer.execute("COMMIT")
             self._first_rows()
@@ -716,7 +721,8 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[Tx]:
         """A write transaction: committed at the end, undone when an exception leaves it. One at a time; within one of the
-        same thread it joins that one."""
+        same thread it joins that one.
+        """
         with self._lock:
             if self._active is not None:
                 yield self._active
@@ -756,8 +762,14 @@ class Store:
             for table in [*self._layouts, "_deleted"]:
                 tx.query(f"DELETE FROM {quoted(table)}")
             self._rec_id = FIRST_REC_ID
-            # The version goes on: a change token given before the reset must not look like one given after it.
+            # The version goes on, and change tokens given before the reset expire: they must not look like later ones.
+            self.expire_changes()
             self._first_rows()
+
+    def expire_changes(self) -> None:
+        """Let every change token given so far count as expired."""
+        with self.transaction() as tx:
+            tx.query("UPDATE _meta SET value = ? WHERE name = 'change_floor'", (self._next_version(),))
 
     def close(self) -> None:
         """Close the file."""

@@ -1,0 +1,1 @@
+"""The Dataverse Web API, version 9.2."""

@@ -1,0 +1,151 @@
+"""Refusals as Dataverse words them.
+
+Codes and texts follow "Compose HTTP requests and handle errors" (webapi/compose-http-requests-handle-errors), the
+troubleshooting article "Web API client errors" and errors quoted by public clients. Where only a code is known, the
+status is an assumption (noted below).
+"""
+
+from __future__ import annotations
+
+from dualsync_sandbox.errors import (
+    BusinessRuleViolation,
+    DeleteRestricted,
+    DuplicateId,
+    DuplicateKey,
+    InvalidValue,
+    NotImplementedInSandbox,
+    OutOfRange,
+    ReferenceNotFound,
+    Required,
+    RowNotFound,
+    SandboxError,
+    TooLong,
+    UnknownColumn,
+    UnknownOption,
+    WrongType,
+)
+from dualsync_sandbox.http import ApiError, Reply
+from dualsync_sandbox.odata import QueryError, UnknownProperty
+
+#: The sandbox's own code: the real service may well do this, the sandbox does not.
+NOT_IMPLEMENTED = "SandboxNotImplemented"
+PARSE_ERROR = "0x80048d19"
+URI_ERROR = "0x80060888"
+NO_SUCH_RESOURCE = "0x8006088a"
+NOT_FOUND = "0x80040217"
+NOT_FOUND_BY_KEY = "0x80060891"
+DUPLICATE_ID = "0x80040237"
+DUPLICATE_KEY = "0x80060892"
+VERSION_MISMATCH = "0x80060882"
+VALIDATION = "0x80044331"
+OPTION_OUT_OF_RANGE = "0x8004431A"
+CHANGES_EXPIRED = "0x80044352"
+#: Assumed: the code of the platform's CannotDeleteDueToAssociation.
+STILL_ASSOCIATED = "0x80040227"
+
+
+def not_found(table: str, row_id: object) -> ApiError:
+    """No row with this id."""
+    return ApiError(404, NOT_FOUND, f"{table} With Id = {row_id} Does Not Exist")
+
+
+def not_found_by_key(table: str) -> ApiError:
+    """No row with this alternate key (also when a bind by alternate key resolves to nothing)."""
+    return ApiError(404, NOT_FOUND_BY_KEY, f"A record with the specified key values does not exist in {table} entity")
+
+
+def refusal(error: SandboxError) -> ApiError:
+    """The answer to what the store or the query compiler raised."""
+    if isinstance(error, ApiError):
+        return error if error.code else ApiError(error.status, PARSE_ERROR, str(error), error.headers)
+    if isinstance(error, NotImplementedInSandbox):
+        return ApiError(501, NOT_IMPLEMENTED, f"The sandbox does not implement {error}.")
+    if isinstance(error, UnknownProperty):
+        return ApiError(
+            400,
+            "0x0",
+            f"Could not find a property named '{error.name}' on type 'Microsoft.Dynamics.CRM.{error.table.entity}'.",
+        )
+    if isinstance(error, QueryError):
+        return ApiError(400, URI_ERROR, str(error))
+    return _store_refusal(error)
+
+
+def _store_refusal(error: SandboxError) -> ApiError:
+    if isinstance(error, InvalidValue):
+        return _invalid_value(error)
+    if isinstance(error, UnknownColumn):
+        return ApiError(
+            400, "0x0", f"Invalid property '{error.column}' was found in entity 'Microsoft.Dynamics.CRM.{error.table}'."
+        )
+    if isinstance(error, DuplicateId):
+        return ApiError(412, DUPLICATE_ID, "A record with matching key values already exists.")
+    if isinstance(error, DuplicateKey):
+        names = ", ".join(error.columns)
+        return ApiError(
+            412,
+            DUPLICATE_KEY,
+            f"Entity Key {error.key} violated. A record with the same value for {names}"
+            " already exists. A duplicate record cannot be created.",
+        )
+    if isinstance(error, RowNotFound):
+        return not_found(error.table, error.row_id)
+    if isinstance(error, ReferenceNotFound):
+        return not_found(error.target, error.value)
+    if isinstance(error, DeleteRestricted):
+        return ApiError(
+            400,
+            STILL_ASSOCIATED,
+            "The object you tried to delete is associated with another object "
+            f"({error.dependent}) and cannot be deleted.",
+        )
+    if isinstance(error, BusinessRuleViolation):
+        return ApiError(400, error.code, str(error))
+    return ApiError(500, "0x80040216", f"An unexpected error occurred: {error}")
+
+
+def _invalid_value(error: InvalidValue) -> ApiError:
+    if isinstance(error, TooLong):
+        return ApiError(
+            400,
+            VALIDATION,
+            "A validation error occurred. The length of the "
+            f"'{error.column}' attribute of the '{error.table}' entity exceeded the maximum "
+            f"allowed length of '{error.length}'.",
+        )
+    if isinstance(error, UnknownOption):
+        accepted = ",".join(map(str, error.allowed))
+        return ApiError(
+            400,
+            OPTION_OUT_OF_RANGE,
+            f"The value {error.value} of '{error.column}' on record of type "
+            f"'{error.table}' is outside the valid range. Accepted Values: {accepted}",
+        )
+    if isinstance(error, OutOfRange):
+        return ApiError(
+            400,
+            VALIDATION,
+            "A validation error occurred. The value of "
+            f"'{error.column}' on record of type '{error.table}' is outside the valid range.",
+        )
+    if isinstance(error, Required):
+        return ApiError(
+            400,
+            VALIDATION,
+            f"A validation error occurred. The '{error.column}' attribute of the '{error.table}' entity is required.",
+        )
+    if isinstance(error, WrongType):
+        return ApiError(
+            400,
+            PARSE_ERROR,
+            f"Error identified in Payload provided by the user for Entity '{error.table}': "
+            f"cannot convert a value to the type of '{error.column}' ({error.expected}).",
+        )
+    return ApiError(400, VALIDATION, str(error))
+
+
+def reply(error: ApiError) -> Reply:
+    """The documented error body."""
+    answer = Reply.json(error.status, {"error": {"code": error.code, "message": str(error)}})
+    answer.headers.update(error.headers)
+    return answer

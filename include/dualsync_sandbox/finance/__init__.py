@@ -1,0 +1,1 @@
+"""The OData service of Dynamics 365 Finance, at ``/data``."""

@@ -1,0 +1,245 @@
+"""Requests to the OData service of Finance, and their answers.
+
+Follows "Open Data Protocol (OData)" (dev-itpro/data-entities/odata.md) and "Cross-company behavior", and recorded
+answers of a real environment. Whatever is not played here is refused with status 501 and ``SandboxNotImplemented``.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable
+
+from dualsync_sandbox.errors import NotImplementedInSandbox, SandboxError
+from dualsync_sandbox.finance import metadata
+from dualsync_sandbox.finance.errors import ODATA_ERROR, WRITE_ERROR, FinanceError, no_route, no_rows, refusal, reply
+from dualsync_sandbox.finance.rows import Shape, etag, find, key_values
+from dualsync_sandbox.http import ApiError, Call, Reply, unescape
+from dualsync_sandbox.keys import split_path, split_segment
+from dualsync_sandbox.odata import FilterCompiler, Operand, order_by, own_column, selected, whole
+from dualsync_sandbox.schema import Table
+from dualsync_sandbox.store import Row, Store, Tx
+from dualsync_sandbox.trace import Writes
+from dualsync_sandbox.values import SqlValue
+
+ROOT = "/data"
+LARGEST_PAGE = 10_000
+_READ_OPTIONS = frozenset({"$filter", "$select", "$orderby", "$top", "$skip", "$count", "$format"})
+
+
+class FinanceApi:
+    """The service over one store.
+
+    Args:
+        store: the rows.
+        writes: counts what was written through the API.
+        default_company: the company of the user that the client id is mapped to.
+    """
+
+    def __init__(self, store: Store, writes: Writes, default_company: str) -> None:
+        self._store = store
+        self._schema = store.schema
+        self._writes = writes
+        self._company = default_company.lower()
+
+    def handle(self, call: Call) -> Reply:
+        """Answer one authorised request; refusals become the recorded error body."""
+        try:
+            answer = self._route(call)
+        except SandboxError as error:
+            answer = reply(refusal(self._schema, error, deleting=call.method == "DELETE"))
+        answer.headers.setdefault("odata-version", "4.0")
+        answer.headers.setdefault("x-ms-service-request-id", str(uuid.uuid4()))
+        return answer
+
+    def _route(self, call: Call) -> Reply:
+        segments = split_path(unescape(call.path))
+        if not segments:
+            return self._service_document(call)
+        name, key = split_segment(segments[0])
+        if name == "$metadata":
+            return Reply(200, metadata.csdl(), {"content-type": "application/xml"})
+        if name == "$batch":
+            raise NotImplementedInSandbox("$batch")
+        table = self._schema.by_set.get(name)
+        if table is None:
+            return no_route(call)
+        if len(segments) > 1 and segments[1:] != ["$count"]:
+            raise NotImplementedInSandbox("path or action below an entity", "/".join(segments[1:]))
+        if call.options.get("$format", "json") != "json":
+            raise NotImplementedInSandbox("$format", call.options["$format"])
+        if key is not None:
+            return self._one(call, table, key)
+        if len(segments) == 2:
+            return Reply(200, str(self._count(call, table)).encode(), {"content-type": "text/plain"})
+        if call.method == "GET":
+            return self._read(call, table)
+        if call.method == "POST":
+            return self._create(call, table)
+        raise ApiError(405, "", f"The requested resource does not support http method '{call.method}'.")
+
+    def _service_document(self, call: Call) -> Reply:
+        sets = [{"name": table.set, "kind": "EntitySet", "url": table.set} for table in self._schema.tables.values()]
+        return Reply.json(200, {"@odata.context": f"{call.service}/$metadata", "value": sets})
+
+    # -- reading
+
+    def _check_options(self, call: Call, allowed: frozenset[str]) -> None:
+        for name in call.options:
+            if name.startswith(("$", "@")) and name not in allowed:
+                raise NotImplementedInSandbox("query option", name)
+
+    def _resolver(self, table: Table) -> Callable[[str], Operand]:
+        return lambda name: own_column(self._schema, table, name)
+
+    def _scope(self, call: Call, table: Table) -> str | None:
+        """The one company a request sees, unless it says ``cross-company=true``."""
+        if "dataAreaId" not in table.columns or call.options.get("cross-company", "").lower() == "true":
+            return None
+        return self._company
+
+    def _conditions(self, call: Call, table: Table) -> tuple[str, list[SqlValue]]:
+        clauses: list[str] = []
+        parameters: list[SqlValue] = []
+        company = self._scope(call, table)
+        if company is not None:
+            clauses.append('"dataAreaId" = ?')
+            parameters.append(company)
+        if "$filter" in call.options:
+            where = FilterCompiler(self._schema, table, self._resolver(table)).compile(call.options["$filter"])
+            clauses.append(where.sql)
+            parameters += where.parameters
+        return (f" WHERE {' AND '.join(clauses)}" if clauses else ""), parameters
+
+    def _count(self, call: Call, table: Table) -> int:
+        self._check_options(call, frozenset({"$filter"}))
+        where, parameters = self._conditions(call, table)
+        with self._store.reading() as tx:
+            return self._counted(tx, table, where, parameters)
+
+    @staticmethod
+    def _counted(tx: Tx, table: Table, where: str, parameters: list[SqlValue]) -> int:
+        return int(tx.query(f'SELECT count(*) FROM "{table.name}"{where}', parameters).fetchone()[0])
+
+    def _read(self, call: Call, table: Table) -> Reply:
+        """Pages of at most 10,000 rows; the next link counts on with ``$skip``, as observed."""
+        self._check_options(call, _READ_OPTIONS)
+        select = selected(call.options.get("$select"))
+        shape = Shape(table, select)
+        where, parameters = self._conditions(call, table)
+        order = call.options.get("$orderby")
+        terms = [*(order_by(order, self._resolver(table)) if order else []), '"RecId"']
+        top, skip = whole(call.options, "$top"), whole(call.options, "$skip") or 0
+        limit = LARGEST_PAGE if top is None else min(top, LARGEST_PAGE)
+        body: dict[str, object] = {"@odata.context": f"{call.service}/$metadata#{table.set}"}
+        sql = f"{shape.sql}{where} ORDER BY {', '.join(terms)} LIMIT ? OFFSET ?"
+        with self._store.reading() as tx:
+            if call.options.get("$count") == "true":
+                body["@odata.count"] = self._counted(tx, table, where, parameters)
+            rows = [shape.row(values) for values in tx.query(sql, [*parameters, limit + 1, skip])]
+        body["value"] = rows[:limit]
+        rest = None if top is None else top - limit
+        if len(rows) > limit and rest != 0:
+            body["@odata.nextLink"] = call.link(skip=str(skip + limit), top=None if rest is None else str(rest))
+        return Reply.json(200, body)
+
+    def _one(self, call: Call, table: Table, key: str) -> Reply:
+        values = key_values(self._schema, table, key)
+        visible = self._scope(call, table) in (None, values.get("dataAreaId"))
+        if call.method == "GET":
+            return self._retrieve(call, table, values, visible)
+        if call.method == "PATCH":
+            return self._update(call, table, values, visible)
+        if call.method == "DELETE":
+            return self._delete(call, table, values, visible)
+        if call.method == "PUT":
+            raise NotImplementedInSandbox("PUT")
+        raise ApiError(405, "", f"The requested resource does not support http method '{call.method}'.")
+
+    def _retrieve(self, call: Call, table: Table, values: dict[str, SqlValue], visible: bool) -> Reply:
+        """A missing row is 404; its body is an assumption."""
+        self._check_options(call, frozenset({"$select", "$format"}))
+        shape = Shape(table, selected(call.options.get("$select")))
+        with self._store.reading() as tx:
+            row = find(tx, table, values) if visible else None
+            if row is None:
+                raise FinanceError(404, ODATA_ERROR, "Resource not found.")
+            return Reply.json(200, self._represent(call, tx, shape, table, row["RecId"]))
+
+    @staticmethod
+    def _represent(call: Call, tx: Tx, shape: Shape, table: Table, rec_id: object) -> Row:
+        assert isinstance(rec_id, int)
+        found = tx.query(f'{shape.sql} WHERE "RecId" = ?', (rec_id,)).fetchone()
+        return {"@odata.context": f"{call.service}/$metadata#{table.set}/$entity", **shape.row(found)}
+
+    # -- writing
+
+    def _values(self, table: Table, body: Row) -> Row:
+        """The values of a body; null only where the property is nullable (texts and enums)."""
+        values = {name: value for name, value in body.items() if "@" not in name}
+        for name, value in values.items():
+            column = table.columns.get(name)
+            if value is None and column is not None and column.kind not in ("text", "enum"):
+                message = f"A null value was found for the property named '{name}', which has the expected type "
+                raise FinanceError(400, ODATA_ERROR, message + f"'{metadata.edm_type(column)}[Nullable=False]'.")
+        return values
+
+    def _create(self, call: Call, table: Table) -> Reply:
+        """201 with the whole row, defaults filled in. The company comes from the body, else it is the user's own."""
+        values = self._values(table, call.json())
+        if "dataAreaId" in table.columns and not values.get("dataAreaId"):
+            values["dataAreaId"] = self._company
+        with self._store.transaction() as tx:
+            row = tx.insert(table.name, values)
+            represented = self._represent(call, tx, Shape(table, ()), table, row["RecId"])
+        self._writes.add(table.set, "create")
+        return Reply.json(201, represented, location=f"{call.service}/{table.set}({_key_text(table, row)})")
+
+    def _update(self, call: Call, table: Table, values: dict[str, SqlValue], visible: bool) -> Reply:
+        """204; a missing row is 400. That key fields cannot be changed is an assumption."""
+        changes = self._values(table, call.json())
+        with self._store.transaction() as tx:
+            row = find(tx, table, values) if visible else None
+            if row is None:
+                raise no_rows()
+            self._check_match(call, table, row)
+            for name in table.keys[0].columns:
+                if name in changes and str(changes.pop(name)).lower() != str(row[name]).lower():
+                    text = f"Write failed for table row of type '{table.aot}'. Infolog: Warning: Field '{name}' cannot be changed."
+                    raise FinanceError(400, WRITE_ERROR, text)
+            tx.update(table.name, row["RecId"], changes)
+        self._writes.add(table.set, "update")
+        return Reply(204)
+
+    def _delete(self, call: Call, table: Table, values: dict[str, SqlValue], visible: bool) -> Reply:
+        with self._store.transaction() as tx:
+            row = find(tx, table, values) if visible else None
+            if row is None:
+                raise no_rows()
+            self._check_match(call, table, row)
+            tx.delete(table.name, row["RecId"])
+        self._writes.add(table.set, "delete")
+        return Reply(204)
+
+    @staticmethod
+    def _check_match(call: Call, table: Table, row: Row) -> None:
+        """Conflicts surface as 400 with this text, as observed by clients."""
+        if call.headers.get("if-match") not in (None, "*", etag(row["RecId"], row["RecVersion"])):
+            raise FinanceError(
+                400,
+                WRITE_ERROR,
+                f"Cannot edit a record in {table.label} ({table.aot}). An update conflict occurred due to another user process "
+                "deleting the record or changing one or more fields in the record.",
+            )
+
+
+def _key_text(table: Table, row: Row) -> str:
+    parts = []
+    for name in table.keys[0].columns:
+        value = str(row[name])
+        if table.columns[name].kind == "text":
+            value = "'" + value.replace("'", "''") + "'"
+        elif table.columns[name].kind == "enum":
+            value = f"{metadata.edm_type(table.columns[name])}'{value}'"
+        parts.append(f"{name}={value}")
+    return re.sub(r"[^\x21-\x7e]", lambda match: f"%{ord(match[0]):02X}", ",".join(parts))

@@ -1,0 +1,56 @@
+"""``/data/$metadata``: CSDL with entity types, enums and text lengths ("Open Data Protocol (OData)", odata.md).
+
+That ``MaxLength`` stands in it is an assumption: the lengths come from the fields' extended data types.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import cast
+from xml.etree import ElementTree as Xml
+
+from dualsync_sandbox.odata import ENUM_NAMESPACE
+from dualsync_sandbox.schema import Column, SystemSchema
+
+NAMESPACE = ENUM_NAMESPACE.rstrip(".")
+_EDM = {"Instant": "Edm.DateTimeOffset", "Date": "Edm.DateTimeOffset"}
+
+
+def edm_type(column: Column) -> str:
+    """The property's type as ``$metadata`` writes it."""
+    if column.kind == "enum":
+        return ENUM_NAMESPACE + column.enum
+    return _EDM.get(column.type, f"Edm.{column.type}")
+
+
+@cache
+def csdl() -> bytes:
+    """The document, made once."""
+    schema = SystemSchema.load("finance")
+    edmx = Xml.Element("edmx:Edmx", {"Version": "4.0", "xmlns:edmx": "http://docs.oasis-open.org/odata/ns/edmx"})
+    services = Xml.SubElement(edmx, "edmx:DataServices")
+    root = Xml.SubElement(
+        services, "Schema", {"Namespace": NAMESPACE, "xmlns": "http://docs.oasis-open.org/odata/ns/edm"}
+    )
+    for enum, members in schema.enums.items():
+        element = Xml.SubElement(root, "EnumType", {"Name": enum})
+        for member, value in members.items():
+            Xml.SubElement(element, "Member", {"Name": member, "Value": str(value)})
+    for table in schema.tables.values():
+        entity = Xml.SubElement(root, "EntityType", {"Name": table.entity})
+        key = Xml.SubElement(entity, "Key")
+        for name in table.keys[0].columns:
+            Xml.SubElement(key, "PropertyRef", {"Name": name})
+        for column in table.columns.values():
+            facts = {"Name": column.name, "Type": edm_type(column)}
+            if column.kind not in ("text", "enum") or column.key:
+                facts["Nullable"] = "false"
+            if column.length:
+                facts["MaxLength"] = str(column.length)
+            if column.kind == "decimal":
+                facts["Scale"] = "variable"
+            Xml.SubElement(entity, "Property", facts)
+    container = Xml.SubElement(root, "EntityContainer", {"Name": "Resources"})
+    for table in schema.tables.values():
+        Xml.SubElement(container, "EntitySet", {"Name": table.set, "EntityType": ENUM_NAMESPACE + table.entity})
+    return cast(bytes, Xml.tostring(edmx, encoding="utf-8", xml_declaration=True))

@@ -1,0 +1,61 @@
+"""Key predicates in URLs: ``accounts(accountnumber='ABC',_msdyn_company_value=<guid>)``."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+from dualsync_sandbox.http import ApiError
+
+_SEGMENT = re.compile(r"(?P<set>[^()/]+)(?:\((?P<key>.*)\))?", re.DOTALL)
+_PART = re.compile(
+    r"\s*(?:(?P<name>[A-Za-z_]\w*)\s*=\s*)?(?P<value>'(?:[^']|'')*'|[A-Za-z_][\w.]*'(?:[^']|'')*'|[^',]*)\s*(?:,|$)"
+)
+
+
+def split_segment(segment: str) -> tuple[str, str | None]:
+    """``set(key)`` as set and key text; no key is ``None``."""
+    match = _SEGMENT.fullmatch(segment)
+    if match is None:
+        raise ApiError(400, "0x80060888", f"The segment '{segment}' of the request URI is not valid.")
+    return match["set"], match["key"]
+
+
+def split_path(path: str) -> list[str]:
+    """A decoded path as segments; slashes inside quotes belong to their key."""
+    segments, current, in_quotes = [], "", False
+    for character in path:
+        if character == "'":
+            in_quotes = not in_quotes
+        if character == "/" and not in_quotes:
+            segments.append(current)
+            current = ""
+        else:
+            current += character
+    return [segment for segment in [*segments, current] if segment]
+
+
+def parse_key(text: str) -> list[tuple[str | None, str]]:
+    """The parts of a key predicate: name (``None`` for a lone value) and literal text."""
+    parts: list[tuple[str | None, str]] = []
+    position = 0
+    while position < len(text):
+        match = _PART.match(text, position)
+        if match is None or match.end() == position:
+            raise ApiError(400, "0x80060888", f"The key '({text})' is not valid.")
+        parts.append((match["name"], match["value"].strip()))
+        position = match.end()
+    return parts
+
+
+def literal(text: str) -> object:
+    """A literal as a value: quoted text, enum member, number, true/false, null, else the text itself (GUIDs, dates)."""
+    if text.startswith("'"):
+        return text[1:-1].replace("''", "'")
+    if text.endswith("'"):
+        return text[text.index("'") + 1 : -1]
+    if re.fullmatch(r"-?\d+", text):
+        return int(text)
+    if re.fullmatch(r"-?\d+\.\d+", text):
+        return Decimal(text)
+    return {"true": True, "false": False, "null": None}.get(text, text)

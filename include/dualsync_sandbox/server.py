@@ -1,0 +1,301 @@
+"""The whole sandbox in one process: identity, Dataverse and Finance over TLS, the control plane beside them.
+
+All of it listens on 127.0.0.1 only. The servers share one event loop in a thread of its own, so the sandbox runs just as
+well inside a test as behind ``dualsync sandbox serve``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+import ssl
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import uvicorn
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
+from starlette.applications import Starlette
+
+from dualsync_sandbox import business, control
+from dualsync_sandbox import seed as seeding
+from dualsync_sandbox.clock import Clock
+from dualsync_sandbox.dataverse.api import ROOT as DATAVERSE_ROOT
+from dualsync_sandbox.dataverse.api import DataverseApi
+from dualsync_sandbox.finance.api import ROOT as FINANCE_ROOT
+from dualsync_sandbox.finance.api import FinanceApi
+from dualsync_sandbox.http import to_json
+from dualsync_sandbox.identity import CLIENT, Certificates, Client, Identity, write_private
+from dualsync_sandbox.schema import SystemSchema
+from dualsync_sandbox.seed.profile import PROJECTS
+from dualsync_sandbox.store import Store
+from dualsync_sandbox.trace import Trace, Writes
+from dualsync_sandbox.web import Door
+
+HOST = "127.0.0.1"
+INFO_FILE = "sandbox.json"
+STORE_FILES = {"dataverse": "dataverse.db", "finance": "finance.db"}
+_START_TIMEOUT = 30.0  # seconds
+_STOP_TIMEOUT = 10.0  # seconds
+_FINISH_TIMEOUT = 3.0  # seconds a request under way gets at the end
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Ports to listen on; 0 takes a free one."""
+
+    identity: int = 0
+    dataverse: int = 0
+    finance: int = 0
+    control: int = 0
+
+
+class Sandbox:
+    """Both systems, running from :meth:`start` to :meth:`stop` (or inside ``with``).
+
+    Args:
+        state_dir: where stores, certificates and secrets lie; made when missing. Rows survive a restart.
+        ports: ports to listen on.
+        default_company: the company of the Finance user that the client is mapped to.
+
+    Attributes:
+        info: addresses and files a client needs; what ``serve`` prints.
+        clock: the clock both systems go by.
+        dataverse_store: rows of Dataverse.
+        finance_store: rows of Finance.
+        requests: the trace.
+        writes: rows written through each API.
+    """
+
+    def __init__(self, state_dir: Path, *, ports: Ports | None = None, default_company: str = "uspm") -> None:
+        self.state_dir = Path(state_dir)
+        self._ports = ports or Ports()
+        self.clock = Clock()
+        self.requests = Trace()
+        self.writes = {"dataverse": Writes(), "finance": Writes()}
+        self.state_dir.mkdir(parents=True, exist_ok=True)
+        self.dataverse_store = self._store("dataverse")
+        self.finance_store = self._store("finance")
+        business.install(self.dataverse_store, self.finance_store, self.clock)
+        self.identity = Identity(self.clock)
+        self._dataverse = DataverseApi(self.dataverse_store, self.writes["dataverse"])
+        self._finance = FinanceApi(self.finance_store, self.writes["finance"], default_company)
+        self._audiences: dict[str, list[str]] = {"dataverse": [], "finance": []}
+        self._servers: list[_Server] = []
+        self._thread: threading.Thread | None = None
+        self._failure: BaseException | None = None
+        self.info: dict[str, object] = {}
+
+    def _store(self, system: Any) -> Store:
+        return Store(self.state_dir / STORE_FILES[system], SystemSchema.load(system), self.clock)
+
+    # -- life
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> dict[str, object]:
+        """Start all servers; returns :attr:`info`, which also lies in ``sandbox.json`` from now on.
+
+        Raises:
+            OSError: a port is taken.
+            RuntimeError: a server did not come up.
+        """
+        certificates = Certificates.make(self.state_dir / "tls")
+        sockets = {
+            name: _listen(getattr(self._ports, name)) for name in ("identity", "dataverse", "finance", "control")
+        }
+        urls = {
+            name: f"{'http' if name == 'control' else 'https'}://{HOST}:{bound.getsockname()[1]}"
+            for name, bound in sockets.items()
+        }
+        for system, audiences in self._audiences.items():
+            audiences += [urls[system], urls[system].replace(HOST, "localhost")]
+            self.identity.audiences.update(audiences)
+        self.info = self._sign_in_facts(urls, certificates)
+        applications = self._applications(urls)
+        self._servers = [
+            _Server(_config(applications[name], None if name == "control" else certificates)) for name in sockets
+        ]
+        self._thread = threading.Thread(
+            target=self._run, args=(list(sockets.values()),), name="dualsync-sandbox", daemon=True
+        )
+        self._thread.start()
+        self._await_start()
+        (self.state_dir / INFO_FILE).write_bytes(to_json(self.info) + b"\n")
+        return self.info
+
+    def _await_start(self) -> None:
+        deadline = datetime.now(UTC) + timedelta(seconds=_START_TIMEOUT)
+        pause = threading.Event()
+        while not all(server.started for server in self._servers):
+            if self._failure is not None or datetime.now(UTC) > deadline:
+                self.stop()
+                raise RuntimeError("the sandbox did not start") from self._failure
+            pause.wait(0.01)
+
+    def stop(self) -> None:
+        """Stop the servers and close the stores; rows stay in the state folder."""
+        for server in self._servers:
+            server.should_exit = True
+        if self._thread is not None:
+            self._thread.join(_STOP_TIMEOUT)
+            self._thread = None
+        with suppress(FileNotFoundError):
+            (self.state_dir / INFO_FILE).unlink()
+        self.dataverse_store.close()
+        self.finance_store.close()
+
+    def _run(self, sockets: list[socket.socket]) -> None:
+        async def serve() -> None:
+            pairs = zip(self._servers, sockets, strict=True)
+            await asyncio.gather(*(server.serve(sockets=[bound]) for server, bound in pairs))
+
+        try:
+            asyncio.run(serve())
+        except BaseException as error:  # handed to the thread that waits in start()
+            self._failure = error
+
+    # -- what it offers
+
+    def seed(self, profile: str = "demo", seed: int = 1, projects: int | None = None) -> dict[str, object]:
+        """Fill both systems; see ``dualsync_sandbox.seed``.
+
+        Args:
+            profile: ``demo``, ``small`` or ``large``.
+            seed: the same number gives the same rows.
+            projects: another number of projects than the profile's.
+
+        Raises:
+            ValueError: unknown profile.
+        """
+        for name in PROJECTS:
+            if name == profile:
+                summary = seeding.seed(self.dataverse_store, self.finance_store, name, seed, projects)
+                return summary.as_dict()
+        raise ValueError(f"{profile!r} is none of {', '.join(PROJECTS)}")
+
+    def reset(self) -> None:
+        """Remove all rows, traces and counts; change tokens given so far expire; the clock shows real time."""
+        self.dataverse_store.clear()
+        self.finance_store.clear()
+        self.requests.clear()
+        for counter in self.writes.values():
+            counter.clear()
+        self.clock.set(datetime.now(UTC))
+
+    def trace(self, **wanted: Any) -> list[dict[str, object]]:
+        """Requests so far; arguments as :meth:`dualsync_sandbox.trace.Trace.find` takes them."""
+        return self.requests.find(**wanted)
+
+    # -- parts of the start
+
+    def _applications(self, urls: dict[str, str]) -> dict[str, Starlette]:
+        def authority() -> str:
+            return self.identity.authority(urls["identity"])
+
+        def door(system: str, root: str, handle: Any) -> Starlette:
+            audiences = self._audiences.get(system)
+            check = None if audiences is None else lambda header: self.identity.check(header, audiences)
+            return Door(system, root, handle, self.clock, self.requests, check, authority).application()
+
+        return {
+            "identity": door("identity", "", self.identity.handle),
+            "dataverse": door("dataverse", DATAVERSE_ROOT, self._dataverse.handle),
+            "finance": door("finance", FINANCE_ROOT, self._finance.handle),
+            "control": control.application(self),
+        }
+
+    def _sign_in_facts(self, urls: dict[str, str], certificates: Certificates) -> dict[str, object]:
+        secret_file = self.state_dir / "client-secret"
+        if not secret_file.exists():
+            write_private(secret_file, secrets.token_urlsafe(32).encode())
+        certificate_file = self.state_dir / "client-certificate.pem"
+        certificate = _client_certificate(certificate_file)
+        self.identity.clients[CLIENT] = Client([secret_file.read_text(encoding="utf-8")], [certificate])
+        return {
+            "identity": self.identity.authority(urls["identity"]),
+            "dataverse": urls["dataverse"],
+            "finance": urls["finance"],
+            "control": urls["control"],
+            "ca_file": str(certificates.ca_file.resolve()),
+            "tenant": self.identity.tenant,
+            "client_id": CLIENT,
+            "client_secret_file": str(secret_file.resolve()),
+            "client_certificate_file": str(certificate_file.resolve()),
+            "pid": os.getpid(),
+        }
+
+
+class _Server(uvicorn.Server):
+    """A server that ends at once: requests under way may finish, connections that are merely open are cut."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let running requests finish, cut all connections, and go the usual way from there."""
+        if self.server_state.tasks:
+            await asyncio.wait(set(self.server_state.tasks), timeout=_FINISH_TIMEOUT)
+        for connection in list(self.server_state.connections):
+            transport: asyncio.Transport | None = getattr(connection, "transport", None)
+            if transport is not None:
+                transport.abort()
+        await asyncio.sleep(0)
+        await super().shutdown(sockets=sockets)
+        # Transports report their end to the loop only in its next rounds.
+        await asyncio.sleep(0.01)
+
+
+def _listen(port: int) -> socket.socket:
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind((HOST, port))
+    return bound
+
+
+def _config(application: Starlette, certificates: Certificates | None) -> uvicorn.Config:
+    tls: dict[str, Any] = {}
+    if certificates is not None:
+        tls = {
+            "ssl_certfile": str(certificates.certificate_file),
+            "ssl_keyfile": str(certificates.key_file),
+            "ssl_version": ssl.PROTOCOL_TLS_SERVER,
+        }
+    return uvicorn.Config(
+        application, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1, **tls
+    )
+
+
+def _client_certificate(path: Path) -> x509.Certificate:
+    """The certificate the client may sign in with; the file holds its key too."""
+    if path.exists():
+        return x509.load_pem_x509_certificate(path.read_bytes())
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Sandbox client")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=730))
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    write_private(path, pem + certificate.public_bytes(serialization.Encoding.PEM))
+    return certificate

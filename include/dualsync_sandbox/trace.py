@@ -1,0 +1,152 @@
+"""What was asked of the sandbox, and what was written: for tests, and for people who look over a client's shoulder."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+_MOST_ENTRIES = 50_000
+_MOST_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One request. Bodies of sign-in requests are never kept, nor is any header."""
+
+    id: int
+    time: str
+    system: str
+    method: str
+    path: str
+    query: dict[str, str]
+    body: bytes
+    status: int
+    ms: float
+
+    def as_json(self) -> dict[str, object]:
+        """The entry with its body decoded where it is JSON."""
+        body: object = None
+        if self.body:
+            try:
+                body = msgspec.json.decode(self.body)
+            except msgspec.DecodeError:
+                body = self.body.decode(errors="replace")
+        return {
+            "id": self.id,
+            "time": self.time,
+            "system": self.system,
+            "method": self.method,
+            "path": self.path,
+            "query": self.query,
+            "body": body,
+            "status": self.status,
+            "ms": self.ms,
+        }
+
+
+class Trace:
+    """The last requests, within a bound on number and bytes."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._entries: deque[Entry] = deque()
+        self._bytes = 0
+        self._next = 1
+
+    def add(
+        self,
+        *,
+        time: str,
+        system: str,
+        method: str,
+        path: str,
+        query: dict[str, str],
+        body: bytes,
+        status: int,
+        ms: float,
+    ) -> None:
+        """Keep one request."""
+        with self._lock:
+            self._entries.append(Entry(self._next, time, system, method, path, query, body, status, round(ms, 3)))
+            self._next += 1
+            self._bytes += len(body)
+            while len(self._entries) > _MOST_ENTRIES or (self._bytes > _MOST_BYTES and len(self._entries) > 1):
+                self._bytes -= len(self._entries.popleft().body)
+
+    def find(
+        self,
+        *,
+        system: str | None = None,
+        method: str | None = None,
+        path: str | None = None,
+        status: int | None = None,
+        since: int = 0,
+        limit: int = 1000,
+    ) -> list[dict[str, object]]:
+        """Entries that match, oldest first, the last ``limit`` of them.
+
+        Args:
+            system: ``identity``, ``dataverse`` or ``finance``.
+            method: HTTP method.
+            path: a part of the path.
+            status: HTTP status.
+            since: only entries with a greater id.
+            limit: how many at most.
+        """
+        with self._lock:
+            entries = list(self._entries)
+        wanted = [
+            entry
+            for entry in entries
+            if entry.id > since
+            and (system is None or entry.system == system)
+            and (method is None or entry.method == method.upper())
+            and (path is None or path in entry.path)
+            and (status is None or entry.status == status)
+        ]
+        return [entry.as_json() for entry in wanted[-limit:]] if limit > 0 else []
+
+    @property
+    def last_id(self) -> int:
+        """Id of the latest entry; 0 when there was none."""
+        return self._next - 1
+
+    def clear(self) -> None:
+        """Forget all entries; ids go on."""
+        with self._lock:
+            self._entries.clear()
+            self._bytes = 0
+
+
+class Writes:
+    """Rows written through one system's API, by table (entity set) and kind."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def add(self, table: str, kind: str, count: int = 1) -> None:
+        """Count rows that were written and committed."""
+        with self._lock:
+            self._counts[table, kind] += count
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """``{"accounts": {"create": 3, "update": 1}}``."""
+        found: dict[str, dict[str, int]] = {}
+        for table, kind, count in self._items():
+            found.setdefault(table, {})[kind] = count
+        return found
+
+    def _items(self) -> Iterator[tuple[str, str, int]]:
+        with self._lock:
+            items = sorted(self._counts.items())
+        return ((table, kind, count) for (table, kind), count in items)
+
+    def clear(self) -> None:
+        """Start again from nothing."""
+        with self._lock:
+            self._counts.clear()
