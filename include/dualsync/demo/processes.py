@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import subprocess
 import time
@@ -92,8 +90,9 @@ class Services:
                 family += [parent, *parent.children(recursive=True)]
             except psutil.NoSuchProcess:
                 continue
+        # Each is told once, and tells its own children.
         for service in reversed(self.running):
-            _signal_group(service.process.pid, signal.SIGTERM)
+            service.process.terminate()
         # collects the exit codes of our children as well, so that none is left as a zombie
         _, left = psutil.wait_procs(family, timeout=GRACE)
         for process in left:
@@ -107,13 +106,6 @@ class Services:
     def _fresh_log(self, name: str) -> Path:
         self.logs.mkdir(parents=True, exist_ok=True)
         return self.logs / f"{name}.log"
-
-
-def _signal_group(pid: int, number: int) -> None:
-    try:
-        os.killpg(pid, number)
-    except ProcessLookupError:
-        return
 
 
 def tail(log: Path, lines: int = 15) -> str:
