@@ -1,7 +1,8 @@
 """Reads table map files: YAML with line numbers, typed, every mistake reported with file, line and nearest known word.
 
 Only ``true`` and ``false`` are booleans here: YAML's ``yes``, ``no``, ``on`` and ``off`` stay text, because ``on`` is a
-word of the maps and ``Yes`` and ``No`` are members of Finance enums; so does ``null`` as a key. Numbers with a point are exact decimals.
+word of the maps and ``Yes`` and ``No`` are members of Finance enums. So does ``null`` where it is a key. Numbers with a
+point are exact decimals.
 """
 
 from __future__ import annotations

@@ -310,7 +310,11 @@ class Origin:
 
 
 class TableMap(_Model):
-    """One table map: see the module docstring and ``docs/table-maps.md``."""
+    """One table map: see the module docstring and ``docs/table-maps.md``.
+
+    ``integrated_by`` names the Finance key column of a global map whose rows describe a company: only rows of
+    integrated companies travel.
+    """
 
     map: str = Setting(pattern=r"^[a-z][a-z0-9_]*$")
     title: str
@@ -323,6 +327,7 @@ class TableMap(_Model):
     finance: FinanceSide
     rows: Rows
     initial: Initial = Initial()
+    integrated_by: str | None = None
     after: tuple[str, ...] = ()
     lookups: tuple[Lookup, ...] = ()
     fields: tuple[Field, ...] = ()
@@ -338,6 +343,8 @@ class TableMap(_Model):
             raise ValueError("a map of scope company needs dataverse.company and finance.company")
         if self.scope == "global" and companies != (None, None):
             raise ValueError("a global map has no company columns")
+        if self.integrated_by is not None and self.integrated_by not in self.finance.key:
+            raise ValueError("integrated_by must be one of the columns of finance.key")
         if not self.fields and not self.lookups:
             raise ValueError("has neither fields nor lookups")
         for direction in DIRECTIONS:

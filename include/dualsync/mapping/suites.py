@@ -28,11 +28,10 @@ CREATE_ONLY = "create_only"
 """Meta word of rules that hold for new rows only: an update names just the columns that changed."""
 
 _INT32 = 2**31
-# Microsoft's documented limits of Dataverse money and decimal columns, and of a Finance real with 6 of 32 digits
-# after the point.
+# Microsoft's documented limits of Dataverse money and decimal columns. A Finance real (32 digits, 6 after the point)
+# holds every number that Dataverse can, so it needs no rule.
 _DATAVERSE_MONEY = 922_337_203_685_477
 _DATAVERSE_DECIMAL = 100_000_000_000
-_FINANCE_DECIMAL = 10**26 - 1
 _FORBIDDEN_IN_KEYS = r"[/<>*%&:\\?+]"
 _MONEY_SCALE = 4
 
@@ -155,8 +154,8 @@ class _Rules:
                 yield from self._text()
             case "int":
                 yield self._between(-_INT32, _INT32 - 1)
-            case "decimal":
-                limit = self._decimal_limit()
+            case "decimal" if self.side == "dataverse":
+                limit = _DATAVERSE_MONEY if self.column.scale == _MONEY_SCALE else _DATAVERSE_DECIMAL
                 yield self._between(-limit, limit)
             case "enum" | "option" if self.column.options:
                 yield self._in_set(self.column.options)
@@ -172,11 +171,6 @@ class _Rules:
             yield self._expect(
                 "expect_column_values_to_not_match_regex", "key_characters", reason, regex=_FORBIDDEN_IN_KEYS
             )
-
-    def _decimal_limit(self) -> int:
-        if self.side == "finance":
-            return _FINANCE_DECIMAL
-        return _DATAVERSE_MONEY if self.column.scale == _MONEY_SCALE else _DATAVERSE_DECIMAL
 
     def _between(self, low: int, high: int) -> dict[str, Any]:
         reason = f"{self.column.name} is outside {low} to {high}"

@@ -18,6 +18,8 @@ import pandas as pd
 from dualsync.mapping.suites import CREATE_ONLY
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from dualsync.mapping.model import Side
 
 CREATE_COLUMN = "__create"
@@ -107,14 +109,20 @@ def _configuration(position: int, rule: Mapping[str, Any]) -> Any:
     ).to_domain_obj()
 
 
-@cache
-def _batch_definition() -> Any:
-    """The in-memory source that takes frames: made once per process, telemetry and progress bars off."""
+def import_great_expectations() -> ModuleType:
+    """The package, imported late because it takes seconds, with its telemetry off."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read when the package is imported
     with warnings.catch_warnings():
         # its own imports use a module that Python 3.11 calls deprecated
         warnings.simplefilter("ignore", DeprecationWarning)
         import great_expectations as gx
+    return gx
+
+
+@cache
+def _batch_definition() -> Any:
+    """The in-memory source that takes frames: made once per process, without progress bars."""
+    gx = import_great_expectations()
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
     context = gx.get_context(mode="ephemeral")

@@ -1,0 +1,248 @@
+"""The table maps that come with the package, against what is published about their dual-write counterparts."""
+
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from dualsync.mapping import Catalog, Field, Lookup, Schema, TableMap
+from dualsync.mapping.checks import check_catalog
+from dualsync.mapping.graph import graph_mermaid, graph_text, levels
+from dualsync.mapping.jsonschema import SCHEMA_FILE, schema_text
+from dualsync.mapping.views import maps_table
+
+DATA = Path(__file__).parent / "mapping_data"
+WAYS = {">": "to_dataverse", "<": "to_finance", "=": "both"}
+# parents that the published list leaves out, although lookups of the exported maps name them
+SMALL_PARENTS = {
+    "payment_days",
+    "payment_schedules",
+    "customer_payment_methods",
+    "vendor_payment_methods",
+    "tax_groups",
+    "contacts_for_party",
+    "customer_contacts",
+}
+
+catalog = Catalog.load()
+schema = Schema.load()
+
+
+class Pair(NamedTuple):
+    map: str
+    finance: str
+    way: str
+    dataverse: str
+    evidence: str
+
+
+def rows(name: str) -> list[list[str]]:
+    lines = [line for line in (DATA / name).read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    return [line.split("\t") for line in lines[1:]]
+
+
+PAIRS = [Pair(*row) for row in rows("pairs.tsv")]
+AREA = sorted({pair.map for pair in PAIRS})
+
+
+def find(table_map: TableMap, pair: Pair) -> Field | Lookup:
+    """The field or lookup that stands for a published pair."""
+    head, _, rest = pair.dataverse.partition(".")
+    for candidate in table_map.pairs:
+        if isinstance(candidate, Field):
+            wanted = (
+                None if pair.dataverse == "none" else pair.dataverse,
+                None if pair.finance == "none" else pair.finance,
+            )
+            if (candidate.dataverse, candidate.finance) == wanted:
+                return candidate
+        elif candidate.dataverse == head:
+            if candidate.targets is not None:
+                # customerid.Account(accountnumber).Contact(msdyn_contactpersonid)
+                ends = dict(end.rstrip(")").split("(") for end in rest.split("."))
+                ons = {target: candidate.on_of(target) for target in candidate.targets}
+                if {target.lower(): column for target, column in ends.items()} == {
+                    target: next(word for word, column in on.items() if column == pair.finance)
+                    for target, on in ons.items()
+                }:
+                    return candidate
+            elif pair.finance in candidate.finance_columns and (
+                not rest or candidate.on_of().get(rest) == pair.finance
+            ):
+                return candidate
+    raise AssertionError(f"{table_map.map} lacks {pair.finance} {pair.way} {pair.dataverse}")
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: f"{pair.map}-{pair.finance}-{pair.dataverse}")
+def test_every_published_pair_is_there_with_way_and_evidence(pair: Pair) -> None:
+    found = find(catalog[pair.map], pair)
+    assert found.way == WAYS[pair.way]
+    assert ",".join(found.evidence) == pair.evidence
+
+
+def test_no_map_of_the_area_has_a_pair_that_is_not_published() -> None:
+    published = Counter(pair.map for pair in PAIRS)
+    for name in AREA:
+        ours = sum(len(p.finance_columns) if isinstance(p, Lookup) else 1 for p in catalog[name].pairs)
+        assert ours == published[name], name
+
+
+def test_the_area_holds_fifteen_maps_and_the_reference_maps_are_counted_apart() -> None:
+    assert sorted(catalog.area("setup_configuration")) == AREA
+    assert (len(AREA), len(catalog.area("reference")), len(catalog)) == (15, 16, 31)
+
+
+@pytest.mark.parametrize("name", AREA)
+def test_needs_are_the_published_dependencies(name: str) -> None:
+    published = {parent for child, parent in rows("dependencies.tsv") if child == name}
+    needs = set(catalog.needs(name))
+    assert published <= needs
+    assert needs - published <= SMALL_PARENTS
+
+
+def test_parents_come_first_whatever_is_chosen() -> None:
+    for names in (None, AREA, ["milestones", "legal_entities", "contract_headers", "currencies"]):
+        order = catalog.order(names)
+        for position, name in enumerate(order):
+            assert not catalog.ancestors(name) & set(order[position:]), name
+    assert catalog.order(["project_tasks", "contract_headers"]) == ["contract_headers", "project_tasks"]
+
+
+def test_children_are_the_other_end_of_needs() -> None:
+    assert catalog.children("contract_headers") == ("contract_lines", "funding_sources", "projects")
+    assert catalog.children("milestones") == ()
+
+
+def test_nothing_is_wrong_with_them() -> None:
+    assert check_catalog(catalog, schema) == []
+
+
+def test_the_schema_for_editors_follows_the_model() -> None:
+    assert SCHEMA_FILE.read_text(encoding="utf-8") == schema_text()
+
+
+def test_each_file_lies_in_the_folder_of_its_area_under_its_name() -> None:
+    for name, table_map in catalog.items():
+        assert table_map.path == Path("maps") / table_map.area / f"{name}.yaml"
+
+
+def test_directions_start_where_rows_are_made() -> None:
+    assert catalog["milestones"].directions == ("to_finance", "to_dataverse")
+    assert catalog["customers_v3"].directions == ("to_dataverse", "to_finance")
+    assert catalog["projects"].directions == ("to_finance",)
+    assert catalog["exchange_rates"].directions == ("to_dataverse",)
+
+
+def test_who_may_delete() -> None:
+    follows = {"contract_headers", "contract_lines", "funding_sources", "projects", "project_tasks", "milestones"}
+    assert {name for name, table_map in catalog.items() if table_map.rows.deleted_by == "dataverse"} == follows
+    assert {table_map.rows.deleted_by for name, table_map in catalog.items() if name not in follows} == {"nobody"}
+    assert {catalog[name].rows.leaves for name in ("resource_roles", "transaction_categories")} == {"flag"}
+
+
+def test_masters_and_required_first_runs() -> None:
+    required = sorted(
+        (table_map.initial.order, name) for name, table_map in catalog.items() if table_map.initial.order is not None
+    )
+    assert [name for _, name in required] == [
+        "legal_entities",
+        "exchange_rates",
+        "ledgers",
+        "workers",
+        "resource_roles",
+    ]
+    assert all(catalog[name].initial.required for _, name in required)
+    for table_map in catalog.values():
+        owner = "dataverse" if table_map.rows.created_by == "dataverse" else "finance"
+        assert table_map.initial.master == owner, table_map.map
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "row", "travels"),
+    [
+        ("contract_headers", "dataverse", {"msdyn_ordertype": 192350001}, True),
+        ("contract_headers", "dataverse", {"msdyn_ordertype": 192350000}, False),
+        ("contract_headers", "dataverse", {"msdyn_ordertype": None}, False),
+        ("contract_lines", "dataverse", {"msdyn_linetype": 690970000, "producttypecode": 5}, True),
+        ("contract_lines", "dataverse", {"msdyn_linetype": 690970000, "producttypecode": 1}, False),
+        ("contract_lines", "dataverse", {"msdyn_linetype": None, "producttypecode": 1}, False),
+        ("contract_lines", "dataverse", {"msdyn_linetype": 690970001, "producttypecode": 5}, False),
+        ("worker_resources", "dataverse", {"resourcetype": 3, "cdm_workerid": "8d0c"}, True),
+        ("worker_resources", "dataverse", {"resourcetype": 3, "cdm_workerid": None}, False),
+        ("worker_resources", "dataverse", {"resourcetype": 1, "cdm_workerid": "8d0c"}, False),
+        ("customers_v3", "dataverse", {"customertypecode": 3}, True),
+        ("customers_v3", "dataverse", {"customertypecode": 11}, False),
+        ("customers_v3", "finance", {"PartyType": "Organization"}, True),
+        ("customers_v3", "finance", {"PartyType": "Person"}, False),
+        ("vendors_v2", "finance", {"VendorPartyType": "Person"}, True),
+        ("vendors_v2", "finance", {"VendorPartyType": "None"}, False),
+        ("currencies", "finance", {"CurrencyCode": "999"}, False),
+        ("currencies", "finance", {"CurrencyCode": "EUR"}, True),
+    ],
+)
+def test_only_what_belongs_to_the_map_travels(name: str, side: str, row: dict[str, object], travels: bool) -> None:
+    half = catalog[name].dataverse if side == "dataverse" else catalog[name].finance
+    assert half.expression.matches(row) is travels
+
+
+def test_a_documented_pair_without_a_column_carries_nothing() -> None:
+    milestones = catalog["milestones"]
+    unpaired = [field for field in milestones.fields if field.unpaired]
+    assert [field.finance for field in unpaired] == ["CustomerAccountNumber"]
+    assert unpaired[0] not in milestones.pairs_of("to_dataverse")
+
+
+def test_status_constants_are_sent_once() -> None:
+    constants = [field for table_map in catalog.values() for field in table_map.fields if field.constant is not None]
+    assert len(constants) == 8
+    assert {field.on for field in constants} == {"create"}
+
+
+def test_self_references_of_accounts_wait_for_a_second_pass_and_tasks_go_by_depth() -> None:
+    deferred = {(t.map, lookup.dataverse): lookup.defer for t in catalog.values() for lookup in t.self_lookups}
+    assert deferred == {
+        ("customers_v3", "msdyn_billingaccount"): True,
+        ("vendors_v2", "msdyn_invoicevendoraccountnumber"): True,
+        ("project_tasks", "msdyn_parenttask"): False,
+    }
+
+
+def test_the_list_of_maps_counts_pairs_and_evidence() -> None:
+    table = {row["map"]: row for row in maps_table(catalog)}
+    assert list(table) == catalog.order()
+    customers = table["customers_v3"]
+    assert (customers["pairs"], customers["evidence"]) == (25, {"export": 25})
+    assert customers["directions"] == ["to_dataverse", "to_finance"]
+    assert "vendors_v2" in customers["needs"]
+
+
+def test_the_graph_shows_levels_and_arrows() -> None:
+    assert levels(catalog, ["projects", "legal_entities", "milestones"]) == [
+        ["legal_entities"],
+        ["projects"],
+        ["milestones"],
+    ]
+    assert "  worker_resources <- workers" in graph_text(catalog).splitlines()
+    mermaid = graph_mermaid(catalog, AREA).splitlines()
+    assert mermaid[0] == "flowchart LR"
+    assert "  projects --> contract_lines" in mermaid
+    assert not any("currencies" in line for line in mermaid)
+
+
+def test_every_column_of_the_area_has_a_kind_and_text_a_length_where_it_is_written() -> None:
+    for table_map in catalog.values():
+        for field in table_map.fields:
+            for side, table in (("dataverse", table_map.dataverse.table), ("finance", table_map.finance.set)):
+                name = field.column(side)  # type: ignore[arg-type]
+                if name is not None:
+                    assert schema.column(side, table, name).kind  # type: ignore[arg-type]
+
+
+def test_unknown_names_suggest_the_nearest() -> None:
+    with pytest.raises(KeyError, match="did you mean 'projects'"):
+        catalog["project"]
+    with pytest.raises(Exception, match="did you mean 'ProjectStage'"):
+        schema.column("finance", "ProjectsV2", "ProjctStage")
+    with pytest.raises(Exception, match="did you mean 'msdyn_project'"):
+        schema.table("dataverse", "msdyn_projct")
