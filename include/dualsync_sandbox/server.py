@@ -1,7 +1,7 @@
 """The whole sandbox in one process: identity, Dataverse and Finance over TLS, the control plane beside them.
 
-All of it listens on 127.0.0.1 only. The servers share one event loop in a thread of its own, so the sandbox runs just as
-well inside a test as behind ``dualsync sandbox serve``.
+All of it listens on 127.0.0.1 only. The servers share one event loop in a thread of its own, so the sandbox runs just
+as well inside a test as behind ``dualsync sandbox serve``.
 """
 
 from __future__ import annotations
@@ -260,7 +260,8 @@ class _Server(uvicorn.Server):
 
 
 def _listen(port: int) -> socket.socket:
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # With the protocol named, asyncio turns Nagle's algorithm off for the connections made.
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.bind((HOST, port))
     return bound

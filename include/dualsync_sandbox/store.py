@@ -119,20 +119,7 @@ class _Layout:
             parts += ['"RecId" INTEGER PRIMARY KEY', '"RecVersion" INTEGER NOT NULL']
             parts += ['"_created" TEXT NOT NULL', '"_modified" TEXT NOT NULL']
         for column in self.table.columns.values():
-            declaration = quoted(column.name)
-            if column.kind in ("text", "enum"):
-                declaration += " TEXT COLLATE NOCASE"
-            elif column.kind in ("guid", "lookup", "instant", "date"):
-                declaration += " TEXT"
-            else:
-                declaration += " INTEGER"
-            if column.name == self.table.id:
-                declaration += " PRIMARY KEY"
-            elif not self.dataverse:
-                default = self.defaults.get(column.name)
-                literal = str(default) if isinstance(default, int) else "'" + str(default) + "'"
-                declaration += f" NOT NULL DEFAULT {literal}"
-            parts.append(declaration)
+            parts.append(self._declaration(column))
             if column.polymorphic:
                 parts.append(quoted(f"{column.name}@type") + " TEXT")
         yield f"CREATE TABLE {name} ({', '.join(parts)})"
@@ -148,6 +135,22 @@ class _Layout:
                 columns = ", ".join(quoted(column) for column in columns_of_index)
                 label = quoted(f"{self.table.name}.{'.'.join(columns_of_index)}")
                 yield f"CREATE INDEX {label} ON {name} ({columns})"
+
+    def _declaration(self, column: Column) -> str:
+        declaration = quoted(column.name)
+        if column.kind in ("text", "enum"):
+            declaration += " TEXT COLLATE NOCASE"
+        elif column.kind in ("guid", "lookup", "instant", "date"):
+            declaration += " TEXT"
+        else:
+            declaration += " INTEGER"
+        if column.name == self.table.id:
+            declaration += " PRIMARY KEY"
+        elif not self.dataverse:
+            default = self.defaults.get(column.name)
+            literal = str(default) if isinstance(default, int) else "'" + str(default) + "'"
+            declaration += f" NOT NULL DEFAULT {literal}"
+        return declaration
 
     def _lookup_indexes(self) -> Iterator[tuple[str, ...]]:
         for column in self.table.lookups:
@@ -179,7 +182,7 @@ def _target_encoder(table: Table, column: Column) -> Encoder:
 
 
 class Tx:
-    """A transaction. Rows go in and out as dictionaries keyed by column; see ``dualsync_sandbox.values`` for the values."""
+    """A transaction. Rows go in and out as dictionaries keyed by column; ``dualsync_sandbox.values`` says how."""
 
     def __init__(self, store: Store, connection: sqlite3.Connection, *, read_only: bool = False) -> None:
         self.store = store
@@ -446,7 +449,7 @@ class Tx:
     def _exists(self, table: str, columns: Sequence[str], values: Sequence[object]) -> bool:
         where = " AND ".join(f"{quoted(column)} = ?" for column in columns)
         sql = f"SELECT 1 FROM {quoted(table)} WHERE {where} LIMIT 1"
-        return self._connection.execute(sql, tuple(values)).fetchone() is not None  # type: ignore[arg-type]
+        return self._connection.execute(sql, tuple(values)).fetchone() is not None
 
     def _insert(self, layout: _Layout, values: dict[str, SqlValue]) -> SqlValue:
         store = self.store
@@ -642,7 +645,7 @@ class Store:
         self.schema = schema
         self.clock = clock
         self._layouts = {name: _Layout(schema, table) for name, table in schema.tables.items()}
-        self._hooks: dict[tuple[str, str, str], list[Hook]] = {}
+        self._hooks: dict[tuple[str, EventKind, When], list[Hook]] = {}
         self._lock = threading.RLock()
         self._active: Tx | None = None
         self._readers: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
@@ -716,12 +719,13 @@ class Store:
 
     def hooked(self, table: str) -> set[tuple[str, EventKind]]:
         """Which writes to the table have hooks."""
-        return {(name, kind) for name, kind, _ in self._hooks if name == table}  # type: ignore[misc]
+        return {(name, kind) for name, kind, _ in self._hooks if name == table}
 
     @contextmanager
     def transaction(self) -> Iterator[Tx]:
-        """A write transaction: committed at the end, undone when an exception leaves it. One at a time; within one of the
-        same thread it joins that one.
+        """A write transaction: committed at the end, undone when an exception leaves it.
+
+        There is one at a time; within one of the same thread it joins that one.
         """
         with self._lock:
             if self._active is not None:

@@ -6,7 +6,8 @@ Inside rows (what hooks, seeds and the APIs see) a value is one of ``str``, ``in
 * money, decimal, floating point: ``Decimal``, exact; held as scaled integers, so amounts compare exactly in SQL
 * instants: ``2024-01-31T10:00:00Z``; dates: ``2024-01-31`` in Dataverse, ``2024-01-31T12:00:00Z`` in Finance
 
-Dataverse holds nulls, Finance has none: an absent value becomes ``""``, 0, the first member, or the first of January 1900.
+Dataverse holds nulls, Finance has none: an absent value becomes ``""``, 0, the first member, or the first of January
+1900.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def _text(system: System, table: str, column: Column) -> Encoder:
     return check
 
 
-def _int(system: System, table: str, column: Column) -> Encoder:
+def _int(_system: System, table: str, column: Column) -> Encoder:
     largest = _LARGEST if column.type in ("BigInt", "Int64") else 2**31 - 1
 
     def check(value: object) -> SqlValue:
@@ -110,14 +111,14 @@ def _int(system: System, table: str, column: Column) -> Encoder:
     return check
 
 
-def _decimal(system: System, table: str, column: Column) -> Encoder:
+def _decimal(_system: System, table: str, column: Column) -> Encoder:
     scale = column.scale or 0
     factor = 10**scale
 
     def check(value: object) -> SqlValue:
         if value.__class__ is int:
             assert isinstance(value, int)
-            scaled = value * factor
+            scaled: int = value * factor
         elif isinstance(value, Decimal) and value.is_finite():
             scaled = int(value.scaleb(scale).to_integral_value(ROUND_HALF_UP))
         else:
@@ -130,7 +131,7 @@ def _decimal(system: System, table: str, column: Column) -> Encoder:
     return check
 
 
-def _bool_check(system: System, table: str, column: Column) -> Encoder:
+def _bool_check(_system: System, table: str, column: Column) -> Encoder:
     def check(value: object) -> SqlValue:
         if value.__class__ is not bool:
             raise WrongType(table, column.name, value, "true or false")
@@ -139,7 +140,7 @@ def _bool_check(system: System, table: str, column: Column) -> Encoder:
     return check
 
 
-def _option(system: System, table: str, column: Column) -> Encoder:
+def _option(_system: System, table: str, column: Column) -> Encoder:
     options = column.options
 
     def check(value: object) -> SqlValue:
@@ -153,7 +154,7 @@ def _option(system: System, table: str, column: Column) -> Encoder:
     return check
 
 
-def _enum(system: System, table: str, column: Column) -> Encoder:
+def _enum(_system: System, table: str, column: Column) -> Encoder:
     members = frozenset(column.members)
 
     def check(value: object) -> SqlValue:
@@ -166,7 +167,7 @@ def _enum(system: System, table: str, column: Column) -> Encoder:
     return check
 
 
-def _guid(system: System, table: str, column: Column) -> Encoder:
+def _guid(_system: System, table: str, column: Column) -> Encoder:
     def check(value: object) -> SqlValue:
         if not isinstance(value, str):
             raise WrongType(table, column.name, value, "a GUID")
@@ -194,7 +195,7 @@ def parse_moment(value: object) -> datetime | None:
     return None
 
 
-def _instant(system: System, table: str, column: Column) -> Encoder:
+def _instant(_system: System, table: str, column: Column) -> Encoder:
     def check(value: object) -> SqlValue:
         moment = parse_moment(value)
         if moment is None:

@@ -241,9 +241,7 @@ class DataverseApi:
         return Reply(204, b"", {"odata-entityid": url})
 
     def _upsert(self, call: Call, table: Table, key: str) -> Reply:
-        """``update-delete-entities-using-web-api``, ``use-upsert-insert-update-record``,
-        ``perform-conditional-operations-using-web-api``.
-        """
+        """``use-upsert-insert-update-record``; conditions by ``perform-conditional-operations-using-web-api``."""
         body = call.json()
         if_match, if_none_match = call.headers.get("if-match"), call.headers.get("if-none-match")
         with self._store.transaction() as tx:

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable
 from functools import cache
 from typing import cast
-from xml.etree import ElementTree as Xml
+from xml.etree import ElementTree as ET
 
 from dualsync_sandbox.dataverse.errors import NO_SUCH_RESOURCE, NOT_FOUND, URI_ERROR
 from dualsync_sandbox.dataverse.rows import wire_name
@@ -24,8 +24,17 @@ from dualsync_sandbox.schema import Column, SystemSchema, Table
 Facts = dict[str, object]
 _NAMESPACE = uuid.UUID("0a0b0c0d-0000-4000-8000-0000000000ed")
 _CAST = re.compile(r"Microsoft\.Dynamics\.CRM\.(\w+)AttributeMetadata")
-_EDM = {"guid": "Guid", "text": "String", "decimal": "Decimal", "bool": "Boolean", "option": "Int32", "instant": "DateTimeOffset",
-        "date": "Date", "lookup": "Guid"}  # fmt: skip
+_OPTION_TYPES = frozenset({"Picklist", "State", "Status", "Boolean"})
+_EDM = {
+    "guid": "Guid",
+    "text": "String",
+    "decimal": "Decimal",
+    "bool": "Boolean",
+    "option": "Int32",
+    "instant": "DateTimeOffset",
+    "date": "Date",
+    "lookup": "Guid",
+}
 
 
 def _identity(*parts: str) -> str:
@@ -183,14 +192,14 @@ class Metadata:
     def _entity(self, call: Call, table: Table) -> Facts:
         facts = _chosen(entity_facts(table), call.options.get("$select"))
         for name, inner in _expansions(call.options.get("$expand", "")):
-            related = {
+            lists: dict[str, Callable[[], list[Facts]]] = {
                 "Attributes": lambda: [attribute_facts(table, column) for column in table.columns.values()],
                 "Keys": lambda: key_facts(table),
                 "ManyToOneRelationships": lambda: relationship_facts(self._schema, table),
-            }.get(name)
-            if related is None:
+            }
+            if name not in lists:
                 raise NotImplementedInSandbox("$expand", name)
-            facts[name] = [_chosen(item, inner) for item in related()]
+            facts[name] = [_chosen(item, inner) for item in lists[name]()]
         return facts
 
     def _below(self, call: Call, table: Table, segments: list[str], base: str) -> Reply:
@@ -207,18 +216,10 @@ class Metadata:
         return self._attributes(call, table, key, segments[1:], f"{base}/Attributes")
 
     def _attributes(self, call: Call, table: Table, key: str | None, rest: list[str], base: str) -> Reply:
-        columns = list(table.columns.values())
-        if key is not None:
-            match = re.fullmatch(r"LogicalName\s*=\s*'(\w+)'", key)
-            if match is None or match[1] not in table.columns:
-                raise ApiError(404, NOT_FOUND, f"Could not find an attribute with the specified key ({key}).")
-            columns = [table.columns[match[1]]]
+        columns = list(table.columns.values()) if key is None else [_attribute(table, key)]
         cast_to = ""
         if rest:
-            match = _CAST.fullmatch(rest[0])
-            if match is None or len(rest) > 1:
-                raise NotImplementedInSandbox("EntityDefinitions(...)/Attributes/" + "/".join(rest))
-            cast_to = match[1]
+            cast_to = _cast_name(rest)
             columns = [column for column in columns if _attribute_type(column)[1] == cast_to]
         found = []
         for column in columns:
@@ -226,10 +227,7 @@ class Metadata:
             if _matches(call, facts):
                 chosen = _chosen(facts, call.options.get("$select"))
                 for name, _ in _expansions(call.options.get("$expand", "")):
-                    if cast_to not in ("Picklist", "State", "Status", "Boolean") or name not in (
-                        "OptionSet",
-                        "GlobalOptionSet",
-                    ):
+                    if cast_to not in _OPTION_TYPES or name not in ("OptionSet", "GlobalOptionSet"):
                         raise ApiError(400, URI_ERROR, f"Could not find a property named '{name}' to expand.")
                     chosen[name] = _option_set(column) if name == "OptionSet" else None
                 found.append(chosen)
@@ -238,6 +236,20 @@ class Metadata:
                 raise ApiError(404, NOT_FOUND, "The attribute is of another type.")
             return Reply.json(200, {"@odata.context": f"{base}/$entity", **found[0]})
         return Reply.json(200, {"@odata.context": base, "value": found})
+
+
+def _attribute(table: Table, key: str) -> Column:
+    match = re.fullmatch(r"LogicalName\s*=\s*'(\w+)'", key)
+    if match is None or match[1] not in table.columns:
+        raise ApiError(404, NOT_FOUND, f"Could not find an attribute with the specified key ({key}).")
+    return table.columns[match[1]]
+
+
+def _cast_name(rest: list[str]) -> str:
+    match = _CAST.fullmatch(rest[0])
+    if match is None or len(rest) > 1:
+        raise NotImplementedInSandbox("EntityDefinitions(...)/Attributes/" + "/".join(rest))
+    return match[1]
 
 
 def _chosen(facts: Facts, select: str | None) -> Facts:
@@ -291,35 +303,35 @@ def csdl(schema_name: str = "dataverse") -> bytes:
     """``$metadata``: CSDL of all tables."""
     schema = SystemSchema.load("dataverse")
     assert schema_name == schema.system
-    edmx = Xml.Element("edmx:Edmx", {"Version": "4.0", "xmlns:edmx": "http://docs.oasis-open.org/odata/ns/edmx"})
-    services = Xml.SubElement(edmx, "edmx:DataServices")
-    root = Xml.SubElement(
+    edmx = ET.Element("edmx:Edmx", {"Version": "4.0", "xmlns:edmx": "http://docs.oasis-open.org/odata/ns/edmx"})
+    services = ET.SubElement(edmx, "edmx:DataServices")
+    root = ET.SubElement(
         services,
         "Schema",
         {"Namespace": "Microsoft.Dynamics.CRM", "Alias": "mscrm", "xmlns": "http://docs.oasis-open.org/odata/ns/edm"},
     )
-    base = Xml.SubElement(root, "EntityType", {"Name": "crmbaseentity", "Abstract": "true"})
+    base = ET.SubElement(root, "EntityType", {"Name": "crmbaseentity", "Abstract": "true"})
     assert base is not None
     for table in schema.tables.values():
-        entity = Xml.SubElement(root, "EntityType", {"Name": table.name, "BaseType": "mscrm.crmbaseentity"})
-        Xml.SubElement(Xml.SubElement(entity, "Key"), "PropertyRef", {"Name": table.id})
+        entity = ET.SubElement(root, "EntityType", {"Name": table.name, "BaseType": "mscrm.crmbaseentity"})
+        ET.SubElement(ET.SubElement(entity, "Key"), "PropertyRef", {"Name": table.id})
         for column in table.columns.values():
-            Xml.SubElement(entity, "Property", _property(column))
+            ET.SubElement(entity, "Property", _property(column))
         for navigation, (column, target) in table.navigation.items():
-            property_ = Xml.SubElement(
+            property_ = ET.SubElement(
                 entity, "NavigationProperty", {"Name": navigation, "Type": f"mscrm.{target}", "Nullable": "true"}
             )
             related = {"Property": wire_name(column), "ReferencedProperty": schema.tables[target].id}
-            Xml.SubElement(property_, "ReferentialConstraint", related)
-    container = Xml.SubElement(root, "EntityContainer", {"Name": "System"})
+            ET.SubElement(property_, "ReferentialConstraint", related)
+    container = ET.SubElement(root, "EntityContainer", {"Name": "System"})
     for table in schema.tables.values():
-        entity_set = Xml.SubElement(
+        entity_set = ET.SubElement(
             container, "EntitySet", {"Name": table.set, "EntityType": f"Microsoft.Dynamics.CRM.{table.name}"}
         )
         for navigation, (_, target) in table.navigation.items():
             binding = {"Path": navigation, "Target": schema.tables[target].set}
-            Xml.SubElement(entity_set, "NavigationPropertyBinding", binding)
-    return cast(bytes, Xml.tostring(edmx, encoding="utf-8", xml_declaration=True))
+            ET.SubElement(entity_set, "NavigationPropertyBinding", binding)
+    return cast(bytes, ET.tostring(edmx, encoding="utf-8", xml_declaration=True))
 
 
 def _property(column: Column) -> dict[str, str]:

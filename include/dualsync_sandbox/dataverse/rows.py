@@ -136,8 +136,10 @@ class Shape:
             # Numbers and dates are formatted by the user's settings on the real service; the sandbox leaves them out.
             names.append(f"{name}@{FORMATTED}")
             expressions.append(quoted(column.name))
-            labels: dict[SqlValue, str] = dict(column.options) if column.kind == "option" else {0: "No", 1: "Yes"}
-            self._decoders.append((names[-1], lambda value, labels=labels: labels.get(value)))  # type: ignore[misc]
+            labels: dict[SqlValue, str] = {0: "No", 1: "Yes"}
+            if column.kind == "option":
+                labels = {number: label for number, label in column.options.items()}  # noqa: C416  other key type
+            self._decoders.append((names[-1], labels.get))
 
     def row(self, values: Sequence[SqlValue]) -> Row:
         """One row as written."""

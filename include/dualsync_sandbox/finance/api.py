@@ -64,14 +64,15 @@ class FinanceApi:
         table = self._schema.by_set.get(name)
         if table is None:
             return no_route(call)
-        if len(segments) > 1 and segments[1:] != ["$count"]:
-            raise NotImplementedInSandbox("path or action below an entity", "/".join(segments[1:]))
         if call.options.get("$format", "json") != "json":
             raise NotImplementedInSandbox("$format", call.options["$format"])
-        if key is not None:
-            return self._one(call, table, key)
-        if len(segments) == 2:
+        if segments[1:] == ["$count"] and key is None:
             return Reply(200, str(self._count(call, table)).encode(), {"content-type": "text/plain"})
+        if len(segments) > 1:
+            raise NotImplementedInSandbox("path or action below an entity", "/".join(segments[1:]))
+        return self._set(call, table) if key is None else self._one(call, table, key)
+
+    def _set(self, call: Call, table: Table) -> Reply:
         if call.method == "GET":
             return self._read(call, table)
         if call.method == "POST":
@@ -205,7 +206,8 @@ class FinanceApi:
             self._check_match(call, table, row)
             for name in table.keys[0].columns:
                 if name in changes and str(changes.pop(name)).lower() != str(row[name]).lower():
-                    text = f"Write failed for table row of type '{table.aot}'. Infolog: Warning: Field '{name}' cannot be changed."
+                    text = f"Write failed for table row of type '{table.aot}'. Infolog: Warning: "
+                    text += f"Field '{name}' cannot be changed."
                     raise FinanceError(400, WRITE_ERROR, text)
             tx.update(table.name, row["RecId"], changes)
         self._writes.add(table.set, "update")
@@ -228,8 +230,8 @@ class FinanceApi:
             raise FinanceError(
                 400,
                 WRITE_ERROR,
-                f"Cannot edit a record in {table.label} ({table.aot}). An update conflict occurred due to another user process "
-                "deleting the record or changing one or more fields in the record.",
+                f"Cannot edit a record in {table.label} ({table.aot}). An update conflict occurred due to another user "
+                "process deleting the record or changing one or more fields in the record.",
             )
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 
 from dualsync_sandbox.errors import (
-    BusinessRuleViolation,
     DeleteRestricted,
     DuplicateKey,
     NotImplementedInSandbox,
@@ -94,39 +93,31 @@ def _payload_refusal(table: Table, error: StoreError) -> str | None:
 
 def _infolog(schema: SystemSchema, table: Table, error: StoreError) -> str:
     if isinstance(error, ReferenceNotFound):
-        lines = [
-            f"Warning: The value '{error.value}' in field '{field_label(error.column)}' is not found in the related table "
-            f"'{schema.tables[error.target].label}'.",
-            f"Warning: validateField failed on field '{table.aot}.{error.column}'.",
-        ]
+        related = schema.tables[error.target].label
+        text = f"The value '{error.value}' in field '{field_label(error.column)}' is not found in the related table"
+        lines = [f"Warning: {text} '{related}'.", _field_failed(table, error.column)]
     elif isinstance(error, TooLong):
-        lines = [
-            f"Warning: The value in field '{field_label(error.column)}' is longer than the maximum length of {error.length} "
-            "characters.",
-            f"Warning: validateField failed on field '{table.aot}.{error.column}'.",
-        ]
+        text = f"The value in field '{field_label(error.column)}' is longer than the maximum length of {error.length}"
+        lines = [f"Warning: {text} characters.", _field_failed(table, error.column)]
     elif isinstance(error, OutOfRange):
-        lines = [
-            f"Warning: The value in field '{field_label(error.column)}' is outside the valid range.",
-            f"Warning: validateField failed on field '{table.aot}.{error.column}'.",
-        ]
+        text = f"The value in field '{field_label(error.column)}' is outside the valid range."
+        lines = [f"Warning: {text}", _field_failed(table, error.column)]
     elif isinstance(error, Required):
-        lines = [
-            f"Warning: Field '{field_label(error.column)}' must be filled in.",
-            f"Warning: validateWrite failed on data source '{table.aot}'.",
-        ]
+        text = f"Field '{field_label(error.column)}' must be filled in."
+        lines = [f"Warning: {text}", f"Warning: validateWrite failed on data source '{table.aot}'."]
     elif isinstance(error, DuplicateKey):
         lines = [f"Error: Cannot create a record in {table.label} ({table.aot}). The record already exists."]
     elif isinstance(error, DeleteRestricted):
-        lines = [
-            f"Error: {table.label} cannot be deleted while dependent {error.dependent} exist. Delete dependent "
-            f"{error.dependent} and try again."
-        ]
-    elif isinstance(error, BusinessRuleViolation):
-        lines = [f"Error: {error}"]
+        dependent = schema.tables[error.dependent].label if error.dependent in schema.tables else error.dependent
+        text = f"{table.label} cannot be deleted while dependent {dependent} exist."
+        lines = [f"Error: {text} Delete dependent {dependent} and try again."]
     else:
         lines = [f"Error: {error}"]
     return "Infolog: " + "; ".join(lines)
+
+
+def _field_failed(table: Table, column: str) -> str:
+    return f"Warning: validateField failed on field '{table.aot}.{column}'."
 
 
 def reply(error: ApiError) -> Reply:
@@ -143,5 +134,5 @@ def reply(error: ApiError) -> Reply:
 
 def no_route(call: Call) -> Reply:
     """An unknown route (recorded: capital M, no ``error`` object)."""
-    message = f"No HTTP resource was found that matches the request URI '{call.url}'. No route data was found for this request."
-    return Reply.json(404, {"Message": message})
+    message = f"No HTTP resource was found that matches the request URI '{call.url}'."
+    return Reply.json(404, {"Message": f"{message} No route data was found for this request."})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import cache
 from typing import cast
-from xml.etree import ElementTree as Xml
+from xml.etree import ElementTree as ET
 
 from dualsync_sandbox.odata import ENUM_NAMESPACE
 from dualsync_sandbox.schema import Column, SystemSchema
@@ -27,20 +27,20 @@ def edm_type(column: Column) -> str:
 def csdl() -> bytes:
     """The document, made once."""
     schema = SystemSchema.load("finance")
-    edmx = Xml.Element("edmx:Edmx", {"Version": "4.0", "xmlns:edmx": "http://docs.oasis-open.org/odata/ns/edmx"})
-    services = Xml.SubElement(edmx, "edmx:DataServices")
-    root = Xml.SubElement(
+    edmx = ET.Element("edmx:Edmx", {"Version": "4.0", "xmlns:edmx": "http://docs.oasis-open.org/odata/ns/edmx"})
+    services = ET.SubElement(edmx, "edmx:DataServices")
+    root = ET.SubElement(
         services, "Schema", {"Namespace": NAMESPACE, "xmlns": "http://docs.oasis-open.org/odata/ns/edm"}
     )
     for enum, members in schema.enums.items():
-        element = Xml.SubElement(root, "EnumType", {"Name": enum})
+        element = ET.SubElement(root, "EnumType", {"Name": enum})
         for member, value in members.items():
-            Xml.SubElement(element, "Member", {"Name": member, "Value": str(value)})
+            ET.SubElement(element, "Member", {"Name": member, "Value": str(value)})
     for table in schema.tables.values():
-        entity = Xml.SubElement(root, "EntityType", {"Name": table.entity})
-        key = Xml.SubElement(entity, "Key")
+        entity = ET.SubElement(root, "EntityType", {"Name": table.entity})
+        key = ET.SubElement(entity, "Key")
         for name in table.keys[0].columns:
-            Xml.SubElement(key, "PropertyRef", {"Name": name})
+            ET.SubElement(key, "PropertyRef", {"Name": name})
         for column in table.columns.values():
             facts = {"Name": column.name, "Type": edm_type(column)}
             if column.kind not in ("text", "enum") or column.key:
@@ -49,8 +49,8 @@ def csdl() -> bytes:
                 facts["MaxLength"] = str(column.length)
             if column.kind == "decimal":
                 facts["Scale"] = "variable"
-            Xml.SubElement(entity, "Property", facts)
-    container = Xml.SubElement(root, "EntityContainer", {"Name": "Resources"})
+            ET.SubElement(entity, "Property", facts)
+    container = ET.SubElement(root, "EntityContainer", {"Name": "Resources"})
     for table in schema.tables.values():
-        Xml.SubElement(container, "EntitySet", {"Name": table.set, "EntityType": ENUM_NAMESPACE + table.entity})
-    return cast(bytes, Xml.tostring(edmx, encoding="utf-8", xml_declaration=True))
+        ET.SubElement(container, "EntitySet", {"Name": table.set, "EntityType": ENUM_NAMESPACE + table.entity})
+    return cast(bytes, ET.tostring(edmx, encoding="utf-8", xml_declaration=True))

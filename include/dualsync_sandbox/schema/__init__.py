@@ -3,9 +3,9 @@
 The files are the sandbox's own: the library keeps a second set, so that the two can disagree and a test can notice.
 Each file names its source in its first line; what no source knows is marked ``assumed`` in its last column.
 
-Lines ``#: word<TAB>...`` carry what belongs to the whole table: ``set``, ``id``, ``name`` and ``key`` (an alternate key)
-for Dataverse; ``entity``, ``aot``, ``label`` and ``relation`` (columns, related set, its columns, what a delete does) for
-Finance.
+Lines ``#: word<TAB>...`` carry what belongs to the whole table: ``set``, ``id``, ``name`` and ``key`` (an alternate
+key) for Dataverse; ``entity``, ``aot``, ``label`` and ``relation`` (columns, related set, its columns, what a delete
+does) for Finance.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ class SystemSchema:
 def _load(system: System) -> SystemSchema:
     tables = {}
     for resource in sorted(files(__name__).joinpath(system).iterdir(), key=lambda item: item.name):
-        name, dot, suffix = resource.name.rpartition(".")
+        name, _, suffix = resource.name.rpartition(".")
         if suffix == "tsv":
             text = resource.read_text(encoding="utf-8")
             tables[name] = _dataverse(name, text) if system == "dataverse" else _finance(name, text)
