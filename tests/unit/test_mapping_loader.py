@@ -74,14 +74,14 @@ def test_conditions_and_defaults_are_read(tmp_path: Path) -> None:
             tmp_path,
             with_fields(
                 "{dataverse: r, finance: R, way: both, evidence: doc, wins: {finance: \"No ne ''\", else: dataverse}}",
-                "{dataverse: k, finance: K, way: to_finance, values: {1: A}, on_unknown: {default: One}, evidence: doc}",
+                "{dataverse: k, finance: K, way: to_finance, values: {1: A}, on_unknown: {default: B}, evidence: doc}",
             ),
         )
     )
     wins = table_map.fields[1].wins
     assert isinstance(wins, ConditionalWins)
     assert (wins.finance, wins.otherwise) == ("No ne ''", "dataverse")
-    assert table_map.fields[2].on_unknown == UnknownDefault(default="One")
+    assert table_map.fields[2].on_unknown == UnknownDefault(default="B")
 
 
 def test_a_map_knows_its_file_hash_and_lines(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from dualsync.mapping import Catalog, MapErrors, Schema
 from dualsync.mapping.schema import Column
-from dualsync.mapping.suites import build_suite, drifted, load_suite, suite_hash, write_suites
+from dualsync.mapping.suites import build_suite, drifted, load_suite, suite_hash, suites_folder, write_suites
 from dualsync.mapping.validation import Failure, import_great_expectations, validate_rows
 
 HOME = Path(__file__).parents[2]
@@ -92,8 +92,8 @@ def columns_of(name: str, side: str, suite: dict[str, Any]) -> dict[str, Column]
 
 
 def test_the_committed_suites_follow_from_maps_and_schema() -> None:
-    assert drifted(catalog, schema, HOME) == []
-    assert {file.stem for file in (HOME / "great_expectations" / "expectations").glob("*.json")} == set(catalog)
+    assert drifted(catalog, schema, suites_folder(HOME)) == []
+    assert {file.stem for file in suites_folder(HOME).glob("*.json")} == set(catalog)
 
 
 def test_a_changed_map_is_noticed_and_written_again(tmp_path: Path) -> None:

@@ -69,32 +69,32 @@ def suite_text(table_map: TableMap, schema: Schema) -> str:
     return json.dumps(build_suite(table_map, schema), indent=2, ensure_ascii=False) + "\n"
 
 
-def suite_file(home: Path, name: str) -> Path:
-    """The file of a map's suite below the home folder."""
-    return home / "great_expectations" / "expectations" / f"{name}.json"
+def suites_folder(home: Path) -> Path:
+    """The folder of the suite files below the home folder."""
+    return home / "great_expectations" / "expectations"
 
 
-def write_suites(catalog: Catalog, schema: Schema, home: Path) -> list[Path]:
+def write_suites(catalog: Catalog, schema: Schema, folder: Path) -> list[Path]:
     """Write the suites of all maps.
 
     Args:
         catalog: the maps.
         schema: the columns of both sides.
-        home: the folder that holds `great_expectations`.
+        folder: the folder of the suite files, see :func:`suites_folder`.
 
     Returns:
         The files that were missing or differed.
     """
-    changed = drifted(catalog, schema, home)
+    changed = drifted(catalog, schema, folder)
     for file in changed:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(suite_text(catalog[file.stem], schema), encoding="utf-8")
     return changed
 
 
-def drifted(catalog: Catalog, schema: Schema, home: Path) -> list[Path]:
+def drifted(catalog: Catalog, schema: Schema, folder: Path) -> list[Path]:
     """The suite files that are missing or no longer what map and schema give."""
-    files = {suite_file(home, name): suite_text(table_map, schema) for name, table_map in catalog.items()}
+    files = {folder / f"{name}.json": suite_text(table_map, schema) for name, table_map in catalog.items()}
     return [file for file, text in files.items() if not file.is_file() or file.read_text(encoding="utf-8") != text]
 
 
@@ -108,7 +108,7 @@ def load_suite(home: Path, name: str) -> dict[str, Any]:
     Raises:
         MapErrors: the map has no suite, which must not mean that its rows go unchecked.
     """
-    file = suite_file(home, name)
+    file = suites_folder(home) / f"{name}.json"
     try:
         suite: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
