@@ -233,13 +233,15 @@ class Dataverse:
         Raises:
             SchemaMismatch: unknown set or column.
         """
-        info = self._columns(set_name, select).info
+        columns = self._columns(set_name, select)
+        info = columns.info
         terms = [
             " and ".join(f"{info.wire_name(name)} eq {self._literal(info, name, value)}" for name, value in one.items())
             for one in conditions
         ]
         rows: list[Row] = []
-        for condition in or_filters(terms, _URL_LIMIT - 4096):
+        taken = len(self._service.url(with_query(set_name, {"$select": columns.select, "$filter": " "})))
+        for condition in or_filters(terms, _URL_LIMIT - taken):
             for page in self.read(set_name, select=select, filter=condition):
                 rows.extend(page)
         return rows
