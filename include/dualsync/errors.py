@@ -37,7 +37,7 @@ class DualsyncError(Exception):
     """Anything that dualsync itself reports."""
 
 
-class Transient(DualsyncError):  # noqa: N818  the two words of the design, not kinds of *Error
+class Transient(DualsyncError):
     """A failure that may be gone at the next try.
 
     Attributes:
@@ -80,7 +80,7 @@ class LegBusy(Transient):
     """Another run is working on the same leg."""
 
 
-class Terminal(DualsyncError):  # noqa: N818  as above
+class Terminal(DualsyncError):
     """A failure that stays until a person does something about it."""
 
 
