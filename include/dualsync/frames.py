@@ -92,7 +92,7 @@ def write_table(path: UPath, table: pa.Table) -> int:
     """Write a whole table to one Parquet file and return its number of rows."""
     with ParquetSink(path, table.schema) as sink:
         sink.write(table)
-    return table.num_rows
+    return int(table.num_rows)
 
 
 def write_rows(path: UPath, schema: pa.Schema, rows: Iterable[Mapping[str, Any]]) -> int:
@@ -148,7 +148,7 @@ class Sets:
 
     def view(self, name: str, path: UPath) -> None:
         """Make a Parquet file readable in SQL under ``name``."""
-        self.connection.execute(
+        self.run(
             f"CREATE OR REPLACE VIEW {quoted(name)} AS SELECT * FROM read_parquet({literal(self._url(path))})"
         )
 
@@ -158,28 +158,35 @@ class Sets:
 
     def fetch(self, sql: str) -> pa.Table:
         """The result of a query as one Arrow table; for results known to be small."""
-        return self.connection.execute(sql).to_arrow_table()
+        return self.connection.sql(sql).to_arrow_table()
 
     def stream(self, sql: str, rows: int = CHUNK_ROWS) -> Iterator[pa.Table]:
         """The result of a query in pieces of about ``rows`` rows."""
-        reader = self.connection.execute(sql).to_arrow_reader(rows)
-        for batch in reader:
+        for batch in self._reader(sql, rows):
             if batch.num_rows:
                 yield pa.Table.from_batches([batch])
 
     def save(self, sql: str, path: UPath) -> int:
         """Write the result of a query to a Parquet file without holding it, and return its number of rows."""
-        reader = self.connection.execute(sql).to_arrow_reader(CHUNK_ROWS)
+        reader = self._reader(sql, CHUNK_ROWS)
         with ParquetSink(path, reader.schema) as sink:
             for batch in reader:
                 if batch.num_rows:
                     sink.write(batch)
             return sink.rows
 
+    def _reader(self, sql: str, rows: int) -> pa.RecordBatchReader:
+        return self.connection.sql(sql).to_arrow_reader(rows)
+
     def scalar(self, sql: str) -> Any:
         """The single value of a query, None when it has no row."""
-        row = self.connection.execute(sql).fetchone()
-        return row[0] if row else None
+        rows = self.connection.execute(sql).fetchall()
+        return rows[0][0] if rows else None
+
+    def run(self, sql: str) -> None:
+        """Execute a statement that has no result to read."""
+        # A connection refuses other work while a result of it is not read to its end.
+        self.connection.execute(sql).fetchall()
 
     def close(self) -> None:
         """End the connection."""

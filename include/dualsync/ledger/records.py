@@ -27,7 +27,7 @@ class LegCounts:
     @property
     def conserved(self) -> bool:
         """Whether every planned row ended in exactly one way."""
-        return self.planned == sum(getattr(self, name) for name in ACTIONS)
+        return bool(self.planned == sum(getattr(self, name) for name in ACTIONS))
 
     @property
     def written(self) -> int:

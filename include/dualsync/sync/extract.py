@@ -119,7 +119,7 @@ def _dataverse_source(leg: Leg, runtime: Runtime, shape: Shape, base: UPath | No
         sets.view("deleted", feed.deleted)
         columns = ", ".join(quoted(field.name) for field in shape.raw_schema("dataverse"))
         record = quoted(leg.map.dataverse.id)
-        sets.connection.execute(
+        sets.run(
             f"CREATE VIEW feed AS SELECT {columns} FROM feed_rows UNION ALL BY NAME "
             f"SELECT {columns} FROM open_rows WHERE {record} NOT IN (SELECT {record} FROM feed_rows)"
         )
@@ -203,7 +203,7 @@ def _company_sql(leg: Leg, runtime: Runtime, sets: Sets) -> str:
             known.append(f"SELECT id, {literal(company)} AS code FROM parent_{number}")
     attribute = quoted(path[0])
     in_bases = " UNION ALL ".join(known) or "SELECT NULL::VARCHAR AS id, NULL::VARCHAR AS code WHERE FALSE"
-    sets.connection.execute(f"CREATE TEMP TABLE parent_bases AS {in_bases}")
+    sets.run(f"CREATE TEMP TABLE parent_bases AS {in_bases}")
     strangers = sets.fetch(
         f"SELECT DISTINCT {attribute} FROM feed WHERE {attribute} IS NOT NULL AND {attribute} NOT IN (SELECT id FROM parent_bases WHERE id IS NOT NULL)"
     )
@@ -218,7 +218,7 @@ def _company_sql(leg: Leg, runtime: Runtime, sets: Sets) -> str:
             {"id": pa.array(list(found), type=pa.string()), "code": pa.array(list(found.values()), type=pa.string())}
         ),
     )
-    sets.connection.execute(
+    sets.run(
         "CREATE TEMP TABLE parent_company AS SELECT id, ANY_VALUE(code) AS code FROM "
         "(SELECT * FROM parent_bases UNION ALL SELECT * FROM parent_read) GROUP BY id"
     )

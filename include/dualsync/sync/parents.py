@@ -178,14 +178,14 @@ class Parents:
                 found[key] = row
         reasons: dict[tuple[Any, ...], Missing] = {}
         for key in asked:
-            row = found.get(key)
-            if row is None:
+            present = found.get(key)
+            if present is None:
                 reasons[key] = Missing(
                     QUARANTINED,
                     f"{parent.map}.unknown",
                     f"{label} names a row of {spec.set} that does not exist in Finance; correct it there",
                 )
-            elif expression is not None and not expression.matches(row):
+            elif expression is not None and not expression.matches(present):
                 reasons[key] = Missing(
                     QUARANTINED,
                     f"{parent.map}.filtered",

@@ -62,12 +62,10 @@ def open_base(sets: Sets, shape: Shape, path: UPath | None) -> None:
     """Make the view ``base``; a column the map has gained since the base was written is null in it."""
     sets.table("base_columns", shape.base_schema().empty_table())
     if path is None:
-        sets.connection.execute("CREATE OR REPLACE VIEW base AS SELECT * FROM base_columns")
+        sets.run("CREATE OR REPLACE VIEW base AS SELECT * FROM base_columns")
     else:
         sets.view("base_file", path)
-        sets.connection.execute(
-            "CREATE OR REPLACE VIEW base AS SELECT * FROM base_columns UNION ALL BY NAME SELECT * FROM base_file"
-        )
+        sets.run("CREATE OR REPLACE VIEW base AS SELECT * FROM base_columns UNION ALL BY NAME SELECT * FROM base_file")
 
 
 def _views(sets: Sets, leg: Leg, shape: Shape, base: UPath | None) -> None:
@@ -82,9 +80,7 @@ def _select_keys(sets: Sets, leg: Leg) -> None:
     if leg.run.keys:
         keys = ", ".join(literal(key.casefold()) for key in leg.run.keys.get(leg.map.map, []))
         where = f"WHERE lower(key) IN ({keys or 'NULL'}) OR join_key IN ({keys or 'NULL'})"
-    sets.connection.execute(
-        f"CREATE TABLE want AS SELECT row_number() OVER () AS pos, *, 0 AS wave FROM want_file {where}"
-    )
+    sets.run(f"CREATE TABLE want AS SELECT row_number() OVER () AS pos, *, 0 AS wave FROM want_file {where}")
 
 
 def _have(leg: Leg, runtime: Runtime, shape: Shape) -> None:
@@ -125,19 +121,19 @@ def _resolve_self(sets: Sets, leg: Leg, shape: Shape, transform: Transform) -> N
         parent, wanted = quoted(f"p:{unit.target}"), quoted(f"w:{unit.target}")
         if shape.direction == "to_finance":
             value_here, value_base = _self_value(leg, unit)
-            sets.connection.execute(
+            sets.run(
                 f"UPDATE want SET {wanted} = COALESCE("
                 f"(SELECT any_value({value_here}) FROM want_file p WHERE p.id = want.{parent}), "
                 f"(SELECT any_value({value_base}) FROM base b WHERE b.id = want.{parent})) WHERE {parent} IS NOT NULL"
             )
             _order_by_depth(sets, leg, parent)
         else:
-            sets.connection.execute(
+            sets.run(
                 f"UPDATE want SET {wanted} = COALESCE("
                 f"(SELECT any_value(h.id) FROM have h WHERE h.join_key = want.{parent}), "
                 f"(SELECT any_value(b.id) FROM base b WHERE b.join_key = want.{parent})) WHERE {parent} IS NOT NULL"
             )
-            sets.connection.execute(
+            sets.run(
                 f"UPDATE want SET stop = 'waiting', rule = {literal(f'{leg.map.map}.waiting')}, reason = "
                 f"{literal(f'{unit.target} names a row of the same map that is not there yet; it goes through once that row is there')} "
                 f"WHERE stop IS NULL AND {parent} IS NOT NULL AND {wanted} IS NULL "
@@ -159,20 +155,18 @@ def _self_value(leg: Leg, unit: Unit) -> tuple[str, str]:
 
 def _order_by_depth(sets: Sets, leg: Leg, parent: str) -> None:
     """Give each row the wave in which it is written, and let children of rows that cannot go wait."""
-    sets.connection.execute(
+    sets.run(
         f"CREATE OR REPLACE TEMP TABLE depth AS WITH RECURSIVE d(id, wave) AS ("
         f"SELECT id, 0 FROM want WHERE {parent} IS NULL OR {parent} NOT IN (SELECT id FROM want WHERE id IS NOT NULL) "
         f"UNION ALL SELECT w.id, d.wave + 1 FROM want w JOIN d ON w.{parent} = d.id AND w.id <> d.id WHERE d.wave < 1000"
         ") SELECT id, max(wave) AS wave FROM d GROUP BY id"
     )
-    sets.connection.execute(
-        "UPDATE want SET wave = COALESCE((SELECT depth.wave FROM depth WHERE depth.id = want.id), 0)"
-    )
+    sets.run("UPDATE want SET wave = COALESCE((SELECT depth.wave FROM depth WHERE depth.id = want.id), 0)")
     reason = literal("its parent row is not on both sides yet; it goes through once that row is there")
     deepest = int(sets.scalar("SELECT COALESCE(max(wave), 0) FROM want") or 0)
     known = "SELECT id FROM base WHERE id IS NOT NULL"
     for _ in range(deepest + 1):
-        sets.connection.execute(
+        sets.run(
             f"UPDATE want SET stop = 'waiting', rule = {literal(f'{leg.map.map}.waiting')}, reason = {reason} "
             f"WHERE stop IS NULL AND {parent} IS NOT NULL AND {parent} <> id AND {parent} NOT IN ({known}) "
             f"AND {parent} NOT IN (SELECT id FROM want WHERE stop IS NULL AND id IS NOT NULL)"
@@ -223,10 +217,10 @@ class Comparison:
             foreign.append(f"CASE WHEN {f} THEN {name} END")
             pending.append(f"CASE WHEN {p} THEN {name} END")
             overwritten.append(f"CASE WHEN {c} AND {o} THEN {name} END")
-        sets.connection.execute(
+        sets.run(
             "CREATE TEMP TABLE want_keys AS SELECT join_key, count(*) AS n FROM want WHERE state = 'in' AND join_key IS NOT NULL GROUP BY join_key"
         )
-        sets.connection.execute(
+        sets.run(
             "CREATE TEMP TABLE have_keys AS SELECT join_key, count(*) AS n FROM have WHERE join_key IS NOT NULL GROUP BY join_key"
         )
         wanted = ", ".join(
@@ -236,7 +230,7 @@ class Comparison:
         )
         parents = "".join(f", w.{quoted('p:' + u.target)}" for u in self._self_units())
         held = ", ".join(f"h.{quoted('h:' + name)}" for name in self._shape.target_columns)
-        sets.connection.execute(
+        sets.run(
             "CREATE TABLE compared AS SELECT w.pos, w.wave, w.state, w.stop, w.rule, w.reason, w.key, w.join_key, "
             "COALESCE(w.id, h.id, b.id) AS id, w.version AS source_version, h.version AS target_version, "
             "b.join_key IS NOT NULL AS based, h.join_key IS NOT NULL AS held, "
@@ -320,7 +314,7 @@ class Comparison:
             kind = arrow_type(self._shape.column(self._shape.source, name))
             if pa.types.is_decimal(kind):
                 scales.append(kind.scale)
-        return min(scales)
+        return int(min(scales))
 
     def plan_sql(self, *, strangers: bool) -> str:
         """The query of the plan.

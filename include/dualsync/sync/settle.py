@@ -129,7 +129,7 @@ def _ended(sets: Sets, leg: Leg, state: str) -> None:
     sets.table("deferred", pa.Table.from_pylist(deferred, schema=_DEFERRED))
     held = literal("held back by a guard of the leg")
     sent = "'waiting'" if state == "held" else "plan.action" if state == "dry_run" else "NULL"
-    sets.connection.execute(
+    sets.run(
         "CREATE TABLE ended AS SELECT plan.* REPLACE ("
         "CASE WHEN plan.action NOT IN ('create', 'update') THEN plan.action WHEN f.rule IS NOT NULL THEN 'quarantined' "
         "WHEN a.ack_status = 'ok' THEN plan.action WHEN a.ack_status = 'refused' THEN 'quarantined' "
@@ -190,7 +190,7 @@ def _new_base(sets: Sets, leg: Leg, runtime: Runtime, shape: Shape, extracted: d
     expressions = _base_expressions(leg, shape)
     select = ", ".join(f"{expressions.get(name, 'b.' + quoted(name))} AS {quoted(name)}" for name in names)
     # A row that ended well stands on both sides as agreed; of a conflict the base keeps what was agreed before.
-    sets.connection.execute(
+    sets.run(
         f"CREATE TABLE touched AS SELECT {select} FROM ended e LEFT JOIN base b ON b.join_key = e.join_key "
         "WHERE e.action IN ('create', 'update', 'unchanged')"
     )

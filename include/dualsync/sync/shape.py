@@ -87,8 +87,8 @@ class Shape:
     def _units_of(self, pair: Field | Lookup) -> list[Unit]:
         if isinstance(pair, Field):
             source, target = pair.column(self.source), pair.column(self.target)
-            sources = () if source is None else (source,)
-            targets = (str(target),)
+            sources: tuple[str, ...] = () if source is None else (source,)
+            targets: tuple[str, ...] = (str(target),)
         elif self.direction == "to_finance":
             sources, targets = (pair.dataverse,), pair.finance_columns
         else:

@@ -44,13 +44,13 @@ class Issues:
         rule: list[str | None] = [None] * rows
         reason: list[str | None] = [None] * rows
         for position, issues in self._rows.items():
-            first = min(issues, key=lambda issue: _WEIGHT.get(issue.state, 0))
+            first = min(issues, key=lambda issue: _WEIGHT[issue.state])
             stop[position], rule[position] = first.state, first.rule
             reason[position] = "; ".join(dict.fromkeys(issue.reason for issue in issues))
         return {"stop": stop, "rule": rule, "reason": reason}
 
 
-_WEIGHT = {QUARANTINED: 1, WAITING: 2}
+_WEIGHT = {"skipped": 0, QUARANTINED: 1, WAITING: 2}
 
 
 class Transform:
@@ -98,8 +98,10 @@ class Transform:
         for position in np.flatnonzero(problem.notna().to_numpy()):
             issues.add([position], Missing(QUARANTINED, f"{table_map.map}.type", str(problem.iloc[position])))
         out: dict[str, Any] = {}
-        for pair in dict.fromkeys(unit.pair for unit in shape.units):
+        for pair in table_map.pairs_of(shape.direction):
             units = [unit for unit in shape.units if unit.pair is pair]
+            if not units:
+                continue
             if isinstance(pair, Field):
                 out |= self._field(pair, units[0], rows, issues)
             elif shape.direction == "to_finance":
@@ -129,6 +131,11 @@ class Transform:
             frame["join_key"] = rows[JOIN_KEY]
         parts = [keys[name].array.__arrow_array__().to_pylist() for name in names]
         frame["key"] = _text([display_key(list(values)) for values in zip(*parts, strict=True)], rows.index)
+        if table_map.integrated_by is not None:
+            integrated = {code.casefold() for code in self._runtime.settings.companies}
+            codes = keys[table_map.integrated_by].array.__arrow_array__().to_pylist()
+            outside = [i for i, code in enumerate(codes) if code is not None and str(code).casefold() not in integrated]
+            issues.add(outside, Missing("skipped", f"{table_map.map}.company", "its company is not integrated"))
         empty = frame["join_key"].isna().to_numpy(dtype=bool)
         has_issue = np.array([value is not None for value in issues.columns(len(rows))["stop"]], dtype=bool)
         label = " + ".join(table_map.dataverse.key if self._shape.direction == "to_finance" else names)

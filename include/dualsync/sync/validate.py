@@ -5,8 +5,6 @@ Great Expectations says positions and rules only; no value of a row is stored or
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from dualsync.frames import ParquetSink, Sets, quoted, to_pandas
-from dualsync.mapping.suites import build_suite, read_suite, suite_file
+from dualsync.mapping.suites import build_suite, load_suite, suite_hash
 from dualsync.sync.runtime import Leg, Runtime
 from dualsync.sync.shape import Shape
 
@@ -67,15 +65,19 @@ def validate(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str,
     return {
         "checked": checked,
         "failures": failures,
-        "suite": hashlib.sha256(json.dumps(suite, sort_keys=True).encode()).hexdigest(),
+        "suite": suite_hash(suite),
     }
 
 
 def suite_of(leg: Leg, runtime: Runtime) -> dict[str, Any]:
-    """The committed suite of a map; one made from the map where none is committed, as for a user's own map."""
-    folder = runtime.settings.home / "great_expectations" / "expectations"
-    if suite_file(folder, leg.map.map).is_file():
-        return read_suite(folder, leg.map.map)
+    """The committed suite of a map; one made from the map where the home has no suites at all.
+
+    Raises:
+        MapErrors: The home has suites, but none for this map.
+    """
+    home = runtime.settings.home
+    if (home / "great_expectations").is_dir():
+        return load_suite(home, leg.map.map)
     return build_suite(leg.map, runtime.schema)
 
 

@@ -65,51 +65,53 @@ def parse(value: Any, column: Column, side: Side) -> Any:
     if value is None:
         return None
     try:
-        return _PARSERS[column.kind](value, column, side)
+        parsed = _PARSERS[column.kind](value)
     except (ValueError, TypeError, ArithmeticError):
         raise ValueProblem("type", f"{column.name} holds a value that is no {column.kind}") from None
+    if isinstance(parsed, Decimal):
+        return to_scale(parsed, column.scale if column.scale is not None else DEFAULT_SCALE)
+    if side == "finance" and isinstance(parsed, date):
+        day = parsed.date() if isinstance(parsed, datetime) else parsed
+        return None if day == NO_DATE else parsed
+    return parsed
 
 
-def _text(value: Any, column: Column, side: Side) -> str | None:
-    text = str(value).rstrip()
-    return text or None
+def _text(value: Any) -> str | None:
+    return str(value).rstrip() or None
 
 
-def _guid(value: Any, column: Column, side: Side) -> str | None:
+def _guid(value: Any) -> str | None:
     text = str(value).strip().lower()
     return None if not text or text == NO_GUID else text
 
 
-def _int(value: Any, column: Column, side: Side) -> int | None:
+def _int(value: Any) -> int:
     number = Decimal(str(value))
     if number != number.to_integral_value():
         raise ValueError(value)
     return int(number)
 
 
-def _decimal(value: Any, column: Column, side: Side) -> Decimal:
-    scale = column.scale if column.scale is not None else DEFAULT_SCALE
-    return to_scale(Decimal(value) if isinstance(value, (int, Decimal)) else Decimal(str(value)), scale)
+def _decimal(value: Any) -> Decimal:
+    return Decimal(value) if isinstance(value, (int, Decimal)) else Decimal(str(value))
 
 
-def _bool(value: Any, column: Column, side: Side) -> bool:
+def _bool(value: Any) -> bool:
     if not isinstance(value, bool):
         raise TypeError(value)
     return value
 
 
-def _date(value: Any, column: Column, side: Side) -> date | None:
-    day = date.fromisoformat(str(value)[:10])
-    return None if side == "finance" and day == NO_DATE else day
+def _date(value: Any) -> date:
+    return date.fromisoformat(str(value)[:10])
 
 
-def _instant(value: Any, column: Column, side: Side) -> datetime | None:
-    moment = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    return None if side == "finance" and moment.date() == NO_DATE else moment
+def _instant(value: Any) -> datetime:
+    moment = datetime.fromisoformat(str(value))
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-_PARSERS: dict[str, Callable[[Any, Column, Side], Any]] = {
+_PARSERS: dict[str, Callable[[Any], Any]] = {
     "text": _text,
     "enum": _text,
     "guid": _guid,
@@ -180,10 +182,10 @@ def converter(field: Field, sender: Column, receiver: Column, direction: str, zo
     """
     steps: list[Callable[[Any], Any]] = []
     if field.values is not None:
-        steps.append(_value_map(field, sender, receiver))
+        steps.append(_value_map(field, sender, receiver, direction))
     elif field.scale is not None or field.invert:
         steps.append(_scaled(field, direction))
-    steps.append(_kind(field, sender, receiver, zone))
+    steps.append(_kind(sender, receiver, zone))
     if field.truncate is not None:
         limit = field.truncate
         steps.append(lambda value: str(value)[:limit])
@@ -198,8 +200,13 @@ def converter(field: Field, sender: Column, receiver: Column, direction: str, zo
     return convert
 
 
-def _value_map(field: Field, sender: Column, receiver: Column) -> Callable[[Any], Any]:
-    table = {_comparable(key): value for key, value in (field.values or {}).items()}
+def _value_map(field: Field, sender: Column, receiver: Column, direction: str) -> Callable[[Any], Any]:
+    pairs = (field.values or {}).items()
+    if field.way == "both" and direction == "to_dataverse":
+        # A two-way map is written from Dataverse's values to Finance's, and is one-to-one.
+        table = {_comparable(there): here for here, there in pairs}
+    else:
+        table = {_comparable(here): there for here, there in pairs}
     unknown = field.on_unknown
 
     def translate(value: Any) -> Any:
@@ -245,7 +252,7 @@ def _scaled(field: Field, direction: str) -> Callable[[Any], Any]:
     return to_finance if direction == "to_finance" else to_dataverse
 
 
-def _kind(field: Field, sender: Column, receiver: Column, zone: ZoneInfo) -> Callable[[Any], Any]:
+def _kind(sender: Column, receiver: Column, zone: ZoneInfo) -> Callable[[Any], Any]:
     def convert(value: Any) -> Any:
         try:
             match receiver.kind:

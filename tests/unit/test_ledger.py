@@ -1,0 +1,181 @@
+"""The ledger: settling is one transaction, generations swap only from the expected one, leases exclude."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from dualsync.errors import LegBusy, Superseded
+from dualsync.ledger import BaseRecord, Ledger, LegCounts, LegRecord, OpenRow
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
+    ledger = Ledger.open(f"sqlite:///{tmp_path / 'state' / 'ledger.db'}", clock)
+    yield ledger
+    ledger.close()
+
+
+def leg(run: str = "run-1", generation: int | None = 0, counts: LegCounts | None = None) -> LegRecord:
+    return LegRecord(
+        run_id=run,
+        map="projects",
+        direction="to_finance",
+        part="rows",
+        company="USPM",
+        attempt=1,
+        state="settled",
+        generation_from=generation,
+        generation_to=None,
+        map_hash="h",
+        counts=counts or LegCounts(planned=1, created=1),
+        message="",
+        folder="",
+        started_at=datetime(2026, 3, 1, 8, 0, tzinfo=UTC),
+        ended_at=None,
+    )
+
+
+def base(generation: int, run: str = "run-1") -> BaseRecord:
+    return BaseRecord("projects", "USPM", generation, f"/bases/{generation}.parquet", 10 * generation, run)
+
+
+def open_row(key: str, state: str = "waiting") -> OpenRow:
+    return OpenRow("projects", "to_finance", "USPM", key.casefold(), key, None, state, "rule", "reason")
+
+
+def settle(
+    ledger: Ledger, record: LegRecord, new: BaseRecord | None = None, token: str | None = None, **rows: object
+) -> None:
+    ledger.settle(
+        record,
+        base=new,
+        token=token,
+        open_rows=rows.get("open_rows", ()),  # type: ignore[arg-type]
+        replaced=rows.get("replaced", ("waiting", "quarantined", "conflict")),  # type: ignore[arg-type]
+        resolved=rows.get("resolved", ()),  # type: ignore[arg-type]
+    )
+
+
+def test_settling_moves_generation_token_and_counts_together(ledger: Ledger) -> None:
+    settle(ledger, leg(), base(1), "token-1")
+    found = ledger.base("projects", "USPM")
+    assert found is not None
+    assert (found.generation, found.rows, found.run_id) == (1, 10, "run-1")
+    assert ledger.position("projects", "to_finance", "USPM") == "token-1"
+    (record,) = ledger.legs("run-1")
+    assert record.counts == LegCounts(planned=1, created=1)
+
+
+def test_a_plan_from_an_older_generation_settles_nothing(ledger: Ledger) -> None:
+    settle(ledger, leg(), base(1), "token-1")
+    settle(ledger, leg("run-2", 1), base(2, "run-2"), "token-2")
+    with pytest.raises(Superseded, match="superseded by run run-2"):
+        settle(ledger, leg("run-3", 1), base(2, "run-3"), "token-3", open_rows=[open_row("P-1")])
+    found = ledger.base("projects", "USPM")
+    assert found is not None
+    assert found.run_id == "run-2"
+    assert ledger.position("projects", "to_finance", "USPM") == "token-2"
+    assert ledger.open_rows() == []
+    assert ledger.legs("run-3") == []
+
+
+def test_a_leg_that_changes_nothing_still_moves_its_position_but_not_from_a_stale_plan(ledger: Ledger) -> None:
+    settle(ledger, leg(), base(1), "token-1")
+    settle(ledger, leg("run-2", 1), None, "token-2")
+    assert ledger.position("projects", "to_finance", "USPM") == "token-2"
+    with pytest.raises(Superseded):
+        settle(ledger, leg("run-3", 0), None, "token-0")
+
+
+def test_open_rows_keep_their_first_sight_and_go_when_resolved(ledger: Ledger, clock: Clock) -> None:
+    settle(ledger, leg(), None, open_rows=[open_row("P-1"), open_row("P-2"), open_row("X", "delete")])
+    began = clock.now
+    clock.now += timedelta(hours=5)
+    settle(ledger, leg("run-2"), None, open_rows=[open_row("P-2", "quarantined")])
+    rows = {row.key: row for row in ledger.open_rows()}
+    assert set(rows) == {"P-2", "X"}  # deletions are not replaced by a leg's rows
+    assert rows["P-2"].state == "quarantined"
+    assert rows["P-2"].first_seen is not None
+    assert rows["P-2"].first_seen.replace(tzinfo=UTC) == began
+    settle(ledger, leg("run-3"), None, replaced=(), resolved=["x"])
+    assert {row.key for row in ledger.open_rows()} == {"P-2"}
+    assert ledger.count_open_rows() == {("projects", "to_finance", "USPM", "quarantined"): 1}
+
+
+def test_a_lease_excludes_other_runs_until_it_is_given_back_or_expires(ledger: Ledger, clock: Clock) -> None:
+    ledger.take_lease("projects", "USPM", "run-1", minutes=10)
+    ledger.take_lease("projects", "USPM", "run-1", minutes=10)
+    ledger.take_lease("projects", "GBPM", "run-2")
+    with pytest.raises(LegBusy, match="run run-1"):
+        ledger.take_lease("projects", "USPM", "run-2")
+    clock.now += timedelta(minutes=11)
+    ledger.take_lease("projects", "USPM", "run-2")
+    ledger.drop_lease("projects", "USPM", "run-1")
+    with pytest.raises(LegBusy):
+        ledger.take_lease("projects", "USPM", "run-3")
+    ledger.drop_lease("projects", "USPM", "run-2")
+    ledger.take_lease("projects", "USPM", "run-3")
+
+
+def test_latest_legs_are_the_newest_of_each(ledger: Ledger) -> None:
+    ledger.save_leg(leg("run-1"))
+    ledger.save_leg(replace(leg("run-2"), started_at=datetime(2026, 3, 2, tzinfo=UTC), state="failed"))
+    (newest,) = ledger.latest_legs()
+    assert (newest.run_id, newest.state) == ("run-2", "failed")
+
+
+@pytest.mark.parametrize(
+    ("counts", "holds"),
+    [
+        (LegCounts(planned=4, created=1, updated=1, unchanged=1, waiting=1), True),
+        (LegCounts(planned=2, created=1), False),
+        (LegCounts(planned=1, created=1, skipped=1), False),
+        (LegCounts(rows_read=9), True),
+    ],
+)
+def test_conservation(counts: LegCounts, holds: bool) -> None:
+    assert counts.conserved is holds
+
+
+def _rival(url: str, number: int) -> str:
+    ledger = Ledger.open(url)
+    try:
+        settle(ledger, leg(f"run-{number}", 0), base(1, f"run-{number}"), f"token-{number}")
+    except Superseded:
+        return "superseded"
+    finally:
+        ledger.close()
+    return f"run-{number}"
+
+
+def test_of_processes_that_settle_at_once_exactly_one_wins(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    with multiprocessing.get_context("spawn").Pool(3) as pool:
+        ends = pool.starmap(_rival, [(url, number) for number in range(3)])
+    assert ends.count("superseded") == 2
+    (winner,) = [end for end in ends if end != "superseded"]
+    ledger = Ledger.open(url)
+    found = ledger.base("projects", "USPM")
+    assert found is not None
+    assert found.run_id == winner
+    assert ledger.position("projects", "to_finance", "USPM") == f"token-{winner[-1]}"
+    ledger.close()
