@@ -6,7 +6,9 @@ type. Paths are :class:`upath.UPath`: local disk or object storage, whatever the
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -127,29 +129,40 @@ def count_rows(path: UPath) -> int:
         return int(pq.ParquetFile(file).metadata.num_rows)
 
 
+@cache
+def _database(process: int) -> duckdb.DuckDBPyConnection:
+    """The database of this process, in memory; opening one costs more than most queries of a small leg.
+
+    A forked process must not use its parent's, so the process id is part of the key.
+    """
+    assert process == os.getpid()
+    return duckdb.connect(
+        config={
+            "memory_limit": _MEMORY_LIMIT,
+            "threads": 2,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
+    )
+
+
 class Sets:
     """A DuckDB connection for set work over Parquet files: joins, differences, counts.
+
+    Views and tables are temporary and its own, so that several can be open at once.
 
     Nothing is installed or loaded from outside; files on object storage are read through fsspec. Use as a context
     manager.
     """
 
     def __init__(self) -> None:
-        self.connection = duckdb.connect(
-            config={
-                "memory_limit": _MEMORY_LIMIT,
-                "threads": 2,
-                "autoinstall_known_extensions": False,
-                "autoload_known_extensions": False,
-                "preserve_insertion_order": True,
-            }
-        )
+        self.connection = _database(os.getpid()).cursor()
         self._registered: set[str] = set()
 
     def view(self, name: str, path: UPath) -> None:
         """Make a Parquet file readable in SQL under ``name``."""
         self.run(
-            f"CREATE OR REPLACE VIEW {quoted(name)} AS SELECT * FROM read_parquet({literal(self._url(path))})"
+            f"CREATE OR REPLACE TEMP VIEW {quoted(name)} AS SELECT * FROM read_parquet({literal(self._url(path))})"
         )
 
     def table(self, name: str, data: pa.Table) -> None:

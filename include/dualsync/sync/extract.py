@@ -120,7 +120,7 @@ def _dataverse_source(leg: Leg, runtime: Runtime, shape: Shape, base: UPath | No
         columns = ", ".join(quoted(field.name) for field in shape.raw_schema("dataverse"))
         record = quoted(leg.map.dataverse.id)
         sets.run(
-            f"CREATE VIEW feed AS SELECT {columns} FROM feed_rows UNION ALL BY NAME "
+            f"CREATE TEMP VIEW feed AS SELECT {columns} FROM feed_rows UNION ALL BY NAME "
             f"SELECT {columns} FROM open_rows WHERE {record} NOT IN (SELECT {record} FROM feed_rows)"
         )
         if base is not None:

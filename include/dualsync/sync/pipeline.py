@@ -24,7 +24,7 @@ from dualsync.sync.folders import DELETES, safe_name, write_json
 from dualsync.sync.load import Held, load
 from dualsync.sync.reconcile import reconcile
 from dualsync.sync.runtime import MODES, Leg, RunRef, Runtime
-from dualsync.sync.settle import leg_record, settle
+from dualsync.sync.settle import leg_record, settle, settle_empty
 from dualsync.sync.validate import validate
 
 log = logging.getLogger(__name__)
@@ -239,9 +239,9 @@ def _step(step: str, leg: Leg, runtime: Runtime) -> LegSummary:
     if ended is not None:
         return LegSummary(leg.company, ended["state"], ended["counts"], ended["message"])
     stopped = leg.folder.done("stopped")
-    if stopped is not None and stopped["step"] != step:
-        if step != "extract" or leg.folder.anything_sent:
-            return LegSummary(leg.company, stopped["state"], message=stopped["message"])
+    again = stopped is not None and (stopped["step"] == step or (step == "extract" and not leg.folder.anything_sent))
+    if stopped is not None and not again:
+        return LegSummary(leg.company, stopped["state"], message=stopped["message"])
     return _STEPS[step](leg, runtime)
 
 
@@ -256,11 +256,7 @@ def _extract(leg: Leg, runtime: Runtime) -> LegSummary:
     extracted = extract(leg, runtime)
     leg.folder.finish("extract", extracted)
     if extracted["rows"] == 0 and not extracted["full"]:
-        reconcile_marker = reconcile(leg, runtime, extracted)
-        leg.folder.finish("reconcile", reconcile_marker)
-        leg.folder.finish("validate", validate(leg, runtime, extracted))
-        leg.folder.finish("load", {"batches": 0, "rows": 0})
-        return _settle(leg, runtime)
+        return _ended(leg, settle_empty(leg, runtime, extracted))
     return LegSummary(leg.company, "running", {"rows_read": extracted["rows"] + extracted["target_rows"]})
 
 
@@ -302,7 +298,10 @@ def _settle(leg: Leg, runtime: Runtime) -> LegSummary:
     loaded = _needed(leg, "load")
     extracted = _needed(leg, "extract")
     state = loaded.get("state") or ("settled" if leg.run.writes else "dry_run")
-    record = settle(leg, runtime, extracted, state=state, message=loaded.get("message", ""))
+    return _ended(leg, settle(leg, runtime, extracted, state=state, message=loaded.get("message", "")))
+
+
+def _ended(leg: Leg, record: LegRecord) -> LegSummary:
     counts = asdict(record.counts)
     leg.folder.finish("settle", {"state": record.state, "counts": counts, "message": record.message})
     log.info("%s: %s %s", leg.label, record.state, {name: number for name, number in counts.items() if number})

@@ -62,10 +62,10 @@ def open_base(sets: Sets, shape: Shape, path: UPath | None) -> None:
     """Make the view ``base``; a column the map has gained since the base was written is null in it."""
     sets.table("base_columns", shape.base_schema().empty_table())
     if path is None:
-        sets.run("CREATE OR REPLACE VIEW base AS SELECT * FROM base_columns")
+        sets.run("CREATE OR REPLACE TEMP VIEW base AS SELECT * FROM base_columns")
     else:
         sets.view("base_file", path)
-        sets.run("CREATE OR REPLACE VIEW base AS SELECT * FROM base_columns UNION ALL BY NAME SELECT * FROM base_file")
+        sets.run("CREATE OR REPLACE TEMP VIEW base AS SELECT * FROM base_columns UNION ALL BY NAME SELECT * FROM base_file")
 
 
 def _views(sets: Sets, leg: Leg, shape: Shape, base: UPath | None) -> None:
@@ -80,7 +80,7 @@ def _select_keys(sets: Sets, leg: Leg) -> None:
     if leg.run.keys:
         keys = ", ".join(literal(key.casefold()) for key in leg.run.keys.get(leg.map.map, []))
         where = f"WHERE lower(key) IN ({keys or 'NULL'}) OR join_key IN ({keys or 'NULL'})"
-    sets.run(f"CREATE TABLE want AS SELECT row_number() OVER () AS pos, *, 0 AS wave FROM want_file {where}")
+    sets.run(f"CREATE TEMP TABLE want AS SELECT row_number() OVER () AS pos, *, 0 AS wave FROM want_file {where}")
 
 
 def _have(leg: Leg, runtime: Runtime, shape: Shape) -> None:
@@ -231,7 +231,7 @@ class Comparison:
         parents = "".join(f", w.{quoted('p:' + u.target)}" for u in self._self_units())
         held = ", ".join(f"h.{quoted('h:' + name)}" for name in self._shape.target_columns)
         sets.run(
-            "CREATE TABLE compared AS SELECT w.pos, w.wave, w.state, w.stop, w.rule, w.reason, w.key, w.join_key, "
+            "CREATE TEMP TABLE compared AS SELECT w.pos, w.wave, w.state, w.stop, w.rule, w.reason, w.key, w.join_key, "
             "COALESCE(w.id, h.id, b.id) AS id, w.version AS source_version, h.version AS target_version, "
             "b.join_key IS NOT NULL AS based, h.join_key IS NOT NULL AS held, "
             "wk.n AS want_n, hk.n AS have_n, i.join_key AS known_as, "

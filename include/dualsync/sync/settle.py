@@ -93,6 +93,30 @@ def settle(
     return record
 
 
+def settle_empty(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> LegRecord:
+    """Settle a leg that found nothing to plan: its position moves, and rows an earlier run left open are gone.
+
+    Raises:
+        Superseded: Another run settled this map and company meanwhile; nothing was changed.
+    """
+    writes, whole = leg.run.writes, not leg.run.keys
+    counts = LegCounts(rows_read=extracted["target_rows"])
+    generation = extracted["generation"]
+    record = leg_record(leg, counts, state="settled" if writes else "dry_run", message="", generation=generation)
+    if not writes:
+        runtime.ledger.save_leg(record)
+        return record
+    runtime.ledger.settle(
+        replace(record, generation_to=generation),
+        base=None,
+        token=extracted["token"] if whole else None,
+        open_rows=(),
+        replaced=OPEN if whole else (),
+        resolved=(),
+    )
+    return record
+
+
 def leg_record(leg: Leg, counts: LegCounts, *, state: str, message: str, generation: int | None) -> LegRecord:
     """A leg as the ledger keeps it."""
     now = datetime.now(UTC)
@@ -130,7 +154,7 @@ def _ended(sets: Sets, leg: Leg, state: str) -> None:
     held = literal("held back by a guard of the leg")
     sent = "'waiting'" if state == "held" else "plan.action" if state == "dry_run" else "NULL"
     sets.run(
-        "CREATE TABLE ended AS SELECT plan.* REPLACE ("
+        "CREATE TEMP TABLE ended AS SELECT plan.* REPLACE ("
         "CASE WHEN plan.action NOT IN ('create', 'update') THEN plan.action WHEN f.rule IS NOT NULL THEN 'quarantined' "
         "WHEN a.ack_status = 'ok' THEN plan.action WHEN a.ack_status = 'refused' THEN 'quarantined' "
         f"WHEN a.ack_status = 'waiting' THEN 'waiting' ELSE {sent} END AS action, "
@@ -191,7 +215,7 @@ def _new_base(sets: Sets, leg: Leg, runtime: Runtime, shape: Shape, extracted: d
     select = ", ".join(f"{expressions.get(name, 'b.' + quoted(name))} AS {quoted(name)}" for name in names)
     # A row that ended well stands on both sides as agreed; of a conflict the base keeps what was agreed before.
     sets.run(
-        f"CREATE TABLE touched AS SELECT {select} FROM ended e LEFT JOIN base b ON b.join_key = e.join_key "
+        f"CREATE TEMP TABLE touched AS SELECT {select} FROM ended e LEFT JOIN base b ON b.join_key = e.join_key "
         "WHERE e.action IN ('create', 'update', 'unchanged')"
     )
     compared = [name for name in names if name not in ("dataverse_version", "finance_version")]
