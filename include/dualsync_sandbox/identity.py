@@ -311,13 +311,14 @@ class Identity:
                 algorithms=["RS256", "PS256"],
                 audience=audiences,
                 issuer=client_id,
-                options={"require": ["aud", "exp", "iss", "jti", "nbf", "sub"]},
+                options={"require": ["aud", "exp", "iss", "jti", "sub"]},
             )
         except jwt.PyJWTError as error:
             raise SignInError(
                 401, "invalid_client", 700027, f"Client assertion failed signature validation: {error}."
             ) from error
-        if claims["sub"] != client_id or claims["exp"] - claims["nbf"] > _LONGEST_ASSERTION.total_seconds():
+        begins = claims.get("nbf", claims.get("iat", 0))
+        if claims["sub"] != client_id or claims["exp"] - begins > _LONGEST_ASSERTION.total_seconds():
             raise SignInError(
                 401, "invalid_client", 700021, "Client assertion is not within its valid time range or subject."
             )

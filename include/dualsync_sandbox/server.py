@@ -117,9 +117,7 @@ class Sandbox:
             RuntimeError: a server did not come up.
         """
         certificates = Certificates.make(self.state_dir / "tls")
-        sockets = {
-            name: _listen(getattr(self._ports, name)) for name in ("identity", "dataverse", "finance", "control")
-        }
+        sockets = self._listen()
         urls = {
             name: f"{'http' if name == 'control' else 'https'}://{HOST}:{bound.getsockname()[1]}"
             for name, bound in sockets.items()
@@ -139,6 +137,18 @@ class Sandbox:
         self._await_start()
         (self.state_dir / INFO_FILE).write_bytes(to_json(self.info) + b"\n")
         return self.info
+
+    def _listen(self) -> dict[str, socket.socket]:
+        sockets: dict[str, socket.socket] = {}
+        try:
+            for name in ("identity", "dataverse", "finance", "control"):
+                sockets[name] = _listen(getattr(self._ports, name))
+        except OSError:
+            for bound in sockets.values():
+                bound.close()
+            self.stop()
+            raise
+        return sockets
 
     def _await_start(self) -> None:
         deadline = datetime.now(UTC) + timedelta(seconds=_START_TIMEOUT)
@@ -263,7 +273,11 @@ def _listen(port: int) -> socket.socket:
     # With the protocol named, asyncio turns Nagle's algorithm off for the connections made.
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.bind((HOST, port))
+    try:
+        bound.bind((HOST, port))
+    except OSError:
+        bound.close()
+        raise
     return bound
 
 

@@ -1,0 +1,161 @@
+"""The sandbox's identity service, signed in to by unmodified msal; and the doors of the two systems.
+
+Follows "Microsoft identity platform and the OAuth 2.0 client credentials flow", its certificate credentials, and
+data-platform/authenticate-oauth.
+"""
+
+import ssl
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import jwt
+import msal
+import pytest
+import requests
+
+from dualsync_sandbox import Sandbox
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    with Sandbox(tmp_path_factory.mktemp("identity")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def http(sandbox: Sandbox) -> Iterator[httpx.Client]:
+    context = ssl.create_default_context(cafile=str(sandbox.info["ca_file"]))
+    with httpx.Client(verify=context) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def session(sandbox: Sandbox) -> Iterator[requests.Session]:
+    """What msal makes for itself, trusting the sandbox's authority whatever the environment says."""
+    with requests.Session() as made:
+        made.trust_env = False
+        made.verify = str(sandbox.info["ca_file"])
+        yield made
+
+
+@pytest.fixture
+def sign_in(sandbox: Sandbox, session: requests.Session) -> Callable[..., dict[str, object]]:
+    """Signs in as msal does and gives its answer."""
+
+    def acquire(system: str = "dataverse", **changes: object) -> dict[str, object]:
+        settings: dict[str, object] = {
+            "client_id": sandbox.info["client_id"],
+            "client_credential": secret(sandbox),
+            "authority": sandbox.info["identity"],
+            "instance_discovery": False,
+            "http_client": session,
+        }
+        application = msal.ConfidentialClientApplication(**(settings | changes))
+        return dict(application.acquire_token_for_client([f"{sandbox.info.get(system, system)}/.default"]))
+
+    return acquire
+
+
+def secret(sandbox: Sandbox) -> str:
+    return Path(str(sandbox.info["client_secret_file"])).read_text(encoding="utf-8")
+
+
+def certificate(sandbox: Sandbox) -> dict[str, str]:
+    pem = Path(str(sandbox.info["client_certificate_file"])).read_text(encoding="utf-8")
+    return {"private_key": pem, "public_certificate": pem[pem.index("-----BEGIN CERTIFICATE") :]}
+
+
+def test_secret(sandbox: Sandbox, sign_in: Callable[..., dict[str, object]]) -> None:
+    answer = sign_in()
+    assert (answer["token_type"], answer["expires_in"]) == ("Bearer", 3599)
+    claims = jwt.decode(str(answer["access_token"]), options={"verify_signature": False})
+    assert claims["aud"] == sandbox.info["dataverse"]
+    assert claims["tid"] == sandbox.info["tenant"]
+    assert "oid" in claims
+
+
+def test_oidc_authority(sandbox: Sandbox, sign_in: Callable[..., dict[str, object]]) -> None:
+    """msal with ``oidc_authority`` asks for the document without ``v2.0`` and compares the issuer."""
+    assert "access_token" in sign_in(authority=None, oidc_authority=sandbox.info["identity"])
+
+
+def test_certificate(sandbox: Sandbox, sign_in: Callable[..., dict[str, object]]) -> None:
+    assert "access_token" in sign_in("finance", client_credential=certificate(sandbox))
+
+
+def test_assertion_of_an_unknown_key(sandbox: Sandbox, sign_in: Callable[..., dict[str, object]]) -> None:
+    credential = certificate(sandbox) | {"thumbprint": "00" * 20}
+    del credential["public_certificate"]
+    answer = sign_in(client_credential=credential)
+    assert (answer["error"], answer["error_codes"]) == ("invalid_client", [700027])
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "number"),
+    [
+        ({"client_credential": "wrong"}, "invalid_client", 7000215),
+        ({"client_id": "00000000-0000-0000-0000-000000000001"}, "unauthorized_client", 700016),
+        ({"system": "https://elsewhere.invalid"}, "invalid_resource", 500011),
+    ],
+)
+def test_refused_sign_ins(
+    sign_in: Callable[..., dict[str, object]], changes: dict[str, str], error: str, number: int
+) -> None:
+    answer = sign_in(**changes)
+    assert answer["error"] == error
+    assert answer["error_codes"] == [number]
+    assert str(answer["error_description"]).startswith(f"AADSTS{number}: ")
+
+
+def test_keys_verify_the_tokens(
+    sandbox: Sandbox, http: httpx.Client, sign_in: Callable[..., dict[str, object]]
+) -> None:
+    """OpenID Connect discovery: the published keys are those the tokens are signed with."""
+    document = http.get(f"{sandbox.info['identity']}/v2.0/.well-known/openid-configuration").json()
+    keys = jwt.PyJWKSet.from_dict(http.get(document["jwks_uri"]).json())
+    token = str(sign_in()["access_token"])
+    key = keys[jwt.get_unverified_header(token)["kid"]]
+    options = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
+    claims = jwt.decode(token, key, audience=str(sandbox.info["dataverse"]), options=options)
+    assert claims["iss"] == document["issuer"]
+
+
+def test_unknown_tenant(sandbox: Sandbox, http: httpx.Client) -> None:
+    base = str(sandbox.info["identity"]).rpartition("/")[0]
+    answer = http.get(f"{base}/nobody/v2.0/.well-known/openid-configuration")
+    assert (answer.status_code, answer.json()["error_codes"]) == (400, [90002])
+
+
+def test_doors(sandbox: Sandbox, http: httpx.Client, sign_in: Callable[..., dict[str, object]]) -> None:
+    """401 names the authority; a token is good for the system it was asked for, and as long as it lasts."""
+    whoami = f"{sandbox.info['dataverse']}/api/data/v9.2/WhoAmI"
+    nobody = http.get(whoami)
+    assert nobody.status_code == 401
+    identity, system = sandbox.info["identity"], sandbox.info["dataverse"]
+    expected = f"Bearer authorization_uri={identity}/oauth2/authorize, resource_id={system}/"
+    assert nobody.headers["www-authenticate"] == expected
+    token = {"authorization": f"Bearer {sign_in()['access_token']}"}
+    assert http.get(whoami, headers=token).status_code == 200
+    assert http.get(f"{sandbox.info['finance']}/data", headers=token).status_code == 401
+    sandbox.clock.advance(timedelta(hours=2))
+    try:
+        assert http.get(whoami, headers=token).status_code == 401
+    finally:
+        sandbox.clock.advance(-timedelta(hours=2))
+
+
+def test_secrets_stay_out_of_sight(sandbox: Sandbox, sign_in: Callable[..., dict[str, object]]) -> None:
+    """The sandbox's own promise: neither trace nor info line holds a secret or a token."""
+    token = str(sign_in()["access_token"])
+    shown = repr(sandbox.trace()) + repr(sandbox.info)
+    assert secret(sandbox) not in shown
+    assert token not in shown
+    for name in ("client_secret_file", "client_certificate_file"):
+        assert Path(str(sandbox.info[name])).stat().st_mode & 0o077 == 0
+
+
+def test_listens_on_loopback_only(sandbox: Sandbox) -> None:
+    for name in ("identity", "dataverse", "finance", "control"):
+        assert httpx.URL(str(sandbox.info[name])).host == "127.0.0.1"
