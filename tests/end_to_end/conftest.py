@@ -1,0 +1,137 @@
+"""A synchronised world for end-to-end tests: the sandbox, seeded and synchronised once, copied for every test."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from dualsync.ledger import LegRecord, OpenRow
+from dualsync.settings import Settings
+from dualsync.sync.pipeline import RunSummary, run_all, start_run
+from dualsync.sync.runtime import Runtime
+from dualsync_sandbox import Sandbox
+
+COMPANIES = "USPM,GBPM,FRRT"
+AREA = "setup_configuration"
+
+
+@dataclass
+class World:
+    """Both systems of the sandbox and one installation of dualsync beside them."""
+
+    home: Path
+    sandbox: Sandbox
+    settings: Settings
+
+    def runtime(self) -> Runtime:
+        """A runtime of its own, as every task has one; use as a context manager."""
+        return Runtime.open(self.settings)
+
+    def sync(self, maps: Sequence[str] | None = None, **words: Any) -> RunSummary:
+        """Run the area, or the named maps, in this process."""
+        with self.runtime() as runtime:
+            run = start_run(AREA, runtime=runtime, maps=maps, **words)
+            return run_all(run, runtime)
+
+    def open_rows(self, **words: Any) -> list[OpenRow]:
+        """Rows that are waiting, quarantined, in conflict, or to be deleted."""
+        with self.runtime() as runtime:
+            return runtime.ledger.open_rows(**words)
+
+    def dataverse(self, set_name: str, select: Sequence[str], filter: str | None = None) -> list[dict[str, Any]]:
+        """Rows of Dataverse, through its API."""
+        with self.runtime() as runtime:
+            return [row for page in runtime.systems.dataverse.read(set_name, select=select, filter=filter) for row in page]
+
+    def finance(self, set_name: str, select: Sequence[str], company: str | None = None) -> list[dict[str, Any]]:
+        """Rows of Finance, through its API."""
+        with self.runtime() as runtime:
+            return [row for page in runtime.systems.finance.read(set_name, select=select, company=company) for row in page]
+
+    def writes(self) -> list[dict[str, Any]]:
+        """The requests in the sandbox's trace that change something, oldest first."""
+        return [one for one in self.sandbox.trace() if one["method"] in ("POST", "PATCH", "DELETE", "PUT") and one["system"] != "identity"]
+
+
+def leg(summary: RunSummary, map_name: str, company: str, direction: str = "to_finance", part: str = "rows") -> LegRecord:
+    """One leg of a run."""
+    (found,) = [
+        one
+        for one in summary.legs
+        if (one.map, one.company, one.direction, one.part) == (map_name, company, direction, part)
+    ]
+    return found
+
+
+def _start(home: Path) -> World:
+    sandbox = Sandbox(home / "sandbox")
+    sandbox.start()
+    environ = {"DUALSYNC_SANDBOX": str(home / "sandbox" / "sandbox.json")}
+    return World(home, sandbox, Settings.load({"home": home, "companies": COMPANIES}, environ=environ))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quiet() -> None:
+    """Requests are logged at debug; tests do not print them."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+
+
+@pytest.fixture(scope="session")
+def _seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("seeded")
+    world = _start(home)
+    world.sandbox.seed("demo", 1)
+    world.sandbox.stop()
+    return home
+
+
+@pytest.fixture(scope="session")
+def _synced(tmp_path_factory: pytest.TempPathFactory, _seeded: Path) -> Path:
+    home = tmp_path_factory.mktemp("synced") / "home"
+    shutil.copytree(_seeded, home)
+    world = _start(home)
+    summary = world.sync()
+    world.sandbox.stop()
+    assert summary.state == "settled", [one.message for one in summary.legs if one.message]
+    assert summary.counts.created > 0
+    # Every path of the template is below its own folder, so the copies must not remember it.
+    return home
+
+
+def _copied(template: Path, home: Path) -> Iterator[World]:
+    shutil.copytree(template, home)
+    _relocate(home, template)
+    world = _start(home)
+    yield world
+    world.sandbox.stop()
+
+
+def _relocate(home: Path, template: Path) -> None:
+    """Make the ledger of a copied home point at the copy's files."""
+    import sqlite3
+
+    ledger = home / ".dualsync" / "ledger.db"
+    if ledger.exists():
+        with sqlite3.connect(ledger) as connection:
+            for table, column in (("bases", "path"), ("legs", "folder")):
+                connection.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(template), str(home)))
+        connection.close()
+
+
+@pytest.fixture
+def seeded(_seeded: Path, tmp_path: Path) -> Iterator[World]:
+    """Both systems seeded with the demo profile; nothing synchronised yet."""
+    yield from _copied(_seeded, tmp_path / "home")
+
+
+@pytest.fixture
+def synced(_synced: Path, tmp_path: Path) -> Iterator[World]:
+    """The same after one run of the whole area."""
+    yield from _copied(_synced, tmp_path / "home")

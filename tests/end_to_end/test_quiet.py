@@ -1,0 +1,17 @@
+"""Running again writes nothing, and the first run leaves nothing open."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from conftest import World
+
+
+def test_running_again_writes_nothing(synced: World) -> None:
+    for mode in ("incremental", "incremental", "full"):
+        summary = synced.sync(mode=mode)
+        assert summary.state == "settled"
+        assert (summary.counts.created, summary.counts.updated, summary.counts.deleted) == (0, 0, 0), mode
+    assert synced.writes() == []
+    assert synced.open_rows() == []
