@@ -5,6 +5,7 @@ Work on the stores runs in threads, so that one slow request holds up no other.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from dualsync_sandbox.trace import Trace
 #: Longest URL the services take (query/overview of the Web API; assumed for Finance).
 LONGEST_URL = 32 * 1024
 _METHODS = ["GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS", "MERGE"]
+
+_log = logging.getLogger(__name__)
 
 Handler = Callable[[Call], Reply]
 #: Says why a request may not pass, from the ``Authorization`` header; ``None`` when it may.
@@ -70,7 +73,13 @@ class Door:
     def _serve(self, method: str, base: str, path: str, query: str, headers: dict[str, str], body: bytes) -> Reply:
         started = time.perf_counter()
         options = parse_options(query)
-        reply = self._answer(method, base, path, query, options, headers, body)
+        try:
+            reply = self._answer(method, base, path, query, options, headers, body)
+        except Exception:  # a fault of the sandbox: said as such, and seen in the trace
+            _log.exception("the sandbox failed to answer a request to %s", self.system)
+            reply = Reply.json(
+                500, {"error": {"code": "SandboxFailure", "message": "The sandbox failed; see its log."}}
+            )
         private = self.system == "identity"
         self.trace.add(
             time=self.clock.stamp(),

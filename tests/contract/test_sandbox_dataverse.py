@@ -202,6 +202,19 @@ def test_what_is_not_played_is_refused_by_name(api: httpx.Client, method: str, u
     assert "does not implement" in message
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"CallerObjectId": "00000000-0000-0000-0000-000000000001"},
+        {"MSCRM.BypassBusinessLogicExecution": "CustomSync"},
+        {"MSCRM.SuppressDuplicateDetection": "false"},
+    ],
+)
+def test_headers_that_change_the_outcome_are_refused(api: httpx.Client, header: dict[str, str]) -> None:
+    """webapi/compose-http-requests-handle-errors, bypass-custom-business-logic: known, and not played."""
+    refused(api.get("accounts?$top=1", headers=header), 501, "SandboxNotImplemented")
+
+
 def test_unknown_set_and_unsupported_options(api: httpx.Client) -> None:
     """webapi/query/overview ($skip, $search, $format are unsupported); webapi/compose-http-requests-handle-errors."""
     refused(api.get("Accounts"), 404, "0x8006088a")

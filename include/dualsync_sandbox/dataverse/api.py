@@ -36,6 +36,14 @@ ROOT = "/api/data/v9.2"
 _READ_OPTIONS = frozenset({"$select", "$filter", "$orderby", "$top", "$count", "$skiptoken", "$deltatoken"})
 #: "Unsupported" by the service itself (query/overview).
 _UNSUPPORTED = frozenset({"$skip", "$search", "$format", "$compute"})
+#: Headers that would change what a request does (compose-http-requests, bypass-custom-business-logic).
+_UNPLAYED_HEADERS = (
+    "callerobjectid",
+    "mscrmcallerid",
+    "mscrm.bypassbusinesslogicexecution",
+    "mscrm.bypassbusinesslogicexecutionstepids",
+    "mscrm.bypasscustompluginexecution",
+)
 
 
 class DataverseApi:
@@ -68,6 +76,11 @@ class DataverseApi:
         return answer
 
     def _route(self, call: Call) -> Reply:
+        for name in _UNPLAYED_HEADERS:
+            if name in call.headers:
+                raise NotImplementedInSandbox("header", name)
+        if call.headers.get("mscrm.suppressduplicatedetection", "true").lower() == "false":
+            raise NotImplementedInSandbox("header", "MSCRM.SuppressDuplicateDetection: false")
         segments = split_path(unescape(call.path))
         if not segments:
             return self._service_document(call)
