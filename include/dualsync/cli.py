@@ -321,8 +321,8 @@ def explain_command(
         for plan in one["plans"]:
             sent = plan["sent"]
             console.print(
-                f"run {plan['run']} {plan['direction']}: {plan['action']} {', '.join(plan['columns'] or [])} {plan['reason'] or ''}"
-                + (f"; sent: {sent['status']} {sent['reason']}" if sent else ""),
+                f"run {plan['run']} {plan['direction']}: {plan['action']} {', '.join(plan['columns'] or [])} "
+                f"{plan['reason'] or ''}" + (f"; sent: {sent['status']} {sent['reason']}" if sent else ""),
                 markup=False,
             )
         for parent in one["parents"]:

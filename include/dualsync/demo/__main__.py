@@ -26,6 +26,8 @@ from dualsync.settings import Settings, find_home
 INITIAL = "initial_sync"
 AREA = "setup_configuration"
 COMPANIES = "USPM,GBPM,FRRT"
+LINE = 150
+"""Columns of a line where the output is not a terminal."""
 RUN_LIMIT = 1800.0
 """Seconds that one DAG run may take before the demo gives up on it."""
 
@@ -90,11 +92,9 @@ class Demo:
         started = datetime.now(UTC)
         self._say(f"Running {dag_id}")
         run_id = airflow.trigger(dag_id)
-        wait_for(
-            f"DAG {dag_id}", RUN_LIMIT, lambda: airflow.ended(dag_id, run_id) is not None, self.services
-        )
+        wait_for(f"DAG {dag_id}", RUN_LIMIT, lambda: airflow.ended(dag_id, run_id) is not None, self.services)
         ledger = Ledger.open(Settings.load({"home": self.home}, environ={}).ledger_url)
-        legs = report.legs_since(ledger, dag_id, started)
+        legs = ledger.legs(f"{dag_id}.{run_id}")  # as the task `start` names it
         ledger.close()
         self.console.print(report.table(f"{dag_id} ({(datetime.now(UTC) - started).total_seconds():.0f} s)", legs))
         for leg in report.failed_legs(legs):
@@ -148,6 +148,8 @@ def main(
 ) -> None:
     """Run the sandbox and Airflow on this machine and synchronise them once."""
     console = Console()
+    if not console.is_terminal:
+        console.width = LINE
     demo = Demo(find_home(), console)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)

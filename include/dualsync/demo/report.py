@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
 
+from rich import box
 from rich.table import Table
 
-from dualsync.ledger import Ledger
 from dualsync.ledger.records import LegCounts, LegRecord
 
 COLUMNS = ("planned", "created", "updated", "deleted", "unchanged", "conflict", "waiting", "quarantined")
 FINE = ("settled", "dry_run")
-
-
-def legs_since(ledger: Ledger, area: str, moment: datetime) -> list[LegRecord]:
-    """The legs of the newest run of an area that started since a moment; empty if there is none."""
-    for run in ledger.runs():
-        if run.area == area and run.started_at >= moment:
-            return ledger.legs(run.run_id)
-    return []
 
 
 def failed_legs(legs: Iterable[LegRecord]) -> list[LegRecord]:
@@ -29,15 +20,15 @@ def failed_legs(legs: Iterable[LegRecord]) -> list[LegRecord]:
 
 def table(title: str, legs: Iterable[LegRecord]) -> Table:
     """One line for each leg that had something to do, and one of totals."""
-    shown = Table(title=title, title_justify="left")
+    shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("map", "company", "direction"):
-        shown.add_column(name)
+        shown.add_column(name, no_wrap=True)
     for name in COLUMNS:
-        shown.add_column(name, justify="right")
-    shown.add_column("state")
+        shown.add_column(name, justify="right", no_wrap=True)
+    shown.add_column("state", no_wrap=True)
     total = LegCounts()
     idle = 0
-    for leg in legs:
+    for leg in sorted(legs, key=lambda leg: (leg.started_at, leg.map, leg.direction, leg.company)):
         total += leg.counts
         if not leg.counts.planned and leg.state in FINE:
             idle += 1

@@ -57,7 +57,8 @@ def delete_rows(leg: Leg, runtime: Runtime) -> LegRecord:
     limit = runtime.settings.guards.deletes
     if leg.run.writes and leg.run.guards and len(rows) > limit:
         message = (
-            f"{leg.label} would delete {len(rows)} rows, more than the limit of {limit} (setting guards.deletes); look at "
+            f"{leg.label} would delete {len(rows)} rows, more than the limit of {limit} (setting guards.deletes); "
+            "look at "
             "them with `dualsync status`, then run again without guards"
         )
         record = leg_record(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any, cast
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -118,7 +118,7 @@ class _Explanation:
         found: list[Record] = []
         for lookup in self._map.lookups:
             for target in lookup.targets or [None]:
-                parent = self._parent(lookup, cast("str | None", target))
+                parent = self._parent(lookup, target)
                 if parent is not None:
                     found.append(parent)
         return found

@@ -135,7 +135,8 @@ def _dataverse_source(leg: Leg, runtime: Runtime, shape: Shape, base: UPath | No
             else "TRUE"
         )
         state = (
-            f"CASE WHEN {record} IN (SELECT id FROM base) THEN CASE WHEN {company} IS DISTINCT FROM {literal(leg.company)} "
+            f"CASE WHEN {record} IN (SELECT id FROM base) THEN CASE WHEN {company} IS DISTINCT FROM "
+            f"{literal(leg.company)} "
             f"THEN 'moved' WHEN NOT {matches} THEN 'left' ELSE 'in' END "
             f"WHEN {matches} AND {company} = {literal(leg.company)} THEN 'in' "
             f"WHEN {matches} AND {company} IS NULL AND {first} THEN 'no_company' END"
@@ -150,7 +151,8 @@ def _dataverse_source(leg: Leg, runtime: Runtime, shape: Shape, base: UPath | No
             f"UNION ALL BY NAME SELECT id AS {record}, 'deleted' AS {quoted(STATE)} FROM "
             f"(SELECT id FROM deleted UNION SELECT id FROM gone UNION {absent}) "
             f"WHERE id IN (SELECT id FROM base) AND id NOT IN (SELECT {record} FROM feed) "
-            f"UNION ALL BY NAME SELECT id AS {record}, 'gone' AS {quoted(STATE)} FROM gone WHERE id NOT IN (SELECT id FROM base WHERE id IS NOT NULL)",
+            f"UNION ALL BY NAME SELECT id AS {record}, 'gone' AS {quoted(STATE)} FROM gone WHERE id NOT IN "
+            "(SELECT id FROM base WHERE id IS NOT NULL)",
             leg.folder.file("source.parquet"),
         )
     return feed.token, feed.full
@@ -205,7 +207,8 @@ def _company_sql(leg: Leg, runtime: Runtime, sets: Sets) -> str:
     in_bases = " UNION ALL ".join(known) or "SELECT NULL::VARCHAR AS id, NULL::VARCHAR AS code WHERE FALSE"
     sets.run(f"CREATE TEMP TABLE parent_bases AS {in_bases}")
     strangers = sets.fetch(
-        f"SELECT DISTINCT {attribute} FROM feed WHERE {attribute} IS NOT NULL AND {attribute} NOT IN (SELECT id FROM parent_bases WHERE id IS NOT NULL)"
+        f"SELECT DISTINCT {attribute} FROM feed WHERE {attribute} IS NOT NULL AND {attribute} NOT IN (SELECT id "
+        "FROM parent_bases WHERE id IS NOT NULL)"
     )
     codes = {record: code for code, record in ids.items()}
     found: dict[str, str | None] = {}

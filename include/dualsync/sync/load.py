@@ -64,7 +64,8 @@ def load(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str, Any
         )
         leg.folder.finish("sending", {"generation": extracted["generation"]})
         stopped = sets.fetch(
-            "SELECT id, join_key FROM plan JOIN (SELECT DISTINCT pos FROM failures WHERE severity = 'critical') USING (pos)"
+            "SELECT id, join_key FROM plan JOIN (SELECT DISTINCT pos FROM failures WHERE severity = 'critical') "
+            "USING (pos)"
         )
         sender.stopped.update(value for column in stopped.columns for value in column.to_pylist() if value is not None)
         batches = rows = 0
@@ -92,7 +93,8 @@ def check_generation(leg: Leg, runtime: Runtime, generation: int) -> None:
     if (base.generation if base else 0) != generation:
         runtime.ledger.drop_lease(leg.map.map, leg.company, leg.run.run_id)
         raise Superseded(
-            f"{leg.label} in run {leg.run.run_id}: superseded by run {base.run_id if base else '(none)'}; nothing was sent. "
+            f"{leg.label} in run {leg.run.run_id}: superseded by run {base.run_id if base else '(none)'}; nothing "
+            "was sent. "
             "Start a new run: it plans from what stands there now"
         )
 
@@ -352,7 +354,8 @@ class _DataverseSender(_Sender):
         for unit in self.self_units:
             parent, wanted, name = quoted(f"p:{unit.target}"), quoted(f"w:{unit.target}"), unit.target
             query = (
-                f"SELECT pos, join_key, id, action, {parent} AS parent FROM plan WHERE {parent} IS NOT NULL AND {wanted} IS NULL "
+                f"SELECT pos, join_key, id, action, {parent} AS parent FROM plan WHERE {parent} IS NOT NULL AND "
+                f"{wanted} IS NULL "
                 f"AND (action = 'create' OR (action = 'update' AND list_contains(columns, '{name}'))) "
                 "AND pos NOT IN (SELECT pos FROM failures WHERE severity = 'critical') ORDER BY pos"
             )

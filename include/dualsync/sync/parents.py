@@ -206,7 +206,8 @@ def waiting(parent: TableMap, column: str) -> Missing:
     return Missing(
         WAITING,
         f"{parent.map}.waiting",
-        f"{column} points at a row of map {parent.map} that is not on both sides yet; it goes through once that row is there",
+        f"{column} points at a row of map {parent.map} that is not on both sides yet; it goes through once that "
+        "row is there",
     )
 
 

@@ -391,9 +391,7 @@ def finish_run(run: RunRef, runtime: Runtime) -> RunSummary:
     return summary
 
 
-def run_all(
-    run: RunRef, runtime: Runtime, *, progress: Callable[[StepSummary], None] = lambda summary: None
-) -> RunSummary:
+def run_all(run: RunRef, runtime: Runtime, *, progress: Callable[[StepSummary], None] | None = None) -> RunSummary:
     """Run a whole run in this process: every map in order, every step, then the deletions.
 
     Args:
@@ -410,7 +408,8 @@ def run_all(
                     )
                     if summary.empty:
                         break
-                progress(summary)
+                if progress is not None:
+                    progress(summary)
             except (LegsFailed, Transient) as error:
                 log.error("%s %s: %s", name, direction, error)
     if not run.keys:

@@ -68,7 +68,8 @@ def settle(
         counts = _counts(sets, extracted)
         if not counts.conserved:
             raise NotConserved(
-                f"{leg.label} in run {leg.run.run_id}: planned {counts.planned} rows, but their ends do not add up: {counts}"
+                f"{leg.label} in run {leg.run.run_id}: planned {counts.planned} rows, but their ends do not add "
+                f"up: {counts}"
             )
         record = leg_record(leg, counts, state=state, message=message, generation=extracted["generation"])
         if state != "settled":
@@ -159,9 +160,11 @@ def _ended(sets: Sets, leg: Leg, state: str) -> None:
         "WHEN a.ack_status = 'ok' THEN plan.action WHEN a.ack_status = 'refused' THEN 'quarantined' "
         f"WHEN a.ack_status = 'waiting' THEN 'waiting' ELSE {sent} END AS action, "
         "COALESCE(f.rule, NULLIF(a.ack_rule, ''), plan.rule) AS rule, "
-        f"COALESCE(f.reason, NULLIF(a.ack_reason, ''), plan.reason, CASE WHEN {literal(state)} = 'held' THEN {held} END) AS reason, "
+        f"COALESCE(f.reason, NULLIF(a.ack_reason, ''), plan.reason, CASE WHEN {literal(state)} = 'held' THEN "
+        f"{held} END) AS reason, "
         "COALESCE(a.ack_id, plan.id) AS id) FROM plan "
-        "LEFT JOIN (SELECT pos, min(rule) AS rule, string_agg(DISTINCT reason, '; ' ORDER BY reason) AS reason FROM failures "
+        "LEFT JOIN (SELECT pos, min(rule) AS rule, string_agg(DISTINCT reason, '; ' ORDER BY reason) AS reason "
+        "FROM failures "
         "WHERE severity = 'critical' GROUP BY pos) f ON f.pos = plan.pos LEFT JOIN acks a ON a.pos = plan.pos"
     )
 
@@ -222,7 +225,8 @@ def _new_base(sets: Sets, leg: Leg, runtime: Runtime, shape: Shape, extracted: d
     now = ", ".join(f"t.{quoted(name)}" for name in compared)
     before = ", ".join(f"b.{quoted(name)}" for name in compared)
     changed = sets.scalar(
-        f"SELECT count(*) FROM touched t LEFT JOIN base b ON b.join_key = t.join_key WHERE ROW({now}) IS DISTINCT FROM ROW({before})"
+        f"SELECT count(*) FROM touched t LEFT JOIN base b ON b.join_key = t.join_key WHERE ROW({now}) IS DISTINCT "
+        f"FROM ROW({before})"
     )
     if not changed:
         return None
@@ -230,7 +234,8 @@ def _new_base(sets: Sets, leg: Leg, runtime: Runtime, shape: Shape, extracted: d
     path = runtime.new_base_path(leg.map.map, leg.company, generation, leg.run.run_id)
     columns = ", ".join(quoted(name) for name in names)
     sets.save(
-        f"SELECT {columns} FROM base WHERE join_key NOT IN (SELECT join_key FROM touched) UNION ALL SELECT {columns} FROM touched "
+        f"SELECT {columns} FROM base WHERE join_key NOT IN (SELECT join_key FROM touched) UNION ALL SELECT "
+        f"{columns} FROM touched "
         "ORDER BY join_key",
         path,
     )
@@ -257,11 +262,15 @@ def _base_expressions(leg: Leg, shape: Shape) -> dict[str, str]:
         wanted, held = f"e.{quoted('w:' + unit.target)}", f"e.{quoted('h:' + unit.target)}"
         known = f"b.{quoted(f'{target}:{unit.target}')}"
         if unit.pair in leg.map.self_lookups and shape.target == "dataverse":
-            later = f"(SELECT any_value(d.id) FROM deferred d WHERE d.join_key = e.join_key AND d.column = {literal(unit.target)})"
+            later = (
+                "(SELECT any_value(d.id) FROM deferred d WHERE d.join_key = e.join_key AND d.column = "
+                f"{literal(unit.target)})"
+            )
             wanted = f"COALESCE({wanted}, {later})"
         written = "TRUE" if unit.key else f"(e.action = 'create' OR list_contains(e.columns, {literal(unit.target)}))"
         expressions[f"{target}:{unit.target}"] = (
-            f"CASE WHEN list_contains(e.keep, {literal(unit.target)}) THEN {known} WHEN {written} THEN {wanted} ELSE {held} END"
+            f"CASE WHEN list_contains(e.keep, {literal(unit.target)}) THEN {known} WHEN {written} THEN {wanted} "
+            f"ELSE {held} END"
         )
     expressions[f"d:{leg.map.dataverse.id}"] = "COALESCE(e.id, b.id)"
     return expressions

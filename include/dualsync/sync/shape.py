@@ -80,7 +80,7 @@ class Shape:
     def units(self) -> tuple[Unit, ...]:
         """What travels in this direction, key first."""
         units: list[Unit] = []
-        for pair in (*self.map.fields_of(self.direction), *self.map.lookups_of(self.direction)):
+        for pair in self.map.pairs_of(self.direction):
             units += self._units_of(pair)
         return tuple(sorted(units, key=lambda unit: not unit.key))
 
@@ -124,9 +124,10 @@ class Shape:
     def raw_schema(self, side: Side) -> pa.Schema:
         """The Arrow schema of rows as read on one side."""
         fields = [pa.field(name, arrow_type(self.column(side, name))) for name in self.read_columns(side)]
-        for lookup in self.map.lookups:
-            if side == "dataverse" and lookup.targets is not None:
-                fields.append(pa.field(f"{lookup.dataverse}@type", pa.string()))
+        if side == "dataverse":
+            fields += [
+                pa.field(f"{one.dataverse}@type", pa.string()) for one in self.map.lookups if one.targets is not None
+            ]
         if side == "finance":
             fields.append(pa.field(JOIN_KEY, pa.string()))
         return pa.schema([*fields, pa.field(VERSION, pa.string()), pa.field(PROBLEM, pa.string())])
@@ -138,8 +139,8 @@ class Shape:
         ]
         sides: tuple[tuple[Side, Literal["d", "f"]], ...] = (("dataverse", "d"), ("finance", "f"))
         for side, letter in sides:
-            for name in columns_of(self.map, side):
-                fields.append(pa.field(f"{letter}:{name}", arrow_type(self.column(side, name))))
+            names = columns_of(self.map, side)
+            fields += [pa.field(f"{letter}:{name}", arrow_type(self.column(side, name))) for name in names]
         return pa.schema(fields)
 
 
