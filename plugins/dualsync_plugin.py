@@ -7,6 +7,7 @@ other components never run a task and are spared the memory.
 It registers no pages: a plugin's web routes are open to everyone unless each of them asks for a login.
 """
 
+import contextlib
 import importlib
 import logging
 import os
@@ -14,7 +15,7 @@ import sys
 
 from airflow.plugins_manager import AirflowPlugin
 
-HEAVY = ("pandas", "pyarrow", "duckdb", "great_expectations")
+HEAVY = ("pandas", "pyarrow", "duckdb", "great_expectations", "dualsync.sync.pipeline", "dualsync_airflow.builder")
 FORKING_COMMANDS = {"scheduler", "worker"}
 
 
@@ -24,6 +25,18 @@ class DualsyncPlugin(AirflowPlugin):
     name = "dualsync"
 
 
+def _warm_up() -> None:
+    """Read the table maps, which remember what they have read as long as a file does not change.
+
+    Maps that cannot be read are reported by the DAG files; they must not keep Airflow from starting.
+    """
+    from dualsync.errors import MapErrors
+    from dualsync.mapping import Catalog
+
+    with contextlib.suppress(MapErrors):
+        Catalog.load()
+
+
 if FORKING_COMMANDS & set(sys.argv[1:]):
     # Great Expectations reads this when it is imported.
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
@@ -31,3 +44,4 @@ if FORKING_COMMANDS & set(sys.argv[1:]):
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     for _name in HEAVY:
         importlib.import_module(_name)
+    _warm_up()

@@ -4,11 +4,11 @@ Building reads the maps and nothing else: no network, no database, none of the h
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
-from airflow.sdk import DAG, Asset, Param, TaskGroup, TriggerRule, chain, task_group
+from airflow.sdk import DAG, Asset, CronTriggerTimetable, Param, TaskGroup, TriggerRule, chain, task_group
 
 from dualsync.errors import SettingsError
 from dualsync.mapping import Catalog, Direction, TableMap
@@ -101,8 +101,7 @@ def sync_dag(dag_id: str, catalog: Catalog, maps: Sequence[str], *, title: str, 
     with DAG(
         dag_id=dag_id,
         description=title,
-        schedule=schedule,
-        start_date=datetime(2026, 1, 1, tzinfo=UTC),
+        schedule=_timetable(schedule),
         catchup=False,
         max_active_runs=1,
         default_args=DEFAULT_ARGS,
@@ -237,6 +236,13 @@ def _receiver(direction: Direction) -> str:
 
 def _spoken(direction: Direction) -> str:
     return direction.replace("_", " ").replace("finance", "Finance").replace("dataverse", "Dataverse")
+
+
+def _timetable(schedule: str | None) -> CronTriggerTimetable | None:
+    """A timetable that waits for its next time when a DAG is unpaused, instead of making up for the one before."""
+    if schedule is None:
+        return None
+    return CronTriggerTimetable(schedule, timezone="UTC", run_immediately=timedelta(0))
 
 
 def _batches() -> int:
