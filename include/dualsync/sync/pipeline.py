@@ -104,7 +104,7 @@ class RunSummary:
     @property
     def failed(self) -> tuple[LegRecord, ...]:
         """Legs that did not settle."""
-        return tuple(leg for leg in self.legs if leg.state in ("failed", "running", "superseded"))
+        return tuple(leg for leg in self.legs if leg.state in ("failed", "running"))
 
 
 def start_run(
