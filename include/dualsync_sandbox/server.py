@@ -7,6 +7,7 @@ as well inside a test as behind ``dualsync sandbox serve``.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import secrets
 import socket
@@ -67,6 +68,9 @@ class Sandbox:
         ports: ports to listen on.
         default_company: the company of the Finance user that the client is mapped to.
 
+    Raises:
+        RuntimeError: another sandbox runs in the same folder.
+
     Attributes:
         info: addresses and files a client needs; what ``serve`` prints.
         clock: the clock both systems go by.
@@ -83,6 +87,7 @@ class Sandbox:
         self.requests = Trace()
         self.writes = {"dataverse": Writes(), "finance": Writes()}
         self.state_dir.mkdir(parents=True, exist_ok=True)
+        self._lock = self._take_folder()
         self.dataverse_store = self._store("dataverse")
         self.finance_store = self._store("finance")
         business.install(self.dataverse_store, self.finance_store, self.clock)
@@ -94,6 +99,20 @@ class Sandbox:
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
         self.info: dict[str, object] = {}
+
+    def _take_folder(self) -> int:
+        """Hold the folder: two processes writing to the same stores would give out the same versions.
+
+        Raises:
+            RuntimeError: another sandbox has it.
+        """
+        lock = os.open(self.state_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            raise RuntimeError(f"another sandbox runs in {self.state_dir}") from None
+        return lock
 
     def _store(self, system: Any) -> Store:
         return Store(self.state_dir / STORE_FILES[system], SystemSchema.load(system), self.clock)
@@ -170,6 +189,9 @@ class Sandbox:
             (self.state_dir / INFO_FILE).unlink()
         self.dataverse_store.close()
         self.finance_store.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     def _run(self, sockets: list[socket.socket]) -> None:
         async def serve() -> None:

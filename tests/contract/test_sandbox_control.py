@@ -96,6 +96,11 @@ def test_rows_outlive_a_restart(tmp_path: Path) -> None:
         assert (tmp_path / "client-secret").read_bytes() == secret
 
 
+def test_a_folder_has_one_sandbox(sandbox: Sandbox) -> None:
+    with pytest.raises(RuntimeError, match="another sandbox runs"):
+        Sandbox(sandbox.state_dir)
+
+
 def test_a_taken_port_is_said(tmp_path: Path, sandbox: Sandbox) -> None:
     port = httpx.URL(str(sandbox.info["control"])).port
     result = CliRunner().invoke(app, ["serve", "--state", str(tmp_path), "--port-control", str(port)])

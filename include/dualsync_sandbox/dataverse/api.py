@@ -76,11 +76,7 @@ class DataverseApi:
         return answer
 
     def _route(self, call: Call) -> Reply:
-        for name in _UNPLAYED_HEADERS:
-            if name in call.headers:
-                raise NotImplementedInSandbox("header", name)
-        if call.headers.get("mscrm.suppressduplicatedetection", "true").lower() == "false":
-            raise NotImplementedInSandbox("header", "MSCRM.SuppressDuplicateDetection: false")
+        self._check_headers(call)
         segments = split_path(unescape(call.path))
         if not segments:
             return self._service_document(call)
@@ -104,6 +100,14 @@ class DataverseApi:
         if len(segments) == 1:
             return self._set(call, table)
         return self._below(call, table, segments[1:])
+
+    @staticmethod
+    def _check_headers(call: Call) -> None:
+        for name in _UNPLAYED_HEADERS:
+            if name in call.headers:
+                raise NotImplementedInSandbox("header", name)
+        if call.headers.get("mscrm.suppressduplicatedetection", "true").lower() == "false":
+            raise NotImplementedInSandbox("header", "MSCRM.SuppressDuplicateDetection: false")
 
     @staticmethod
     def _only(call: Call, *methods: str) -> None:
