@@ -117,6 +117,14 @@ class Ledger:
             ).all()
         return [_leg(row) for row in rows]
 
+    def has_settled(self, map_name: str, direction: str, company: str) -> bool:
+        """Whether a leg of this map, direction and company has ever settled."""
+        c = t.legs.c
+        where = and_(c.map == map_name, c.direction == direction, c.company == company)
+        query = select(func.count()).select_from(t.legs).where(where, c.state == "settled", c.part == "rows")
+        with self._engine.connect() as connection:
+            return bool(connection.execute(query).scalar_one())
+
     def latest_legs(self) -> list[LegRecord]:
         """The newest leg of each map, direction, part and company."""
         c = t.legs.c

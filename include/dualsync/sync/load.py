@@ -56,7 +56,7 @@ def load(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str, Any
     with Sets() as sets:
         sets.view("plan", leg.folder.file("plan.parquet"))
         sets.view("failures", leg.folder.file("failures.parquet"))
-        _guard(leg, runtime, sets, extracted)
+        _guard(leg, runtime, sets)
         sender: _Sender = (
             _FinanceSender(leg, runtime, shape)
             if leg.direction == "to_finance"
@@ -99,9 +99,11 @@ def check_generation(leg: Leg, runtime: Runtime, generation: int) -> None:
         )
 
 
-def _guard(leg: Leg, runtime: Runtime, sets: Sets, extracted: dict[str, Any]) -> None:
+def _guard(leg: Leg, runtime: Runtime, sets: Sets) -> None:
     base = runtime.ledger.base(leg.map.map, leg.company)
-    if not leg.run.guards or base is None or not extracted["generation"]:
+    # The first run of a leg brings everything in line; only later can "too much" mean anything.
+    first = not runtime.ledger.has_settled(leg.map.map, leg.direction, leg.company)
+    if not leg.run.guards or base is None or first:
         return
     updates = int(sets.scalar("SELECT count(*) FROM plan WHERE action = 'update'") or 0)
     limit = max(GUARD_FLOOR, int(runtime.settings.guards.update_share * base.rows))
