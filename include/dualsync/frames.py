@@ -157,7 +157,6 @@ class Sets:
 
     def __init__(self) -> None:
         self.connection = _database(os.getpid()).cursor()
-        self._registered: set[str] = set()
 
     def view(self, name: str, path: UPath) -> None:
         """Make a Parquet file readable in SQL under ``name``."""
@@ -216,9 +215,8 @@ class Sets:
     def _url(self, path: UPath) -> str:
         if path.protocol in ("", "file", "local"):
             return path.path
-        if path.protocol not in self._registered:
+        if path.protocol not in self.connection.list_filesystems():
             self.connection.register_filesystem(path.fs)
-            self._registered.add(path.protocol)
         return str(path)
 
 
