@@ -142,6 +142,17 @@ def test_another_customer_takes_the_place_of_the_first(store: Store) -> None:
     assert rows[0]["msdyn_name"] == second["name"]
 
 
+def test_a_customer_may_come_back_after_the_contract_had_none(store: Store) -> None:
+    with store.transaction() as tx:
+        first, second = accounts(tx)[:2]
+        contract = new_contract(tx, customerid=first["accountid"])
+        tx.update("salesorder", contract["salesorderid"], {"customerid": second["accountid"]})
+        tx.update("salesorder", contract["salesorderid"], {"customerid": None})
+        tx.update("salesorder", contract["salesorderid"], {"customerid": first["accountid"]})
+        rows = tx.find(SPLIT, msdyn_contract=contract["salesorderid"])
+        assert {row["msdyn_contractcustomer"] for row in rows} == {first["accountid"], second["accountid"]}
+
+
 def test_contract_customers_follow_the_company(store: Store) -> None:
     with store.transaction() as tx:
         contract = new_contract(tx)

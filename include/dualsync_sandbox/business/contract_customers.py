@@ -73,7 +73,11 @@ def _follow(tx: Tx, event: Event) -> None:
     if previous:
         tx.update(TABLE, previous[0][f"{TABLE}id"], _of_customer(contract, name, terms))
     else:
-        tx.insert(TABLE, contract_customer(contract, name, terms))
+        row = contract_customer(contract, name, terms)
+        if tx.get(TABLE, row[f"{TABLE}id"]) is not None:
+            # The row that was made for this customer has since passed to another one.
+            row[f"{TABLE}id"] = str(uuid.uuid4())
+        tx.insert(TABLE, row)
 
 
 def install(dataverse: Store) -> None:
