@@ -148,7 +148,11 @@ def test_a_customer_may_come_back_after_the_contract_had_none(store: Store) -> N
         contract = new_contract(tx, customerid=first["accountid"])
         tx.update("salesorder", contract["salesorderid"], {"customerid": second["accountid"]})
         tx.update("salesorder", contract["salesorderid"], {"customerid": None})
-        tx.update("salesorder", contract["salesorderid"], {"customerid": first["accountid"]})
+        tx.update(
+            "salesorder",
+            contract["salesorderid"],
+            {"customerid": first["accountid"], "customerid@type": "account"},
+        )
         rows = tx.find(SPLIT, msdyn_contract=contract["salesorderid"])
         assert {row["msdyn_contractcustomer"] for row in rows} == {first["accountid"], second["accountid"]}
 
