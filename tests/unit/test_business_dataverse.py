@@ -144,17 +144,13 @@ def test_another_customer_takes_the_place_of_the_first(store: Store) -> None:
 
 def test_a_customer_may_come_back_after_the_contract_had_none(store: Store) -> None:
     with store.transaction() as tx:
-        first, second = accounts(tx)[:2]
-        contract = new_contract(tx, customerid=first["accountid"])
-        tx.update("salesorder", contract["salesorderid"], {"customerid": second["accountid"]})
-        tx.update("salesorder", contract["salesorderid"], {"customerid": None})
-        tx.update(
-            "salesorder",
-            contract["salesorderid"],
-            {"customerid": first["accountid"], "customerid@type": "account"},
-        )
+        first, second = (str(row["accountid"]) for row in accounts(tx)[:2])
+        contract = new_contract(tx, customerid=first)
+        for customer in (second, None, first):
+            kind = None if customer is None else "account"
+            tx.update("salesorder", contract["salesorderid"], {"customerid": customer, "customerid@type": kind})
         rows = tx.find(SPLIT, msdyn_contract=contract["salesorderid"])
-        assert {row["msdyn_contractcustomer"] for row in rows} == {first["accountid"], second["accountid"]}
+        assert {row["msdyn_contractcustomer"] for row in rows} == {first, second}
 
 
 def test_contract_customers_follow_the_company(store: Store) -> None:
