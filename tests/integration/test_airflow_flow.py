@@ -68,7 +68,7 @@ class Played:
 
 
 @pytest.fixture
-def played(monkeypatch: pytest.MonkeyPatch) -> Played:
+def played(monkeypatch: pytest.MonkeyPatch, brisk: None) -> Played:
     played = Played()
     catalog = Catalog.load()
     runtime = SimpleNamespace(
@@ -78,8 +78,6 @@ def played(monkeypatch: pytest.MonkeyPatch) -> Played:
     for name in ("start_run", "run_step", "finish_run"):
         monkeypatch.setattr(pipeline, name, getattr(played, name))
     monkeypatch.setattr(pipeline, "run_deletions", lambda *given: pipeline.StepSummary("deletions", "", "", (), True))
-    # dag.test() sleeps a second whenever a group was skipped; nothing here needs the time
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
     monkeypatch.setattr("dualsync_airflow.operators.open_runtime", lambda: nullcontext(runtime))
     return played
 

@@ -95,19 +95,21 @@ class Airflow:
         return self.environ | own
 
     def prepare(self) -> None:
-        """Make or migrate the database, and the pools."""
+        """Make or migrate the database."""
         _ = self.password
         self._run("airflow-migrate", "db", "migrate")
-        pools = self.project / "plugins" / "dualsync_airflow" / "pools.json"
-        self._run("airflow-pools", "pools", "import", str(pools))
 
     def start(self) -> None:
-        """Start the API server, the scheduler and the DAG processor, and wait until the API answers."""
+        """Start the API server, the scheduler and the DAG processor, wait until the API answers, make the pools."""
         self._start("api-server", "--host", "127.0.0.1", "--port", str(self.port))
         # Logs lie on this machine; the servers for them would listen on all addresses.
         self._start("scheduler", "--skip-serve-logs")
         self._start("dag-processor")
         wait_for("Starting Airflow", 180, self._answers, self.services)
+        pools = json.loads((self.project / "plugins" / "dualsync_airflow" / "pools.json").read_text())
+        entities = [{"name": name, **pool} for name, pool in pools.items()]
+        create = {"action": "create", "action_on_existence": "skip", "entities": entities}
+        self._call("PATCH", "/pools", json={"actions": [create]})
 
     def start_triggerer(self) -> None:
         """Start the process for deferred tasks, which no DAG of the first synchronisation needs."""

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from dualsync.ledger.records import LegCounts, LegRecord
 
-COLUMNS = ("planned", "created", "updated", "deleted", "unchanged", "conflict", "waiting", "quarantined")
+COLUMNS = ("planned", "created", "updated", "deleted", "unchanged", "conflict", "waiting", "quarantined", "skipped")
 FINE = ("settled", "dry_run")
 
 

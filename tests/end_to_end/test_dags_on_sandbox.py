@@ -1,0 +1,68 @@
+"""Both DAGs, run by Airflow on the sandbox."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dualsync.demo.sandbox import connections
+
+if TYPE_CHECKING:
+    from airflow.dag_processing.dagbag import DagBag
+    from conftest import World
+
+pytestmark = pytest.mark.usefixtures("brisk")
+
+COMPANIES = "USPM,GBPM,FRRT"
+
+
+def connect(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Airflow find the world: its home by environment, its systems by connections."""
+    for name, value in connections(world.sandbox.info).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DUALSYNC_HOME", str(world.home))
+    monkeypatch.setenv("DUALSYNC_COMPANIES", COMPANIES)
+
+
+def run(dagbag: DagBag, dag_id: str, **params: Any) -> tuple[str, str, dict[str, str]]:
+    """The run's id in the ledger, its state in Airflow, and the states of its tasks."""
+    done = dagbag.dags[dag_id].test(run_conf=params)
+    tasks = {task.task_id: str(task.state) for task in done.get_task_instances()}
+    return f"{dag_id}.{done.run_id}", str(done.state), tasks
+
+
+def test_both_dags_bring_the_systems_in_step(seeded: World, dagbag: DagBag, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect(seeded, monkeypatch)
+    _, state, tasks = run(dagbag, "initial_sync")
+    assert state == "success", {task: one for task, one in tasks.items() if one == "failed"}
+
+    first, state, tasks = run(dagbag, "setup_configuration")
+    assert state == "success", {task: one for task, one in tasks.items() if one == "failed"}
+    again, state, _ = run(dagbag, "setup_configuration")
+    assert state == "success"
+
+    with seeded.runtime() as runtime:
+        legs = runtime.ledger.legs(first)
+        repeated = runtime.ledger.legs(again)
+    assert {leg.state for leg in legs + repeated} == {"settled"}
+    assert all(leg.counts.conserved for leg in legs)
+    assert sum(leg.counts.created for leg in legs) > 0
+    assert sum(leg.counts.written for leg in repeated) == 0
+    assert {leg.company for leg in legs} == {*COMPANIES.split(","), "_global"}
+    assert tasks["projects.publish"] == "success", "rows were written, so the Asset is announced"
+    assert seeded.open_rows() == []
+
+
+def test_dry_run_writes_nothing(seeded: World, dagbag: DagBag, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect(seeded, monkeypatch)
+    run_id, state, tasks = run(
+        dagbag, "setup_configuration", dry_run=True, companies=["GBPM"], maps=["customer_groups"]
+    )
+    assert state == "success"
+    assert seeded.writes() == []
+    with seeded.runtime() as runtime:
+        legs = runtime.ledger.legs(run_id)
+    assert {(leg.map, leg.company, leg.state) for leg in legs} == {("customer_groups", "GBPM", "dry_run")}
+    assert tasks["customer_groups.publish"] == "skipped"
+    assert tasks["projects.extract"] == "skipped"
