@@ -138,6 +138,11 @@ def test_mistakes_in_a_field_are_named(tmp_path: Path, line: str, expected: str)
         ),
         ("area:", "aera:", "3: aera: is not a known word here; did you mean 'area'?"),
         ("scope: company", "scope: global", "a global map has no company columns"),
+        (
+            "scope: company",
+            "scope: company\nintegrated_by: Name",
+            "integrated_by must be one of the columns of finance.key",
+        ),
         ("key: [ThingId]", "key: [ThingId, Line]", "must have the same number of columns"),
         ("key: [number]", "key: [order.number]", "goes through a lookup that is not declared"),
         (", company: dataAreaId", "", "needs dataverse.company and finance.company"),
