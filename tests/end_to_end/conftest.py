@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import structlog
 
@@ -22,6 +27,65 @@ COMPANIES = "USPM,GBPM,FRRT"
 AREA = "setup_configuration"
 
 
+class Rest:
+    """One system's OData service, spoken to with nothing but httpx: how tests act as that system's users.
+
+    Nothing here is shared with the project's own clients, so that the two can disagree.
+    """
+
+    def __init__(self, info: Mapping[str, Any], system: str) -> None:
+        self._root = f"{info[system]}{'/api/data/v9.2' if system == 'dataverse' else '/data'}"
+        self._options = {} if system == "dataverse" else {"cross-company": "true"}
+        trusted = ssl.create_default_context(cafile=info["ca_file"])
+        granted = httpx.post(
+            f"{info['identity']}/oauth2/v2.0/token",
+            data={
+                "grant_type": "client_credentials",
+                "client_id": info["client_id"],
+                "client_secret": Path(info["client_secret_file"]).read_text(encoding="utf-8"),
+                "scope": f"{info[system]}/.default",
+            },
+            verify=trusted,
+        )
+        token = granted.raise_for_status().json()["access_token"]
+        headers = {"Authorization": f"Bearer {token}", "OData-Version": "4.0", "OData-MaxVersion": "4.0"}
+        self._http = httpx.Client(verify=trusted, headers=headers, timeout=60)
+
+    def rows(self, entity_set: str, filter: str | None = None) -> list[dict[str, Any]]:
+        """All rows with all columns; numbers are exact."""
+        options = self._options | ({} if filter is None else {"$filter": filter})
+        url: str | None = str(httpx.URL(f"{self._root}/{entity_set}", params=options))
+        found: list[dict[str, Any]] = []
+        while url is not None:
+            page = json.loads(self._http.get(url).raise_for_status().content, parse_float=Decimal)
+            found += page["value"]
+            url = page.get("@odata.nextLink")
+        return found
+
+    def one(self, entity_set: str, filter: str) -> dict[str, Any]:
+        """The only row that the filter leaves."""
+        (row,) = self.rows(entity_set, filter)
+        return row
+
+    def create(self, entity_set: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Create a row and return it."""
+        answer = self._http.post(f"{self._root}/{entity_set}", json=values, headers={"Prefer": "return=representation"})
+        row: dict[str, Any] = answer.raise_for_status().json()
+        return row
+
+    def change(self, record: str, values: Mapping[str, Any]) -> None:
+        """Change columns of a row, given as ``set(key)``."""
+        self._http.patch(f"{self._root}/{record}", json=values, params=self._options).raise_for_status()
+
+    def delete(self, record: str) -> None:
+        """Delete a row, given as ``set(key)``."""
+        self._http.delete(f"{self._root}/{record}", params=self._options).raise_for_status()
+
+    def close(self) -> None:
+        """Give back connections."""
+        self._http.close()
+
+
 @dataclass
 class World:
     """Both systems of the sandbox and one installation of dualsync beside them."""
@@ -29,6 +93,23 @@ class World:
     home: Path
     sandbox: Sandbox
     settings: Settings
+
+    @cached_property
+    def dataverse_api(self) -> Rest:
+        """Dataverse as its users have it."""
+        return Rest(self.sandbox.info, "dataverse")
+
+    @cached_property
+    def finance_api(self) -> Rest:
+        """Finance as its users have it."""
+        return Rest(self.sandbox.info, "finance")
+
+    def close(self) -> None:
+        """Stop the sandbox."""
+        for name in ("dataverse_api", "finance_api"):
+            if name in self.__dict__:
+                self.__dict__[name].close()
+        self.sandbox.stop()
 
     def runtime(self) -> Runtime:
         """A runtime of its own, as every task has one; use as a context manager."""
@@ -48,19 +129,33 @@ class World:
     def dataverse(self, set_name: str, select: Sequence[str], filter: str | None = None) -> list[dict[str, Any]]:
         """Rows of Dataverse, through its API."""
         with self.runtime() as runtime:
-            return [row for page in runtime.systems.dataverse.read(set_name, select=select, filter=filter) for row in page]
+            return [
+                row for page in runtime.systems.dataverse.read(set_name, select=select, filter=filter) for row in page
+            ]
 
     def finance(self, set_name: str, select: Sequence[str], company: str | None = None) -> list[dict[str, Any]]:
         """Rows of Finance, through its API."""
         with self.runtime() as runtime:
-            return [row for page in runtime.systems.finance.read(set_name, select=select, company=company) for row in page]
+            return [
+                row for page in runtime.systems.finance.read(set_name, select=select, company=company) for row in page
+            ]
+
+    def forget_requests(self) -> None:
+        """Empty the trace, so that it holds only what comes from now on."""
+        self.sandbox.requests.clear()
 
     def writes(self) -> list[dict[str, Any]]:
         """The requests in the sandbox's trace that change something, oldest first."""
-        return [one for one in self.sandbox.trace() if one["method"] in ("POST", "PATCH", "DELETE", "PUT") and one["system"] != "identity"]
+        return [
+            one
+            for one in self.sandbox.trace()
+            if one["method"] in ("POST", "PATCH", "DELETE", "PUT") and one["system"] != "identity"
+        ]
 
 
-def leg(summary: RunSummary, map_name: str, company: str, direction: str = "to_finance", part: str = "rows") -> LegRecord:
+def leg(
+    summary: RunSummary, map_name: str, company: str, direction: str = "to_finance", part: str = "rows"
+) -> LegRecord:
     """One leg of a run."""
     (found,) = [
         one
@@ -110,7 +205,7 @@ def _copied(template: Path, home: Path) -> Iterator[World]:
     _relocate(home, template)
     world = _start(home)
     yield world
-    world.sandbox.stop()
+    world.close()
 
 
 def _relocate(home: Path, template: Path) -> None:
