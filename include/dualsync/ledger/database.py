@@ -199,6 +199,11 @@ class Ledger:
         with self._engine.begin() as connection:
             connection.execute(delete(t.leases).where(where))
 
+    def drop_leases(self, run_id: str) -> None:
+        """Give back all leases of a run."""
+        with self._engine.begin() as connection:
+            connection.execute(delete(t.leases).where(t.leases.c.run_id == run_id))
+
     # --- open rows -----------------------------------------------------------------------------------------------
 
     def open_rows(

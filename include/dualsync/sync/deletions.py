@@ -16,9 +16,9 @@ from dualsync.errors import NotFound, Refused
 from dualsync.frames import Sets, count_rows, quoted
 from dualsync.ledger import BaseRecord, LegCounts, LegRecord, OpenRow
 from dualsync.mapping import Expression, TableMap
+from dualsync.sync.bases import open_base
 from dualsync.sync.extract import missing_columns
 from dualsync.sync.load import check_generation
-from dualsync.sync.reconcile import open_base
 from dualsync.sync.runtime import GLOBAL, Leg, Runtime
 from dualsync.sync.settle import leg_record
 from dualsync.sync.shape import Shape
@@ -127,7 +127,7 @@ class _Deletions:
     def new_base(self, gone: list[OpenRow], generation: int) -> BaseRecord:
         """Write the next generation, without the rows that are gone."""
         leg, number = self._leg, generation + 1
-        path = self._runtime.new_base_path(leg.map.map, leg.company, number, leg.run.run_id)
+        path = self._runtime.new_base_path(leg.map.map, leg.company, number)
         with Sets() as sets:
             open_base(sets, self._shape, self._base)
             keys = [row.join_key.removeprefix(PREFIX) for row in gone]

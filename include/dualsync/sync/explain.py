@@ -13,11 +13,11 @@ from upath import UPath
 from dualsync.errors import MapErrors
 from dualsync.frames import Sets, literal, to_pandas
 from dualsync.mapping import Expression, Lookup, TableMap
+from dualsync.sync.bases import open_base
 from dualsync.sync.feeds import typed_row
 from dualsync.sync.folders import LegFolder
 from dualsync.sync.keys import finance_keys
 from dualsync.sync.parents import Parents, key_paths
-from dualsync.sync.reconcile import open_base
 from dualsync.sync.runtime import GLOBAL, Runtime
 from dualsync.sync.shape import Shape
 from dualsync.sync.values import display_key, join_key, parse, to_wire

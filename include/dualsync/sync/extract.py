@@ -17,6 +17,7 @@ from upath import UPath
 from dualsync.errors import ChangeTokenExpired, SchemaMismatch
 from dualsync.frames import ParquetSink, Sets, count_rows, iter_tables, literal, quoted, to_pandas, write_rows
 from dualsync.mapping import Column, Expression, TableMap
+from dualsync.sync.bases import open_base
 from dualsync.sync.feeds import read_feed, typed_row
 from dualsync.sync.keys import finance_keys
 from dualsync.sync.parents import Parents
@@ -48,11 +49,12 @@ def extract(leg: Leg, runtime: Runtime) -> dict[str, Any]:
         Transient: A system did not answer; try again.
     """
     base = runtime.ledger.base(leg.map.map, leg.company)
+    generation = base.generation if base else 0
     missing = missing_columns(leg.map, runtime)
     shape = Shape(leg.map, leg.direction, runtime.schema, missing)  # type: ignore[arg-type]
     base_path = UPath(base.path) if base else None
     if leg.direction == "to_finance":
-        token, full = _dataverse_source(leg, runtime, shape, base_path)
+        token, full = _dataverse_source(leg, runtime, shape, base_path, generation)
     else:
         token, full = None, True
         _finance_source(leg, runtime, shape, base_path)
@@ -60,7 +62,7 @@ def extract(leg: Leg, runtime: Runtime) -> dict[str, Any]:
     read_all = leg.run.mode != "incremental" and not leg.run.keys
     _target(leg, runtime, shape, base_path, rows, read_all=read_all)
     return {
-        "generation": base.generation if base else 0,
+        "generation": generation,
         "base": base.path if base else None,
         "token": token,
         "full": full and read_all,
@@ -99,16 +101,18 @@ def missing_columns(table_map: TableMap, runtime: Runtime) -> dict[str, list[str
 # --- Dataverse as the source ------------------------------------------------------------------------------------------
 
 
-def _dataverse_source(leg: Leg, runtime: Runtime, shape: Shape, base: UPath | None) -> tuple[str | None, bool]:
+def _dataverse_source(
+    leg: Leg, runtime: Runtime, shape: Shape, base: UPath | None, generation: int
+) -> tuple[str | None, bool]:
     run = leg.run
     incremental = run.mode == "incremental"
     position = runtime.ledger.position(leg.map.map, leg.direction, leg.company) if incremental else None
     try:
-        feed = read_feed(runtime, run, leg.map, position, shape.missing_lists)
+        feed = read_feed(leg, runtime, position, generation)
     except ChangeTokenExpired:
         log.warning("%s: the change token has expired, reading everything", leg.label)
         runtime.ledger.forget_position(leg.map.map, leg.direction, leg.company)
-        feed = read_feed(runtime, run, leg.map, None, shape.missing_lists)
+        feed = read_feed(leg, runtime, None, generation)
     open_ids = [] if feed.full else _open_ids(leg, runtime)
     extra = leg.folder.file("open.parquet")
     gone = _read_again(leg, runtime, shape, open_ids, extra)
@@ -241,7 +245,7 @@ def _finance_source(leg: Leg, runtime: Runtime, shape: Shape, base: UPath | None
         if base is None:
             sets.save(f"SELECT *, 'in' AS {state} FROM scan", leg.folder.file("source.parquet"))
             return
-        sets.view("base", base)
+        open_base(sets, shape, base)
         states = ("waiting", "quarantined", "conflict")
         rows = runtime.ledger.open_rows(
             map_name=leg.map.map, direction=leg.direction, company=leg.company, states=states

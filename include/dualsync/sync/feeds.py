@@ -18,9 +18,9 @@ import pyarrow as pa
 from upath import UPath
 
 from dualsync.frames import ParquetSink, write_rows
-from dualsync.mapping import Column, Side, TableMap
+from dualsync.mapping import Column, DataverseSide, Side, TableMap
 from dualsync.sync.folders import read_json, safe_name, write_json
-from dualsync.sync.runtime import RunRef, Runtime
+from dualsync.sync.runtime import Leg, Runtime
 from dualsync.sync.shape import PROBLEM, VERSION, Shape
 from dualsync.sync.values import ValueProblem, parse
 
@@ -52,35 +52,39 @@ class Feed:
         return self.folder / "deleted.parquet"
 
 
-def read_feed(
-    runtime: Runtime, run: RunRef, table_map: TableMap, token: str | None, missing: dict[str, list[str]]
-) -> Feed:
-    """The feed of a map's table from a position, read once per run.
+def read_feed(leg: Leg, runtime: Runtime, token: str | None, generation: int) -> Feed:
+    """The feed of a leg's table from a position, read once for all legs of a run that can use the same read.
+
+    A read serves a leg only if its base has not moved since before the read: an older picture of the table beside a
+    newer base would pass for a change. A further attempt reads anew.
 
     Args:
-        runtime: Maps and systems.
-        run: The run; in audit mode nothing is tracked.
-        table_map: One map on the table.
+        leg: The leg; in audit mode nothing is tracked.
+        runtime: Maps, ledger and systems.
         token: Where to start; None reads everything.
-        missing: Columns the live table does not have.
+        generation: The generation of the base that the leg works with.
 
     Raises:
         ChangeTokenExpired: The service no longer knows the token.
     """
-    track = run.mode != "audit"
-    place = hashlib.sha256(f"{token}|{track}".encode()).hexdigest()[:16]
-    folder = UPath(run.folder) / "feeds" / safe_name(table_map.dataverse.table) / place
-    found = read_json(folder / "feed.json")
-    if found is None:
-        mine = folder / uuid.uuid4().hex[:12]
-        new_token = _read(runtime, table_map, token, missing, mine, track=track)
-        # Two tasks may have read at the same time. Both reads are good; the first marker stays, so that the legs of a
-        # later task find the read that is already there.
-        found = read_json(folder / "feed.json")
-        if found is None:
-            found = {"folder": str(mine), "token": new_token}
-            write_json(folder / "feed.json", found)
-    return Feed(UPath(found["folder"]), found["token"], full=token is None)
+    track = leg.run.mode != "audit"
+    attempt = f"{leg.map.map}|{leg.direction}|{leg.folder.attempt}" if leg.folder.attempt > 1 else ""
+    place = hashlib.sha256(f"{token}|{track}|{attempt}".encode()).hexdigest()[:16]
+    folder = UPath(leg.run.folder) / "feeds" / safe_name(leg.map.dataverse.table) / place
+    maps = [m for m in runtime.catalog.values() if m.enabled and m.dataverse.table == leg.map.dataverse.table]
+    if leg.map not in maps:
+        maps.append(leg.map)
+    mine = f"{leg.map.map}|{leg.company}"
+    for path in sorted(folder.iterdir(), key=lambda p: p.name) if folder.exists() else ():
+        found = read_json(path / "feed.json")
+        if found is not None and found["generations"].get(mine, 0) == generation:
+            return Feed(path, found["token"], full=token is None)
+    # Two tasks may read at the same time. Both reads are good; a later leg takes the first one it may use.
+    generations = {f"{base.map}|{base.company}": base.generation for m in maps for base in runtime.ledger.bases(m.map)}
+    path = folder / uuid.uuid4().hex[:12]
+    new_token = _read(runtime, leg.map.dataverse, maps, token, path, track=track)
+    write_json(path / "feed.json", {"token": new_token, "generations": generations})
+    return Feed(path, new_token, full=token is None)
 
 
 def typed_row(row: Mapping[str, Any], columns: Mapping[str, Column], side: Side) -> dict[str, Any]:
@@ -101,22 +105,20 @@ def typed_row(row: Mapping[str, Any], columns: Mapping[str, Column], side: Side)
 
 
 def _read(
-    runtime: Runtime,
-    table_map: TableMap,
-    token: str | None,
-    missing: dict[str, list[str]],
-    folder: UPath,
-    *,
-    track: bool,
+    runtime: Runtime, entity: DataverseSide, maps: list[TableMap], token: str | None, folder: UPath, *, track: bool
 ) -> str | None:
-    maps = [m for m in runtime.catalog.values() if m.enabled and m.dataverse.table == table_map.dataverse.table]
-    shapes = [Shape(m, "to_finance", runtime.schema, missing) for m in (table_map, *maps)]
-    fields = {field.name: field for shape in shapes for field in shape.raw_schema("dataverse")}
+    dataverse = runtime.systems.dataverse
+    live = dataverse.metadata(entity.table).attributes
+    shapes = [Shape(m, "to_finance", runtime.schema) for m in maps]
+    fields = {
+        field.name: field
+        for shape in shapes
+        for field in shape.raw_schema("dataverse")
+        if field.name in (VERSION, PROBLEM) or field.name.removesuffix("@type") in live
+    }
     last = [fields.pop(VERSION), fields.pop(PROBLEM)]
     select = [name for name in fields if not name.endswith("@type")]
     columns = {name: shapes[0].column("dataverse", name) for name in select}
-    entity = table_map.dataverse
-    dataverse = runtime.systems.dataverse
     deleted: list[str] = []
     new_token: str | None = None
     with ParquetSink(folder / "rows.parquet", pa.schema([*fields.values(), *last])) as sink:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +32,8 @@ def write_json(path: UPath, content: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(content, indent=1, default=str)
     if path.protocol in ("", "file", "local"):
-        temporary = path.with_name(path.name + ".part")
+        # A name of its own: two tasks may write the same file at the same time.
+        temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
         temporary.write_text(text)
         temporary.replace(path)
     else:
@@ -75,6 +77,10 @@ class LegFolder:
     def finish(self, step: str, content: dict[str, Any]) -> None:
         """Say that a step is done."""
         write_json(self.file(f"{step}.json"), content)
+
+    def forget(self, step: str) -> None:
+        """Take a marker away, so that what it says is no longer so."""
+        self.file(f"{step}.json").unlink(missing_ok=True)
 
     def sent(self, number: int) -> dict[str, Any] | None:
         """The acknowledgements of a batch, None while it has none."""

@@ -46,7 +46,7 @@ def load(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str, Any
 
     Raises:
         LegBusy: Another run is writing these rows; try again later.
-        Superseded: The base has moved since the plan was made; nothing is sent.
+        Superseded: The base has moved since the plan was made; nothing more is sent.
         Held: A guard tripped; nothing is sent.
         Transient: A system did not answer; try again, what was acknowledged is not sent again.
     """
@@ -62,19 +62,24 @@ def load(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str, Any
             if leg.direction == "to_finance"
             else _DataverseSender(leg, runtime, shape)
         )
-        leg.folder.finish("sending", {"generation": extracted["generation"]})
+        sending = leg.folder.done("sending")
+        if sending is None:
+            sending = {"generation": extracted["generation"], "batch_rows": sender.batch_rows}
+            leg.folder.finish("sending", sending)
         stopped = sets.fetch(
             "SELECT id, join_key FROM plan JOIN (SELECT DISTINCT pos FROM failures WHERE severity = 'critical') "
-            "USING (pos)"
+            "USING (pos) WHERE action = 'create'"
         )
         sender.stopped.update(value for column in stopped.columns for value in column.to_pylist() if value is not None)
         batches = rows = 0
-        for number, batch in enumerate(_batches(sets, sender.batch_rows), start=1):
+        for number, batch in enumerate(_batches(sets, sending["batch_rows"]), start=1):
             known = leg.folder.sent(number)
             if known is None:
                 known = {"rows": sender.send(batch)}
                 leg.folder.acknowledge(number, known)
+                # The lease may have run out during a long request, and another run have come and gone.
                 runtime.ledger.take_lease(leg.map.map, leg.company, leg.run.run_id)
+                check_generation(leg, runtime, extracted["generation"])
             sender.learn(known["rows"])
             batches, rows = number, rows + len(batch)
         number = batches + 1
@@ -92,9 +97,9 @@ def check_generation(leg: Leg, runtime: Runtime, generation: int) -> None:
     base = runtime.ledger.base(leg.map.map, leg.company)
     if (base.generation if base else 0) != generation:
         runtime.ledger.drop_lease(leg.map.map, leg.company, leg.run.run_id)
+        sent = "nothing more is sent" if leg.folder.anything_sent else "nothing was sent"
         raise Superseded(
-            f"{leg.label} in run {leg.run.run_id}: superseded by run {base.run_id if base else '(none)'}; nothing "
-            "was sent. "
+            f"{leg.label} in run {leg.run.run_id}: superseded by run {base.run_id if base else '(none)'}; {sent}. "
             "Start a new run: it plans from what stands there now"
         )
 
@@ -167,9 +172,9 @@ class _Sender:
         raise NotImplementedError
 
     def learn(self, acks: list[Ack]) -> None:
-        """Remember which rows did not get through, so that their children wait."""
+        """Remember which new rows did not get through, so that their children wait."""
         for ack in acks:
-            if ack["status"] != "ok":
+            if ack["status"] != "ok" and ack["action"] == "create":
                 self.stopped.update(value for value in (ack["id"], ack["join_key"]) if value)
 
     def deferred(self, sets: Sets) -> list[tuple[Row, Unit]]:
@@ -185,9 +190,12 @@ class _Sender:
         for unit in self.self_units:
             parent = row.get(f"p:{unit.target}")
             if parent is not None and parent in self.stopped:
-                reason = "its parent row did not get through; it goes through once that row is there"
-                return _ack(row, WAITING, rule=f"{self.leg.map.map}.waiting", reason=reason)
+                return self._waiting(row)
         return None
+
+    def _waiting(self, row: Row) -> Ack:
+        reason = "its parent row did not get through; it goes through once that row is there"
+        return _ack(row, WAITING, rule=f"{self.leg.map.map}.waiting", reason=reason)
 
 
 class _FinanceSender(_Sender):
@@ -268,6 +276,12 @@ class _DataverseSender(_Sender):
 
     def send(self, batch: list[Row]) -> list[Ack]:
         """Send a batch; where the service refuses it as a whole, each row by itself."""
+        acks = {row["pos"]: ack for row in batch if (ack := self.waits(row)) is not None}
+        ready = [row for row in batch if row["pos"] not in acks]
+        acks |= {ack["pos"]: ack for ack in (self._send(ready) if ready else ())}
+        return [acks[row["pos"]] for row in batch]
+
+    def _send(self, batch: list[Row]) -> list[Ack]:
         if batch[0]["action"] == "update":
             return self._update(batch)
         return self._upsert(batch) if self._alternate else [self._create(row) for row in batch]
@@ -365,22 +379,29 @@ class _DataverseSender(_Sender):
         return later
 
     def send_deferred(self, later: list[tuple[Row, Unit]]) -> list[Ack]:
-        """Write those lookups, now that the rows they name have record ids."""
+        """Write those lookups, now that the rows they name have record ids.
+
+        A row whose lookup could not be written waits, or is quarantined where the service refused it.
+        """
         ids = {
             ack["join_key"]: ack["id"]
             for batch in self.leg.folder.acknowledged()
             for ack in batch["rows"]
             if ack["status"] == "ok"
         }
-        ready = [(row, unit) for row, unit in later if row["parent"] in ids and row["join_key"] in ids]
-        acks: list[Ack] = []
-        for start in range(0, len(ready), self.batch_rows):
-            some = ready[start : start + self.batch_rows]
-            for row, unit in some:
-                bind = Bind(self._table, ids[row["parent"]])
-                self._dataverse.update(self._table, ids[row["join_key"]], {unit.target: bind})
-                acks.append({"join_key": row["join_key"], "column": unit.target, "id": ids[row["parent"]]})
-        return acks
+        there = [(row, unit) for row, unit in later if row["join_key"] in ids]
+        return [self._send_lookup(row, unit, ids[row["join_key"]], ids.get(row["parent"])) for row, unit in there]
+
+    def _send_lookup(self, row: Row, unit: Unit, record: str, parent: str | None) -> Ack:
+        if parent is None:
+            ack = self._waiting(row)
+        else:
+            try:
+                self._dataverse.update(self._table, record, {unit.target: Bind(self._table, parent)})
+                ack = _ack(row)
+            except Refused as error:
+                ack = _refused(self.leg, row, error)
+        return ack | {"column": unit.target, "id": parent}
 
 
 def alternate_key(dataverse: Dataverse, table_map: TableMap) -> tuple[str, ...]:

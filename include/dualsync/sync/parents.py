@@ -15,7 +15,9 @@ import pyarrow as pa
 from dualsync.frames import Sets, quoted
 from dualsync.mapping import Expression, Lookup, TableMap
 from dualsync.mapping.model import COMPANY_WORD
+from dualsync.sync.bases import open_base
 from dualsync.sync.runtime import GLOBAL, Runtime
+from dualsync.sync.shape import Shape
 from dualsync.sync.values import join_key
 
 WAITING = "waiting"
@@ -62,7 +64,7 @@ class Parents:
         if path is None or not ids:
             return {}
         with Sets() as sets:
-            sets.view("base", path)
+            self._open(sets, parent, path)
             sets.table("wanted", pa.table({"wanted_id": pa.array(ids, type=pa.string())}))
             found = sets.fetch(f"SELECT id, {columns} FROM base JOIN wanted ON id = wanted_id")
         keys = found.column(0).to_pylist()
@@ -87,7 +89,7 @@ class Parents:
         if path is None or not texts:
             return {}
         with Sets() as sets:
-            sets.view("base", path)
+            self._open(sets, lookup_map, path)
             if tuple(base_column(lookup_map, p) for p in paths) == tuple(
                 f"f:{name}" for name in lookup_map.finance.key
             ):
@@ -195,6 +197,9 @@ class Parents:
             else:
                 reasons[key] = waiting(parent, label)
         return reasons
+
+    def _open(self, sets: Sets, parent: TableMap, path: Any) -> None:
+        open_base(sets, Shape(parent, "to_finance", self._runtime.schema), path)
 
     def _base(self, parent: TableMap, company: str | None) -> Any:
         where = GLOBAL if parent.scope == "global" else (company or self._company)

@@ -201,27 +201,26 @@ def run_step(
     """
     summaries: list[LegSummary] = []
     again: Transient | None = None
-    for company in runtime.companies_for(runtime.catalog[map_name], companies):
-        leg = runtime.leg(run, map_name, direction, company)
+    of = runtime.companies_for(runtime.catalog[map_name], companies)
+    legs = [runtime.leg(run, map_name, direction, company) for company in of]
+    # A retry goes on with the legs that are not extracted yet; only where all are, it was cleared to read anew.
+    resumed = step == "extract" and any(leg.folder.done("extract") is None for leg in legs)
+    for leg in legs:
         try:
-            summaries.append(_step(step, leg, runtime))
+            summaries.append(_step(step, leg, runtime, resumed=resumed))
         except Transient as error:
             log.warning("%s: %s will be tried again: %s", leg.label, step, error)
             again = error
             _note(leg, runtime, "failed", f"{step}: {error}")
         except Superseded as error:
             log.warning("%s", error)
-            leg.folder.finish("stopped", {"step": step, "state": "superseded", "message": str(error)})
-            _note(leg, runtime, "superseded", str(error))
-            summaries.append(LegSummary(company, "superseded", message=str(error)))
+            summaries.append(_stop(leg, runtime, step, "superseded", str(error)))
         except Exception as error:
             message = (
                 f"{step}: {error}" if isinstance(error, DualsyncError) else f"{step}: {type(error).__name__}: {error}"
             )
             log.error("%s failed in %s", leg.label, message, exc_info=not isinstance(error, DualsyncError))
-            leg.folder.finish("stopped", {"step": step, "state": "failed", "message": message})
-            _note(leg, runtime, "failed", message)
-            summaries.append(LegSummary(company, "failed", message=message))
+            summaries.append(_stop(leg, runtime, step, "failed", message))
     if again is not None:
         raise again
     if step == "settle":
@@ -234,7 +233,16 @@ def run_step(
     return StepSummary(step, map_name, direction, tuple(summaries), empty)
 
 
-def _step(step: str, leg: Leg, runtime: Runtime) -> LegSummary:
+def _stop(leg: Leg, runtime: Runtime, step: str, state: str, message: str) -> LegSummary:
+    """Mark a leg that cannot go on: later steps pass it by, and other runs may have its rows."""
+    leg = runtime.leg(leg.run, leg.map.map, leg.direction, leg.company, leg.part)
+    leg.folder.finish("stopped", {"step": step, "state": state, "message": message})
+    _note(leg, runtime, state, message)
+    runtime.ledger.drop_lease(leg.map.map, leg.company, leg.run.run_id)
+    return LegSummary(leg.company, state, message=message)
+
+
+def _step(step: str, leg: Leg, runtime: Runtime, *, resumed: bool) -> LegSummary:
     ended = leg.folder.done("settle")
     if ended is not None:
         return LegSummary(leg.company, ended["state"], ended["counts"], ended["message"])
@@ -242,6 +250,10 @@ def _step(step: str, leg: Leg, runtime: Runtime) -> LegSummary:
     again = stopped is not None and (stopped["step"] == step or (step == "extract" and not leg.folder.anything_sent))
     if stopped is not None and not again:
         return LegSummary(leg.company, stopped["state"], message=stopped["message"])
+    if stopped is not None:
+        leg.folder.forget("stopped")
+    elif resumed and leg.folder.done("extract") is not None:
+        return LegSummary(leg.company, "running")
     return _STEPS[step](leg, runtime)
 
 
@@ -295,6 +307,10 @@ def _load(leg: Leg, runtime: Runtime) -> LegSummary:
 
 
 def _settle(leg: Leg, runtime: Runtime) -> LegSummary:
+    known = runtime.ledger.leg(leg.run.run_id, leg.map.map, leg.direction, leg.part, leg.company)
+    if known is not None and known.state == "settled" and known.attempt == leg.folder.attempt:
+        # Killed between the ledger's transaction and the marker.
+        return _ended(leg, known)
     loaded = _needed(leg, "load")
     extracted = _needed(leg, "extract")
     state = loaded.get("state") or ("settled" if leg.run.writes else "dry_run")
@@ -383,6 +399,8 @@ def finish_run(run: RunRef, runtime: Runtime) -> RunSummary:
     else:
         state = "settled" if run.writes else "dry_run"
     runtime.ledger.end_run(run.run_id, state)
+    # Whatever did not settle may be taken up by another run at once.
+    runtime.ledger.drop_leases(run.run_id)
     summary = RunSummary(run.run_id, state, legs)
     write_json(
         runtime.runs_folder() / safe_name(run.run_id) / "summary.json",
@@ -392,29 +410,37 @@ def finish_run(run: RunRef, runtime: Runtime) -> RunSummary:
 
 
 def run_all(run: RunRef, runtime: Runtime, *, progress: Callable[[StepSummary], None] | None = None) -> RunSummary:
-    """Run a whole run in this process: every map in order, every step, then the deletions.
+    """Run a whole run in this process: every map in order, every leg by itself, then the deletions.
 
     Args:
         run: The run.
         runtime: Everything the steps need.
-        progress: Called after each leg group has settled.
+        progress: Called after the legs of a map and direction have ended.
     """
     for name in run.maps:
         for direction in runtime.catalog[name].directions:
-            try:
-                for step in STEPS:
-                    summary = run_step(
-                        step, run=run, map_name=name, direction=direction, companies=run.companies, runtime=runtime
-                    )
-                    if summary.empty:
-                        break
-                if progress is not None:
-                    progress(summary)
-            except (LegsFailed, Transient) as error:
-                log.error("%s %s: %s", name, direction, error)
+            for company in runtime.companies_for(runtime.catalog[name], run.companies):
+                _run_leg(run, name, direction, company, runtime)
+            if progress is not None:
+                legs = [leg for leg in runtime.ledger.legs(run.run_id) if (leg.map, leg.direction) == (name, direction)]
+                ended = [LegSummary(leg.company, leg.state, asdict(leg.counts), leg.message) for leg in legs]
+                progress(StepSummary("settle", name, direction, tuple(ended), empty=False))
     if not run.keys:
         try:
             run_deletions(run, run.maps, run.companies, runtime)
         except (LegsFailed, Transient) as error:
             log.error("deletions: %s", error)
     return finish_run(run, runtime)
+
+
+def _run_leg(run: RunRef, map_name: str, direction: str, company: str, runtime: Runtime) -> None:
+    """All steps of one leg, so that a system that does not answer stops no other company."""
+    try:
+        for step in STEPS:
+            summary = run_step(
+                step, run=run, map_name=map_name, direction=direction, companies=[company], runtime=runtime
+            )
+            if summary.empty:
+                break
+    except (LegsFailed, Transient) as error:
+        log.error("%s %s of %s: %s", map_name, direction, company, error)

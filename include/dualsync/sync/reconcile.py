@@ -15,6 +15,7 @@ from upath import UPath
 
 from dualsync.frames import ParquetSink, Sets, iter_tables, literal, quoted, to_arrow, to_pandas
 from dualsync.mapping import Expression, Lookup
+from dualsync.sync.bases import open_base
 from dualsync.sync.compare import Comparison, delete_states
 from dualsync.sync.keys import finance_keys
 from dualsync.sync.parents import Parents, base_column, key_paths
@@ -54,18 +55,6 @@ def reconcile(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str
         actions = sets.fetch("SELECT action, count(*) AS n FROM plan GROUP BY action")
     counts = dict(zip(actions.column(0).to_pylist(), actions.column(1).to_pylist(), strict=True))
     return {"generation": extracted["generation"], "actions": counts, "planned": sum(counts.values())}
-
-
-def open_base(sets: Sets, shape: Shape, path: UPath | None) -> None:
-    """Make the view ``base``; a column the map has gained since the base was written is null in it."""
-    sets.table("base_columns", shape.base_schema().empty_table())
-    if path is None:
-        sets.run("CREATE OR REPLACE TEMP VIEW base AS SELECT * FROM base_columns")
-    else:
-        sets.view("base_file", path)
-        sets.run(
-            "CREATE OR REPLACE TEMP VIEW base AS SELECT * FROM base_columns UNION ALL BY NAME SELECT * FROM base_file"
-        )
 
 
 def _views(sets: Sets, leg: Leg, shape: Shape, base: UPath | None) -> None:
@@ -159,7 +148,8 @@ def _order_by_depth(sets: Sets, leg: Leg, parent: str) -> None:
     """Give each row the wave in which it is written, and let children of rows that cannot go wait."""
     sets.run(
         f"CREATE OR REPLACE TEMP TABLE depth AS WITH RECURSIVE d(id, wave) AS ("
-        f"SELECT id, 0 FROM want WHERE {parent} IS NULL OR {parent} NOT IN (SELECT id FROM want WHERE id IS NOT NULL) "
+        f"SELECT id, 0 FROM want WHERE {parent} IS NULL OR {parent} = id OR {parent} NOT IN "
+        "(SELECT id FROM want WHERE id IS NOT NULL) "
         f"UNION ALL SELECT w.id, d.wave + 1 FROM want w JOIN d ON w.{parent} = d.id AND w.id <> d.id WHERE d.wave "
         "< 1000"
         ") SELECT id, max(wave) AS wave FROM d GROUP BY id"

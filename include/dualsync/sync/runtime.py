@@ -8,6 +8,7 @@ from functools import cached_property
 from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Self
+from uuid import uuid4
 
 from upath import UPath
 
@@ -147,10 +148,10 @@ class Runtime:
         record = self.ledger.base(map_name, company)
         return UPath(record.path) if record else None
 
-    def new_base_path(self, map_name: str, company: str, generation: int, run_id: str) -> UPath:
-        """Where a new generation is written; the run's name in it keeps rivals from meeting."""
+    def new_base_path(self, map_name: str, company: str, generation: int) -> UPath:
+        """Where a new generation is written: a name that was never given before, so that no file is written twice."""
         folder = UPath(self.settings.state_url) / safe_name(map_name) / safe_name(company)
-        return folder / f"{generation:08d}-{safe_name(run_id)}.parquet"
+        return folder / f"{generation:08d}-{uuid4().hex[:12]}.parquet"
 
     def companies_for(self, table_map: TableMap, companies: Sequence[str]) -> tuple[str, ...]:
         """The companies a map's legs have among ``companies``."""

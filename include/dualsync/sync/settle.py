@@ -17,7 +17,7 @@ from upath import UPath
 from dualsync.errors import DualsyncError
 from dualsync.frames import Sets, count_rows, literal, quoted
 from dualsync.ledger import BaseRecord, LegCounts, LegRecord, OpenRow
-from dualsync.sync.reconcile import open_base
+from dualsync.sync.bases import open_base
 from dualsync.sync.runtime import Leg, Runtime
 from dualsync.sync.shape import Shape
 
@@ -33,7 +33,7 @@ _COUNTS = {
     "skipped": "skipped",
 }
 _ACKS = pa.schema(
-    [pa.field("pos", pa.int64())]
+    [pa.field("ack_pos", pa.int64())]
     + [pa.field(name, pa.string()) for name in ("ack_status", "ack_id", "ack_rule", "ack_reason")]
 )
 _DEFERRED = pa.schema([pa.field(name, pa.string()) for name in ("join_key", "column", "id")])
@@ -144,13 +144,17 @@ def _ended(sets: Sets, leg: Leg, state: str) -> None:
     """Make the table ``ended``: each planned row with the action it ended in."""
     sets.view("plan", leg.folder.file("plan.parquet"))
     sets.view("failures", leg.folder.file("failures.parquet"))
-    acks, deferred = [], []
+    acks: dict[int, dict[str, Any]] = {}
+    deferred: list[dict[str, Any]] = []
     for batch in leg.folder.acknowledged():
-        acks += [
-            {f"ack_{n}": a[n] for n in ("status", "id", "rule", "reason")} | {"pos": a["pos"]} for a in batch["rows"]
-        ]
-        deferred += batch.get("deferred", [])
-    sets.table("acks", pa.Table.from_pylist(acks, schema=_ACKS))
+        acks |= {a["pos"]: {f"ack_{n}": a[n] for n in ("pos", "status", "id", "rule", "reason")} for a in batch["rows"]}
+        for later in batch.get("deferred", []):
+            if later["status"] == "ok":
+                deferred.append(later)
+            else:
+                # The row stands there without its lookup, so it is not what both sides agree on.
+                acks[later["pos"]] |= {f"ack_{n}": later[n] for n in ("status", "rule", "reason")}
+    sets.table("acks", pa.Table.from_pylist(list(acks.values()), schema=_ACKS))
     sets.table("deferred", pa.Table.from_pylist(deferred, schema=_DEFERRED))
     held = literal("held back by a guard of the leg")
     sent = "'waiting'" if state == "held" else "plan.action" if state == "dry_run" else "NULL"
@@ -165,7 +169,7 @@ def _ended(sets: Sets, leg: Leg, state: str) -> None:
         "COALESCE(a.ack_id, plan.id) AS id) FROM plan "
         "LEFT JOIN (SELECT pos, min(rule) AS rule, string_agg(DISTINCT reason, '; ' ORDER BY reason) AS reason "
         "FROM failures "
-        "WHERE severity = 'critical' GROUP BY pos) f ON f.pos = plan.pos LEFT JOIN acks a ON a.pos = plan.pos"
+        "WHERE severity = 'critical' GROUP BY pos) f ON f.pos = plan.pos LEFT JOIN acks a ON a.ack_pos = plan.pos"
     )
 
 
@@ -231,7 +235,7 @@ def _new_base(sets: Sets, leg: Leg, runtime: Runtime, shape: Shape, extracted: d
     if not changed:
         return None
     generation = extracted["generation"] + 1
-    path = runtime.new_base_path(leg.map.map, leg.company, generation, leg.run.run_id)
+    path = runtime.new_base_path(leg.map.map, leg.company, generation)
     columns = ", ".join(quoted(name) for name in names)
     sets.save(
         f"SELECT {columns} FROM base WHERE join_key NOT IN (SELECT join_key FROM touched) UNION ALL SELECT "

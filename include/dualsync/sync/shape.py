@@ -66,11 +66,6 @@ class Shape:
         self.source: Side = "dataverse" if direction == "to_finance" else "finance"
         self.target: Side = "finance" if direction == "to_finance" else "dataverse"
 
-    @property
-    def missing_lists(self) -> dict[str, list[str]]:
-        """Columns that the live systems do not have, as plain lists by side."""
-        return {side: sorted(names) for side, names in self.missing.items()}
-
     def column(self, side: Side, name: str) -> Column:
         """The type of a column of this map on one side."""
         place = self.map.dataverse.table if side == "dataverse" else self.map.finance.set
