@@ -16,6 +16,8 @@ import pytest
 if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag
 
+pytest_plugins = ["worlds"]
+
 ROOT = Path(__file__).resolve().parents[1]
 
 _home = pytest.StashKey[Path]()
