@@ -67,7 +67,8 @@ class Comparison:
         parents = "".join(f", w.{quoted('p:' + u.target)}" for u in self._self_units())
         held = ", ".join(f"h.{quoted('h:' + name)}" for name in self._shape.target_columns)
         sets.run(
-            "CREATE TEMP TABLE compared AS SELECT w.pos, w.wave, w.state, w.stop, w.rule, w.reason, w.key, w.join_key, "
+            "CREATE TEMP TABLE compared AS SELECT w.pos, w.wave, w.state, w.stop, w.rule, w.reason, "
+            "CASE WHEN w.join_key IS NULL THEN COALESCE(i.key, w.key) ELSE w.key END AS key, w.join_key, "
             "COALESCE(w.id, h.id, b.id) AS id, w.version AS source_version, h.version AS target_version, "
             "b.join_key IS NOT NULL AS based, h.join_key IS NOT NULL AS held, "
             "wk.n AS want_n, hk.n AS have_n, i.join_key AS known_as, "

@@ -105,23 +105,28 @@ class _Deletions:
         gone: list[OpenRow] = []
         still_open: list[OpenRow] = []
         dropped: list[OpenRow] = []
+        left: list[OpenRow] = []
         for row in rows:
-            key = row.join_key.removeprefix(PREFIX)
-            agreed = known.get(key)
-            if agreed is None or agreed["id"] != row.record_id or row.record_id in alive:
-                # The base knows another record under this key, or the record is back: nothing is to go any more.
-                dropped.append(row)
-            elif (child := self._child(row)) is not None:
-                rule = f"{self._leg.map.map}.children"
-                still_open.append(
-                    replace(row, rule=rule, reason=f"is deleted once {child} is gone, which points at it")
-                )
-            else:
-                refusal = self._delete(row, agreed)
-                if refusal is None:
-                    gone.append(row)
-                else:
+            agreed = known.get(_key(row))
+            # The base knows another record under this key, or the record is back: nothing is to go any more.
+            stays = agreed is None or agreed["id"] != row.record_id or row.record_id in alive
+            (dropped if stays else left).append(row)
+        while left:
+            # Rows of one map may be each other's children, so those that had to wait are looked at again.
+            parents: list[OpenRow] = []
+            for row in left:
+                if (child := self._child(row, gone)) is not None:
+                    rule = f"{self._leg.map.map}.children"
+                    reason = f"is deleted once {child} is gone, which points at it"
+                    parents.append(replace(row, rule=rule, reason=reason))
+                elif (refusal := self._delete(row, known[_key(row)])) is not None:
                     still_open.append(replace(row, rule=f"{self._leg.map.map}.refused", reason=refusal))
+                else:
+                    gone.append(row)
+            if len(parents) == len(left):
+                still_open += parents
+                break
+            left = parents
         return gone, still_open, dropped
 
     def new_base(self, gone: list[OpenRow], generation: int) -> BaseRecord:
@@ -130,7 +135,7 @@ class _Deletions:
         path = self._runtime.new_base_path(leg.map.map, leg.company, number)
         with Sets() as sets:
             open_base(sets, self._shape, self._base)
-            keys = [row.join_key.removeprefix(PREFIX) for row in gone]
+            keys = [_key(row) for row in gone]
             sets.table("gone", pa.table({"gone_key": pa.array(keys, type=pa.string())}))
             sets.save("SELECT * FROM base WHERE join_key NOT IN (SELECT gone_key FROM gone) ORDER BY join_key", path)
         return BaseRecord(leg.map.map, leg.company, number, str(path), count_rows(path), leg.run.run_id)
@@ -138,7 +143,7 @@ class _Deletions:
     def _known(self, rows: list[OpenRow]) -> dict[str, dict[str, Any]]:
         with Sets() as sets:
             open_base(sets, self._shape, self._base)
-            keys = [row.join_key.removeprefix(PREFIX) for row in rows]
+            keys = [_key(row) for row in rows]
             sets.table("asked", pa.table({"asked_key": pa.array(keys, type=pa.string())}))
             found = sets.fetch("SELECT base.* FROM base JOIN asked ON join_key = asked_key").to_pylist()
         return {row["join_key"]: row for row in found}
@@ -154,8 +159,13 @@ class _Deletions:
         found = self._runtime.systems.dataverse.read_ids(spec.set, ids, select=select)
         return {str(row[spec.id]).lower() for row in found if expression is None or expression.matches(row)}
 
-    def _child(self, row: OpenRow) -> str | None:
-        """A row of a child map that both sides still hold and that points at this row, as it is named in messages."""
+    def _child(self, row: OpenRow, gone: list[OpenRow]) -> str | None:
+        """A row of a child map that both sides still hold and that points at this row, as it is named in messages.
+
+        Args:
+            row: The row to be deleted.
+            gone: Rows of the same map that were deleted just now; the base still has them.
+        """
         runtime, leg = self._runtime, self._leg
         for name in (*runtime.catalog.children(leg.map.map), leg.map.map):
             child = runtime.catalog[name]
@@ -171,7 +181,12 @@ class _Deletions:
                     open_base(sets, Shape(child, "to_finance", runtime.schema), path)
                     column = quoted(f"d:{lookup.dataverse}")
                     sets.table("asked", pa.table({"asked": pa.array([row.record_id], type=pa.string())}))
-                    found = sets.scalar(f"SELECT min(key) FROM base JOIN asked ON {column} = asked WHERE id <> asked")
+                    ids = [one.record_id for one in gone] if name == leg.map.map else []
+                    sets.table("gone", pa.table({"gone_id": pa.array(ids, type=pa.string())}))
+                    found = sets.scalar(
+                        f"SELECT min(key) FROM base JOIN asked ON {column} = asked WHERE id <> asked AND id NOT IN "
+                        "(SELECT gone_id FROM gone)"
+                    )
                 if found is not None and not self._blocks_nothing(child, lookup.dataverse):
                     return f"{child.title} {found}"
         return None
@@ -203,6 +218,11 @@ class _Deletions:
             side = "Finance" if leg.target == "finance" else "Dataverse"
             return f"{side} refuses to delete it: {error.message}"
         return None
+
+
+def _key(row: OpenRow) -> str:
+    """The join key of the row that is to be deleted."""
+    return row.join_key.removeprefix(PREFIX)
 
 
 __all__ = ["delete_rows", "pending_deletions"]

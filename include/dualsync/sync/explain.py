@@ -212,6 +212,7 @@ class _Explanation:
             row
             for row in rows
             if row.join_key.removeprefix("delete:") == self._join_key
+            or row.key == self._key
             or (record is not None and row.record_id == record)
         ]
 
