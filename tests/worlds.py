@@ -191,7 +191,8 @@ def _seeded(tmp_path_factory: pytest.TempPathFactory, _quiet: None) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _synced(tmp_path_factory: pytest.TempPathFactory, _seeded: Path) -> Path:
+def synced_home(tmp_path_factory: pytest.TempPathFactory, _seeded: Path) -> Path:
+    """Where the synchronised world is kept, not running."""
     home = tmp_path_factory.mktemp("synced") / "home"
     shutil.copytree(_seeded, home)
     world = _start(home)
@@ -203,12 +204,15 @@ def _synced(tmp_path_factory: pytest.TempPathFactory, _seeded: Path) -> Path:
     return home
 
 
-def _copied(template: Path, home: Path) -> Iterator[World]:
+def copied(template: Path, home: Path) -> Iterator[World]:
+    """A running copy of the world that was kept in ``template``; ends when the iterator does."""
     shutil.copytree(template, home)
     _relocate(home, template)
     world = _start(home)
-    yield world
-    world.close()
+    try:
+        yield world
+    finally:
+        world.close()
 
 
 def _relocate(home: Path, template: Path) -> None:
@@ -226,10 +230,10 @@ def _relocate(home: Path, template: Path) -> None:
 @pytest.fixture
 def seeded(_seeded: Path, tmp_path: Path) -> Iterator[World]:
     """Both systems seeded with the demo profile; nothing synchronised yet."""
-    yield from _copied(_seeded, tmp_path / "home")
+    yield from copied(_seeded, tmp_path / "home")
 
 
 @pytest.fixture
-def synced(_synced: Path, tmp_path: Path) -> Iterator[World]:
+def synced(synced_home: Path, tmp_path: Path) -> Iterator[World]:
     """The same after one run of the whole area."""
-    yield from _copied(_synced, tmp_path / "home")
+    yield from copied(synced_home, tmp_path / "home")
