@@ -107,9 +107,9 @@ class Airflow:
         self._start("dag-processor")
         wait_for("Starting Airflow", 180, self._answers, self.services)
         pools = json.loads((self.project / "plugins" / "dualsync_airflow" / "pools.json").read_text())
-        entities = [{"name": name, **pool} for name, pool in pools.items()]
-        create = {"action": "create", "action_on_existence": "skip", "entities": entities}
-        self._call("PATCH", "/pools", json={"actions": [create]})
+        for name, pool in pools.items():
+            if not self._client.get(f"/pools/{name}").is_success:
+                self._call("POST", "/pools", json={"name": name, **pool})
 
     def start_triggerer(self) -> None:
         """Start the process for deferred tasks, which no DAG of the first synchronisation needs."""
