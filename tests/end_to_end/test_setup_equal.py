@@ -556,8 +556,8 @@ def of_company(tables: dict[str, list[Row]], wanted: Callable[[Row], bool]) -> d
     return {name: rows for name, rows in found.items() if rows}
 
 
-def test_the_fourth_company_is_untouched_on_both_sides(_seeded: Path, _synced: Path) -> None:  # noqa: PT019
-    before, after = stored(_seeded, "dataverse"), stored(_synced, "dataverse")
+def test_the_fourth_company_is_untouched_on_both_sides(_seeded: Path, synced_home: Path) -> None:  # noqa: PT019
+    before, after = stored(_seeded, "dataverse"), stored(synced_home, "dataverse")
     (company,) = [row["cdm_companyid"] for row in before["cdm_company"] if row["cdm_companycode"] == "DEMF"]
 
     def in_company(row: Row) -> bool:
@@ -567,7 +567,7 @@ def test_the_fourth_company_is_untouched_on_both_sides(_seeded: Path, _synced: P
     assert kept.keys() > {"salesorder", "salesorderdetail", "msdyn_project", "msdyn_projecttask", "account", "contact"}
     assert of_company(after, in_company) == kept
 
-    before, after = stored(_seeded, "finance"), stored(_synced, "finance")
+    before, after = stored(_seeded, "finance"), stored(synced_home, "finance")
 
     def in_area(row: Row) -> bool:
         return str(row.get("dataAreaId", row.get("LegalEntityId", row.get("DataArea")))).lower() == "demf"
