@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import entry_points
@@ -34,8 +34,6 @@ app.add_typer(quarantine_app, name="quarantine")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Company = Annotated[list[str] | None, typer.Option("--company", help="Only this company; may be repeated.")]
-
-_COUNTS = ("planned", "created", "updated", "deleted", "unchanged", "conflict", "waiting", "quarantined", "skipped")
 
 
 def _console(*, stderr: bool = False) -> Console:
@@ -112,10 +110,9 @@ def maps_graph(
 ) -> None:
     """Show which map needs which."""
     from dualsync.mapping.graph import graph_mermaid, graph_text
-    from dualsync.sync.pipeline import area_maps
 
     with _runtime() as runtime:
-        names = area_maps(area, runtime) if area else None
+        names = runtime.catalog.with_reference(area) if area else None
         typer.echo(graph_mermaid(runtime.catalog, names) if mermaid else graph_text(runtime.catalog, names))
 
 
@@ -250,8 +247,7 @@ def sync(
     if as_json:
         _print_json({"run_id": summary.run_id, "state": summary.state, "legs": [_leg(leg) for leg in summary.legs]})
     else:
-        _print_legs(summary.legs)
-        typer.echo(f"run {summary.run_id}: {summary.state}")
+        _print_legs(f"run {summary.run_id}: {summary.state}", summary.legs)
     if summary.state in ("failed", "held"):
         raise typer.Exit(1)
 
@@ -261,16 +257,13 @@ def _leg(leg: LegRecord) -> dict[str, Any]:
     return {**record.pop("counts"), **record}
 
 
-def _print_legs(legs: tuple[LegRecord, ...] | list[LegRecord]) -> None:
-    table = Table("map", "direction", "company", "state", *_COUNTS)
-    for leg in legs:
-        numbers = [str(getattr(leg.counts, name) or "") for name in _COUNTS]
-        direction = leg.direction if leg.part == "rows" else f"{leg.direction} ({leg.part})"
-        table.add_row(leg.map, direction, leg.company, leg.state, *numbers)
-    _console().print(table)
+def _print_legs(title: str, legs: Sequence[LegRecord]) -> None:
+    from dualsync.reports.legs import legs_table, wide_console
+
+    wide_console().print(legs_table(title, legs))
     for leg in legs:
         if leg.message:
-            _console().print(f"{leg.map} {leg.direction} {leg.company}: {leg.message}", markup=False)
+            typer.echo(f"{leg.map} {leg.direction} {leg.company}: {leg.message}")
 
 
 @app.command()
@@ -285,7 +278,7 @@ def status(as_json: Json = False) -> None:
         ]
         _print_json({"legs": [_leg(leg) for leg in legs], "open": open_rows})
         return
-    _print_legs(legs)
+    _print_legs("the last run of each leg", legs)
     for (name, direction, company, state), number in sorted(waiting.items()):
         typer.echo(f"{name} {direction} {company}: {number} {state}")
 

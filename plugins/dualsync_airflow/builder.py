@@ -56,7 +56,7 @@ def area_dag(area: str, *, title: str, schedule: str | None) -> DAG:
         schedule: cron expression in UTC, or None for runs by hand only.
     """
     catalog = Catalog.load()
-    return sync_dag(area, catalog, area_maps(catalog, area), title=title, schedule=schedule, mode="incremental")
+    return sync_dag(area, catalog, catalog.with_reference(area), title=title, schedule=schedule, mode="incremental")
 
 
 def initial_sync_dag(dag_id: str, *, title: str) -> DAG:
@@ -67,13 +67,6 @@ def initial_sync_dag(dag_id: str, *, title: str) -> DAG:
     """
     catalog = Catalog.load()
     return sync_dag(dag_id, catalog, initial_maps(catalog), title=title, schedule=None, mode="full")
-
-
-def area_maps(catalog: Catalog, area: str) -> list[str]:
-    """Names of an area's maps and of the reference maps they need, parents first."""
-    own = catalog.area(area)
-    needed = {name for one in own for name in catalog.ancestors(one) if catalog[name].area == "reference"}
-    return catalog.order({*own, *needed})
 
 
 def initial_maps(catalog: Catalog) -> list[str]:

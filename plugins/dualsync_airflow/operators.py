@@ -167,7 +167,7 @@ class DeletionsOperator(BaseOperator):
 
 
 class FinishOperator(BaseOperator):
-    """Ends the run and fails if anything in it failed, since it is the task that decides how the DAG run ended."""
+    """Ends the run; fails if anything in it failed or was held, since it decides how the DAG run ended."""
 
     ui_color = "#e8f0e8"
 
@@ -183,9 +183,9 @@ class FinishOperator(BaseOperator):
         ti = context["ti"]
         states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id]).get(ti.run_id, {})
         failed = sorted(task for task, state in states.items() if state == "failed")
-        if failed or summary.failed:
-            legs = [f"{leg.map} {leg.direction} of {leg.company}: {leg.message}" for leg in summary.failed]
-            raise AirflowFailException(f"failed: {'; '.join(legs or failed)}")
+        stopped = [f"{leg.map} {leg.direction} of {leg.company} {leg.state}: {leg.message}" for leg in summary.stopped]
+        if failed or stopped:
+            raise AirflowFailException("; ".join(stopped or [f"tasks failed: {', '.join(failed)}"]))
         return {"run_id": summary.run_id, "state": summary.state, "counts": counts}
 
 

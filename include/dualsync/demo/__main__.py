@@ -17,17 +17,16 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from dualsync.demo import report, sandbox
+from dualsync.demo import sandbox
 from dualsync.demo.airflow import USER, Airflow
 from dualsync.demo.processes import DemoError, Services, tail, wait_for
 from dualsync.ledger import Ledger
+from dualsync.reports.legs import failed_legs, legs_table, wide_console
 from dualsync.settings import Settings, find_home
 
 INITIAL = "initial_sync"
 AREA = "setup_configuration"
 COMPANIES = "USPM,GBPM,FRRT"
-LINE = 150
-"""Columns of a line where the output is not a terminal."""
 RUN_LIMIT = 1800.0
 """Seconds that one DAG run may take before the demo gives up on it."""
 
@@ -96,13 +95,13 @@ class Demo:
         ledger = Ledger.open(Settings.load({"home": self.home}, environ={}).ledger_url)
         legs = ledger.legs(f"{dag_id}.{run_id}")  # as the task `start` names it
         ledger.close()
-        self.console.print(report.table(f"{dag_id} ({(datetime.now(UTC) - started).total_seconds():.0f} s)", legs))
-        for leg in report.failed_legs(legs):
+        self.console.print(legs_table(f"{dag_id} ({(datetime.now(UTC) - started).total_seconds():.0f} s)", legs))
+        for leg in failed_legs(legs):
             self.console.print(f"[red]{leg.map} {leg.direction} {leg.company}: {leg.state}[/red] {leg.message}")
         succeeded = airflow.ended(dag_id, run_id) == "success"
         if not succeeded:
             self._explain(airflow, dag_id, run_id)
-        return succeeded and not report.failed_legs(legs)
+        return succeeded and not failed_legs(legs)
 
     def _explain(self, airflow: Airflow, dag_id: str, run_id: str) -> None:
         """Name the tasks that failed, and show the end of the first one's log."""
@@ -147,9 +146,7 @@ def main(
     once: Annotated[bool, typer.Option(help="End after the synchronisation instead of serving on.")] = False,
 ) -> None:
     """Run the sandbox and Airflow on this machine and synchronise them once."""
-    console = Console()
-    if not console.is_terminal:
-        console.width = LINE
+    console = wide_console()
     demo = Demo(find_home(), console)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)

@@ -12,6 +12,9 @@ from dualsync.mapping.loader import dotted, nearest, read_map
 from dualsync.mapping.model import Loc, TableMap
 
 MAPS_FOLDER = Path(__file__).resolve().parent.parent / "maps"
+REFERENCE = "reference"
+"""The area of the small maps that only serve as parents of others."""
+
 LEGAL_ENTITIES = "legal_entities"
 """The map every map with a company column of its own needs: the company lookup resolves through it."""
 
@@ -127,9 +130,26 @@ class Catalog(Mapping[str, TableMap]):
                         heapq.heappush(ready, child)
         return ordered
 
+    @property
+    def enabled(self) -> tuple[str, ...]:
+        """Names of the maps that are switched on."""
+        return tuple(name for name, table_map in self.maps.items() if table_map.enabled)
+
     def area(self, area: str) -> list[str]:
         """Names of the enabled maps of an area, parents first."""
         return self.order(name for name, table_map in self.maps.items() if table_map.area == area and table_map.enabled)
+
+    def with_reference(self, area: str) -> list[str]:
+        """Names of the enabled maps of an area and of the reference maps they need, parents first.
+
+        Raises:
+            MapErrors: there is no such area.
+        """
+        own = self.area(area)
+        if not own:
+            raise MapErrors([f"no area '{area}'{nearest(area, self.areas)}; there are {', '.join(self.areas)}"])
+        needed = {parent for name in own for parent in self.ancestors(name)}
+        return self.order({*own, *(name for name in needed if self[name].area == REFERENCE and self[name].enabled)})
 
     @property
     def areas(self) -> tuple[str, ...]:

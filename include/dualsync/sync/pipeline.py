@@ -102,9 +102,9 @@ class RunSummary:
         return sum((leg.counts for leg in self.legs), LegCounts())
 
     @property
-    def failed(self) -> tuple[LegRecord, ...]:
-        """Legs that did not settle."""
-        return tuple(leg for leg in self.legs if leg.state in ("failed", "running"))
+    def stopped(self) -> tuple[LegRecord, ...]:
+        """Legs that a person has to look at: failed, or held by a guard."""
+        return tuple(leg for leg in self.legs if leg.state in ("failed", "running", "held"))
 
 
 def start_run(
@@ -145,7 +145,7 @@ def start_run(
             raise MapErrors(unknown)
         names = catalog.order(maps)
     else:
-        names = area_maps(area, runtime)
+        names = catalog.order(catalog.enabled) if area == ALL_ENABLED else catalog.with_reference(area)
     started = datetime.now(UTC)
     run_id = run_id or f"{started:%Y%m%dT%H%M%S}-{safe_name(area)}-{uuid4().hex[:6]}"
     folder = runtime.runs_folder() / safe_name(run_id)
@@ -159,24 +159,6 @@ def start_run(
         )
     )
     return run
-
-
-def area_maps(area: str, runtime: Runtime) -> list[str]:
-    """The enabled maps of an area and the reference maps they need, parents first.
-
-    Raises:
-        MapErrors: There is no such area.
-    """
-    catalog = runtime.catalog
-    if area == ALL_ENABLED:
-        return catalog.order(name for name, m in catalog.items() if m.enabled)
-    own = catalog.area(area)
-    if not own:
-        raise MapErrors(
-            [f"no area '{area}'{nearest(area, [*catalog.areas, ALL_ENABLED])}; there are {', '.join(catalog.areas)}"]
-        )
-    needed = {parent for name in own for parent in catalog.ancestors(name) if catalog[parent].area == "reference"}
-    return catalog.order({*own, *(name for name in needed if catalog[name].enabled)})
 
 
 def run_step(
@@ -247,10 +229,9 @@ def _step(step: str, leg: Leg, runtime: Runtime, *, resumed: bool) -> LegSummary
     if ended is not None:
         return LegSummary(leg.company, ended["state"], ended["counts"], ended["message"])
     stopped = leg.folder.done("stopped")
-    again = stopped is not None and (stopped["step"] == step or (step == "extract" and not leg.folder.anything_sent))
-    if stopped is not None and not again:
-        return LegSummary(leg.company, stopped["state"], message=stopped["message"])
     if stopped is not None:
+        if STEPS.index(step) > STEPS.index(stopped["step"]):
+            return LegSummary(leg.company, stopped["state"], message=stopped["message"])
         leg.folder.forget("stopped")
     elif resumed and leg.folder.done("extract") is not None:
         return LegSummary(leg.company, "running")

@@ -1,0 +1,1 @@
+"""What people read: so far the table of a run's legs."""
