@@ -248,6 +248,7 @@ class Ledger:
         open_rows: Iterable[OpenRow],
         replaced: Sequence[str],
         resolved: Iterable[str],
+        kept: Sequence[str] = (),
     ) -> None:
         """Settle a leg in one transaction: generation, token, open rows and counts together, or nothing.
 
@@ -258,6 +259,7 @@ class Ledger:
             open_rows: Rows that remain open after this leg.
             replaced: States of open rows that ``open_rows`` replaces as a whole.
             resolved: ``join_key`` of further rows that are no longer open.
+            kept: Rules whose rows stay all the same, since the run did not look at them.
 
         Raises:
             Superseded: The generation moved since the plan was made; nothing was written.
@@ -268,7 +270,7 @@ class Ledger:
             if token is not None:
                 key = {"map": leg.map, "direction": leg.direction, "company": leg.company}
                 _upsert(connection, t.positions, key, {"token": token, "run_id": leg.run_id, "settled_at": now}, {})
-            self._replace_open_rows(connection, leg, list(open_rows), replaced, list(resolved), now)
+            self._replace_open_rows(connection, leg, list(open_rows), replaced, kept, list(resolved), now)
             self._save_leg(connection, leg)
             c = t.leases.c
             mine = and_(c.map == leg.map, c.company == leg.company, c.run_id == leg.run_id)
@@ -306,6 +308,7 @@ class Ledger:
         leg: LegRecord,
         rows: list[OpenRow],
         replaced: Sequence[str],
+        kept: Sequence[str],
         resolved: list[str],
         now: datetime,
     ) -> None:
@@ -315,7 +318,7 @@ class Ledger:
             row.join_key: row.first_seen for row in connection.execute(select(c.join_key, c.first_seen).where(mine))
         }
         if replaced:
-            connection.execute(delete(t.open_rows).where(mine, c.state.in_(replaced)))
+            connection.execute(delete(t.open_rows).where(mine, c.state.in_(replaced), c.rule.not_in(kept)))
         gone = [key for key in [*resolved, *(row.join_key for row in rows)] if key in seen]
         for start in range(0, len(gone), 500):
             connection.execute(delete(t.open_rows).where(mine, c.join_key.in_(gone[start : start + 500])))

@@ -118,7 +118,11 @@ class Comparison:
             f"({differs} AND CASE WHEN {based} THEN {source_changed} AND (NOT {target_changed} OR {wins}) ELSE "
             f"{adopted} END)"
         )
-        return carry, "FALSE", f"({differs} AND NOT {carry})", target_changed
+        pending = f"({differs} AND NOT {carry})"
+        if not self._adopts:
+            # A row that the master's own leg has not brought in line yet: an empty value here is no agreement.
+            pending = f"({pending} OR ({held} AND NOT {based} AND {silent} AND NOT {same}))"
+        return carry, "FALSE", pending, target_changed
 
     def _wins(self, unit: Unit) -> str:
         wins = unit.pair.wins
@@ -188,7 +192,7 @@ class Comparison:
             f"FROM compared WHERE state NOT IN ({deletes})"
         )
         if strangers:
-            name = literal(f"{leg.map.map}.owner")
+            name = literal(stranger_rule(leg))
             text = literal(
                 f"exists only in {target}; rows of this map are created in {_owner(leg.map.rows.created_by)}, so it is "
                 "neither copied nor deleted"
@@ -196,7 +200,7 @@ class Comparison:
             plan = (
                 f"{plan} UNION ALL BY NAME SELECT 1000000000 + row_number() OVER () AS pos, 0 AS wave, 'conflict' "
                 f"AS action, {name} AS rule, "
-                f"{text} AS reason, join_key AS key, join_key, id, version AS target_version, FALSE AS based, "
+                f"{text} AS reason, key, join_key, id, version AS target_version, FALSE AS based, "
                 "[]::VARCHAR[] AS columns, []::VARCHAR[] AS keep FROM have "
                 "WHERE matches AND join_key IS NOT NULL AND join_key NOT IN (SELECT join_key FROM want WHERE "
                 "join_key IS NOT NULL) "
@@ -303,6 +307,11 @@ def _listed(names: str) -> str:
 
 def _owner(created_by: str) -> str:
     return SIDE_NAMES.get(created_by, "either system")
+
+
+def stranger_rule(leg: Leg) -> str:
+    """The rule of rows that only the written side has, though it may not create them; only full runs see them."""
+    return f"{leg.map.map}.stranger"
 
 
 def delete_states(leg: Leg) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 from dualsync.mapping import Field, Lookup, TableMap
 from dualsync.sync.parents import Parents
 from dualsync.sync.shape import Shape
-from dualsync.sync.values import arrow_type, converter, join_key, translate
+from dualsync.sync.values import arrow_type, converter, display_key, join_key, translate
 
 
 def finance_keys(
@@ -50,8 +51,17 @@ def finance_keys(
 def join_keys(frame: pd.DataFrame, names: tuple[str, ...]) -> pd.Series[Any]:
     """The join key of each row, from columns that hold the Finance key."""
     parts = [frame[name].array.__arrow_array__().to_pylist() for name in names]
-    texts = [join_key(list(values)) for values in zip(*parts, strict=True)]
-    return pd.Series(pd.array(pa.array(texts, type=pa.string()), dtype=pd.ArrowDtype(pa.string())), index=frame.index)
+    return _texts([join_key(list(values)) for values in zip(*parts, strict=True)], frame.index)
+
+
+def display_keys(frame: pd.DataFrame, names: tuple[str, ...]) -> pd.Series[Any]:
+    """The key of each row as people write it, from columns that hold the Finance key."""
+    parts = [frame[name].array.__arrow_array__().to_pylist() for name in names]
+    return _texts([display_key(list(values)) for values in zip(*parts, strict=True)], frame.index)
+
+
+def _texts(values: Sequence[str | None], index: pd.Index) -> pd.Series[Any]:
+    return pd.Series(pd.array(pa.array(values, type=pa.string()), dtype=pd.ArrowDtype(pa.string())), index=index)
 
 
 def key_field(table_map: TableMap, attribute: str, name: str) -> Field:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import pandas as pd
 import pyarrow as pa
 from upath import UPath
 
@@ -17,7 +16,7 @@ from dualsync.frames import ParquetSink, Sets, iter_tables, literal, quoted, to_
 from dualsync.mapping import Expression, Lookup
 from dualsync.sync.bases import open_base
 from dualsync.sync.compare import Comparison, delete_states
-from dualsync.sync.keys import finance_keys
+from dualsync.sync.keys import display_keys, finance_keys
 from dualsync.sync.parents import Parents, base_column, key_paths
 from dualsync.sync.runtime import Leg, Runtime
 from dualsync.sync.shape import JOIN_KEY, VERSION, Shape, Unit
@@ -81,25 +80,27 @@ def _have(leg: Leg, runtime: Runtime, shape: Shape) -> None:
     with Sets() as sets:
         sets.view("target", target)
         if shape.target == "finance":
-            key, record = quoted(JOIN_KEY), "NULL::VARCHAR"
+            join, record = quoted(JOIN_KEY), "NULL::VARCHAR"
+            key = " || '|' || ".join(f"{quoted(name)}::VARCHAR" for name in leg.map.finance.key)
             source = "target"
         else:
             keys_file = leg.folder.file("target_keys.parquet")
-            schema = pa.schema([pa.field("id", pa.string()), pa.field("join_key", pa.string())])
+            schema = pa.schema([pa.field(name, pa.string()) for name in ("id", "join_key", "key")])
             parents = Parents(runtime, leg.company)
             zone = ZoneInfo(runtime.settings.time_zone)
             with ParquetSink(keys_file, schema) as sink:
                 for piece in iter_tables(target):
                     rows = to_pandas(piece)
                     keys = finance_keys(shape, rows, parents, runtime.catalog.maps, zone)
-                    sink.write(
-                        to_arrow(pd.DataFrame({"id": rows[leg.map.dataverse.id], "join_key": keys["join_key"]}), schema)
-                    )
+                    keys["id"] = rows[leg.map.dataverse.id]
+                    keys["key"] = display_keys(keys, leg.map.finance.key)
+                    sink.write(to_arrow(keys[schema.names], schema))
             sets.view("target_keys", keys_file)
-            key, record = "target_keys.join_key", "target_keys.id"
+            join, key, record = "target_keys.join_key", "target_keys.key", "target_keys.id"
             source = f"target JOIN target_keys ON target_keys.id = target.{quoted(leg.map.dataverse.id)}"
         sets.save(
-            f"SELECT {key} AS join_key, {record} AS id, {quoted(VERSION)} AS version, {matches} AS matches, "
+            f"SELECT {join} AS join_key, {key} AS key, {record} AS id, {quoted(VERSION)} AS version, "
+            f"{matches} AS matches, "
             f"{columns} FROM {source}",
             leg.folder.file("have.parquet"),
         )

@@ -18,6 +18,7 @@ from dualsync.errors import DualsyncError
 from dualsync.frames import Sets, count_rows, literal, quoted
 from dualsync.ledger import BaseRecord, LegCounts, LegRecord, OpenRow
 from dualsync.sync.bases import open_base
+from dualsync.sync.compare import stranger_rule
 from dualsync.sync.runtime import Leg, Runtime
 from dualsync.sync.shape import Shape
 
@@ -79,8 +80,9 @@ def settle(
         base = _new_base(sets, leg, runtime, shape, extracted)
         whole = not leg.run.keys
         open_rows = [*_open_rows(sets, leg), *_deletions(sets, leg)]
+        partial = not (whole and extracted["full"])
         planned = (
-            [] if whole else [str(row["join_key"]) for row in sets.fetch("SELECT join_key FROM ended").to_pylist()]
+            [str(row["join_key"]) for row in sets.fetch("SELECT join_key FROM ended").to_pylist()] if partial else []
         )
     record = replace(record, generation_to=base.generation if base else extracted["generation"])
     runtime.ledger.settle(
@@ -89,6 +91,7 @@ def settle(
         token=extracted["token"] if whole else None,
         open_rows=open_rows,
         replaced=OPEN if whole else (),
+        kept=_unseen(leg, extracted),
         resolved=planned,
     )
     return record
@@ -113,9 +116,15 @@ def settle_empty(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> LegRe
         token=extracted["token"] if whole else None,
         open_rows=(),
         replaced=OPEN if whole else (),
+        kept=_unseen(leg, extracted),
         resolved=(),
     )
     return record
+
+
+def _unseen(leg: Leg, extracted: dict[str, Any]) -> tuple[str, ...]:
+    """Rules whose rows a run that did not read everything cannot know to be settled."""
+    return () if extracted["full"] else (stranger_rule(leg),)
 
 
 def leg_record(leg: Leg, counts: LegCounts, *, state: str, message: str, generation: int | None) -> LegRecord:
