@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import uuid
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
@@ -13,7 +14,6 @@ from worlds import World
 
 from dualsync.frames import read_table
 
-COMPANIES = ["USPM", "GBPM"]
 MAPS = ["exchange_rates", "customers_v3", "projects", "project_tasks"]
 """In their order: without alternate key; both ways and with references among its own rows; to Finance; a tree."""
 
@@ -84,9 +84,9 @@ def add_customers(world: World, area: str, invoiced_by: dict[str, str], **values
             tx.update("CustomersV3", row["RecId"], {"InvoiceAccount": invoice})
 
 
-def change_much(world: World) -> None:
-    """New, changed and deleted rows on both sides, in two companies."""
-    for code in COMPANIES:
+def change_much(world: World, companies: Sequence[str]) -> None:
+    """New, changed and deleted rows on both sides."""
+    for code in companies:
         first, second, third = projects(world, code)[:3]
         for project in (first, second, third):
             change_project(world, project, msdyn_subject=f"Renamed {project['msdyn_projectnumber']}")
@@ -132,8 +132,9 @@ def picture(world: World) -> dict[str, list[str]]:
         for name in MAPS:
             for base in runtime.ledger.bases(name):
                 rows = read_table(UPath(base.path)).to_pylist()
+                # Finance knows no null: what was never said reads as nothing or zero, and both mean the same.
                 tables[f"base {name} {base.company}"] = [
-                    {column: value for column, value in row.items() if column not in _VERSIONS} for row in rows
+                    {column: value or None for column, value in row.items() if column not in _VERSIONS} for row in rows
                 ]
         tables["open"] = [
             {"leg": [row.map, row.direction, row.company], "key": row.key, "state": row.state, "reason": row.reason}
