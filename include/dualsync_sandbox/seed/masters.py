@@ -43,6 +43,17 @@ CATEGORIES = (
 )  # fmt: skip
 """Transaction categories in Dataverse."""
 
+UNITS = {"hr": "Hour", "ea": "Each", "pcs": "Pieces", "km": "Kilometre"}
+"""Units of measure both systems know, by symbol."""
+
+PRODUCTS = {
+    "P-1001": "Sensor kit",
+    "P-1002": "Cable drum",
+    "P-1003": "Mounting bracket",
+    "P-1004": "Control cabinet",
+}
+"""Products both systems know, by number; materials of projects name them."""
+
 FOREIGN = {"USD": "GBP", "GBP": "EUR", "EUR": "USD"}
 """The other currency a company also deals in."""
 
