@@ -42,7 +42,7 @@ When = Literal["before", "after"]
 FIRST_REC_ID = 5637144576
 _CHUNK = 5_000
 #: Finance relations that deletes and business rules look up often, hence indexed.
-_INDEXED_TARGETS = frozenset({"ProjectContractHeaders", "ProjectsV2", "CustomersV3", "Workers"})
+_INDEXED_TARGETS = frozenset({"ProjectContractHeaders", "ProjectsV2", "CustomersV3", "Workers", "ProjActualsImports"})
 _UNINDEXED_LOOKUPS = frozenset({"ownerid", "createdby", "modifiedby", "transactioncurrencyid"})
 _SYSTEM_COLUMNS = frozenset({"versionnumber", "RecId", "RecVersion"})
 

@@ -80,7 +80,7 @@ class FinanceApi:
         raise ApiError(405, "", f"The requested resource does not support http method '{call.method}'.")
 
     def _service_document(self, call: Call) -> Reply:
-        sets = [{"name": table.set, "kind": "EntitySet", "url": table.set} for table in self._schema.tables.values()]
+        sets = [{"name": table.set, "kind": "EntitySet", "url": table.set} for table in self._schema.by_set.values()]
         return Reply.json(200, {"@odata.context": f"{call.service}/$metadata", "value": sets})
 
     # -- reading
