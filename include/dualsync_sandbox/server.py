@@ -34,6 +34,7 @@ from dualsync_sandbox.dataverse.api import ROOT as DATAVERSE_ROOT
 from dualsync_sandbox.dataverse.api import DataverseApi
 from dualsync_sandbox.finance.api import ROOT as FINANCE_ROOT
 from dualsync_sandbox.finance.api import FinanceApi
+from dualsync_sandbox.finance.packages import BLOB_ROOT, Packages
 from dualsync_sandbox.http import to_json
 from dualsync_sandbox.identity import CLIENT, Certificates, Client, Identity, write_private
 from dualsync_sandbox.schema import SystemSchema
@@ -226,10 +227,16 @@ class Sandbox:
         """Remove all rows, traces and counts; change tokens given so far expire; the clock shows real time."""
         self.dataverse_store.clear()
         self.finance_store.clear()
+        self.packages.clear()
         self.requests.clear()
         for counter in self.writes.values():
             counter.clear()
         self.clock.set(datetime.now(UTC))
+
+    @property
+    def packages(self) -> Packages:
+        """The data package service of Finance."""
+        return self._finance.packages
 
     def trace(self, **wanted: Any) -> list[dict[str, object]]:
         """Requests so far; arguments as :meth:`dualsync_sandbox.trace.Trace.find` takes them."""
@@ -241,15 +248,22 @@ class Sandbox:
         def authority() -> str:
             return self.identity.authority(urls["identity"])
 
-        def door(system: str, root: str, handle: Any) -> Starlette:
-            audiences = self._audiences.get(system)
-            check = None if audiences is None else lambda header: self.identity.check(header, audiences)
-            return Door(system, root, handle, self.clock, self.requests, check, authority).application()
+        def door(system: str, root: str, handle: Any) -> Door:
+            audiences = self._audiences[system]
+            check = lambda header: self.identity.check(header, audiences)  # noqa: E731
+            return Door(system, root, handle, self.clock, self.requests, check, authority)
 
+        def open_door(system: str, root: str, handle: Any) -> Door:
+            return Door(system, root, handle, self.clock, self.requests, private=True)
+
+        dataverse = door("dataverse", DATAVERSE_ROOT, self._dataverse.handle)
+        finance = door("finance", FINANCE_ROOT, self._finance.handle)
+        # Blob storage checks the right of access in the URL itself; it lies on the host of Finance to save a port.
+        blobs = open_door("finance", BLOB_ROOT, self.packages.blob)
         return {
-            "identity": door("identity", "", self.identity.handle),
-            "dataverse": door("dataverse", DATAVERSE_ROOT, self._dataverse.handle),
-            "finance": door("finance", FINANCE_ROOT, self._finance.handle),
+            "identity": Starlette(routes=[open_door("identity", "", self.identity.handle).route()]),
+            "dataverse": Starlette(routes=[dataverse.route()]),
+            "finance": Starlette(routes=[blobs.route(BLOB_ROOT), finance.route()]),
             "control": control.application(self),
         }
 

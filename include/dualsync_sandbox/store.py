@@ -42,7 +42,7 @@ When = Literal["before", "after"]
 FIRST_REC_ID = 5637144576
 _CHUNK = 5_000
 #: Finance relations that deletes and business rules look up often, hence indexed.
-_INDEXED_TARGETS = frozenset({"ProjectContractHeaders", "ProjectsV2", "CustomersV3", "Workers"})
+_INDEXED_TARGETS = frozenset({"ProjectContractHeaders", "ProjectsV2", "CustomersV3", "Workers", "ProjActualsImports"})
 _UNINDEXED_LOOKUPS = frozenset({"ownerid", "createdby", "modifiedby", "transactioncurrencyid"})
 _SYSTEM_COLUMNS = frozenset({"versionnumber", "RecId", "RecVersion"})
 
@@ -184,11 +184,15 @@ def _target_encoder(table: Table, column: Column) -> Encoder:
 class Tx:
     """A transaction. Rows go in and out as dictionaries keyed by column; ``dualsync_sandbox.values`` says how."""
 
-    def __init__(self, store: Store, connection: sqlite3.Connection, *, read_only: bool = False) -> None:
+    def __init__(
+        self, store: Store, connection: sqlite3.Connection, *, read_only: bool = False, outside: bool = False
+    ) -> None:
         self.store = store
         self.schema = store.schema
         self._connection = connection
         self._read_only = read_only
+        self._outside = outside
+        self._hooks_under_way = 0
 
     # -- reading
 
@@ -226,6 +230,11 @@ class Tx:
     def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> sqlite3.Cursor:
         """A SELECT on the raw tables, for the API layers (decimals come as scaled integers)."""
         return self._connection.execute(sql, parameters)
+
+    @property
+    def from_outside(self) -> bool:
+        """For hooks: whether a caller of the API makes this write, rather than the business that follows from one."""
+        return self._outside and self._hooks_under_way <= 1
 
     @property
     def version(self) -> int:
@@ -487,8 +496,12 @@ class Tx:
             raise integrity_error(layout.table, error, values) from error
 
     def _run(self, when: When, event: Event) -> None:
-        for hook in self.store._hooks.get((event.table, event.kind, when), ()):
-            hook(self, event)
+        self._hooks_under_way += 1
+        try:
+            for hook in self.store._hooks.get((event.table, event.kind, when), ()):
+                hook(self, event)
+        finally:
+            self._hooks_under_way -= 1
 
 
 def integrity_error(table: Table, error: sqlite3.IntegrityError, values: Sequence[SqlValue] = ()) -> SandboxError:
@@ -722,10 +735,13 @@ class Store:
         return {(name, kind) for name, kind, _ in self._hooks if name == table}
 
     @contextmanager
-    def transaction(self) -> Iterator[Tx]:
+    def transaction(self, *, outside: bool = False) -> Iterator[Tx]:
         """A write transaction: committed at the end, undone when an exception leaves it.
 
         There is one at a time; within one of the same thread it joins that one.
+
+        Args:
+            outside: whether a caller of the API writes, rather than the system itself.
         """
         with self._lock:
             if self._active is not None:
@@ -733,7 +749,7 @@ class Store:
                 return
             version, rec_id = self._version, self._rec_id
             self._writer.execute("BEGIN IMMEDIATE")
-            self._active = Tx(self, self._writer)
+            self._active = Tx(self, self._writer, outside=outside)
             try:
                 yield self._active
                 self._writer.execute("UPDATE _meta SET value = ? WHERE name = 'version'", (self._version,))

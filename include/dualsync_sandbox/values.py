@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal
+from enum import IntEnum
 
 from dualsync_sandbox.errors import OutOfRange, Required, TooLong, UnknownOption, WrongType
 from dualsync_sandbox.schema import NO_DATE, NO_GUID, NO_INSTANT, Column, System
@@ -144,6 +145,8 @@ def _option(_system: System, table: str, column: Column) -> Encoder:
     options = column.options
 
     def check(value: object) -> SqlValue:
+        if isinstance(value, IntEnum):
+            value = int(value)
         if value.__class__ is not int:
             raise WrongType(table, column.name, value, "an option number")
         assert isinstance(value, int)

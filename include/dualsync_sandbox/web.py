@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -44,6 +43,7 @@ class Door:
         trace: where requests are kept.
         check: sign-in check; ``None`` where anybody may ask.
         authority: URL of the tenant, named to those who are refused.
+        private: keep queries and bodies out of the trace, because they hold secrets.
     """
 
     system: str
@@ -53,10 +53,11 @@ class Door:
     trace: Trace
     check: Check | None = None
     authority: Callable[[], str] = str
+    private: bool = False
 
-    def application(self) -> Starlette:
-        """The web application."""
-        return Starlette(routes=[Route("/{path:path}", self._endpoint, methods=_METHODS)])
+    def route(self, below: str = "") -> Route:
+        """The route to this door; ``below`` leaves the rest of the host to others."""
+        return Route(below + "/{path:path}", self._endpoint, methods=_METHODS)
 
     async def _endpoint(self, request: Request) -> Response:
         body = await request.body()
@@ -80,14 +81,13 @@ class Door:
             reply = Reply.json(
                 500, {"error": {"code": "SandboxFailure", "message": "The sandbox failed; see its log."}}
             )
-        private = self.system == "identity"
         self.trace.add(
             time=self.clock.stamp(),
             system=self.system,
             method=method,
             path=path,
-            query={} if private else options,
-            body=b"" if private else body,
+            query={} if self.private else options,
+            body=b"" if self.private else body,
             status=reply.status,
             ms=(time.perf_counter() - started) * 1000,
         )

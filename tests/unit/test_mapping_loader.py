@@ -152,6 +152,9 @@ def test_mistakes_in_a_field_are_named(tmp_path: Path, line: str, expected: str)
             "6: finance.filter: cannot be read as a filter: a eq",
         ),
         ("title: Things", "title: [", "expected"),
+        ("dataAreaId}", "dataAreaId, write: package}", "write: package and target belong together"),
+        ("id: thingid", "id: thingid, quarantine_when: a eq", "quarantine_when: cannot be read as a filter: a eq"),
+        ("rows:", "initial: {creates: from_cutover}\nrows:", "creates: from_cutover and dated_by belong together"),
     ],
 )
 def test_mistakes_in_the_head_are_named(tmp_path: Path, old: str, new: str, expected: str) -> None:
@@ -179,10 +182,32 @@ def test_all_mistakes_of_a_file_come_at_once(tmp_path: Path) -> None:
             "{dataverse: p, way: to_finance, evidence: doc, targets: {a: {map: x, on: {n: P}}, b: {map: x, onn: {}}}}",
             "lookups[0].targets.b.onn: is not a known word here; did you mean 'on'?",
         ),
+        (
+            "{dataverse: p, way: to_finance, on: {n: P}, evidence: x, through: {set: a, id: b, column: c, lookup: true}}",
+            "through a lookup needs map",
+        ),
+        (
+            "{dataverse: p, way: both, map: things, on: {n: P}, through: {set: a, id: b, column: c}, evidence: doc}",
+            "through leads to Finance only",
+        ),
     ],
 )
 def test_mistakes_in_a_lookup_are_named(tmp_path: Path, lookup: str, expected: str) -> None:
     found = problems(tmp_path, with_fields() + f"lookups:\n  - {lookup}\n")
+    assert any(expected in problem for problem in found), found
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        (["{name: r, side: finance, reason: why}"], "rules[0]: needs exactly one of holds and product"),
+        (["{name: r, side: finance, holds: a eq, reason: why}"], "rules[0]: cannot be read as a filter: a eq"),
+        (["{name: r, side: finance, holds: a eq 1, reason: a}"] * 2, "the rule r stands here twice"),
+        (["{name: r, side: finance, product: {of: [a], equals: b}, reason: why}"], "rules[0].product.of"),
+    ],
+)
+def test_mistakes_in_a_rule_are_named(tmp_path: Path, rules: list[str], expected: str) -> None:
+    found = problems(tmp_path, with_fields() + "rules:\n" + "".join(f"  - {rule}\n" for rule in rules))
     assert any(expected in problem for problem in found), found
 
 

@@ -26,6 +26,7 @@ from dualsync.mapping.model import (
     Side,
     TableMap,
     UnknownDefault,
+    receiving_columns,
 )
 from dualsync.mapping.schema import Column, Kind, Schema
 
@@ -77,7 +78,9 @@ class _Check:
             yield from self._field(field, ("fields", position))
         for position, lookup in enumerate(self.map.lookups):
             yield from self._lookup(lookup, ("lookups", position))
-        yield from self._order()
+        yield from self._later()
+        yield from self._rules()
+        yield from self._initial()
 
     def _finding(self, loc: Loc, text: str, severity: Literal["error", "warning"] = "error") -> Finding:
         return Finding(self.map.map, self.map.path, self.map.line(*loc), severity, f"{dotted(loc)}: {text}")
@@ -107,6 +110,8 @@ class _Check:
             half = self.map.dataverse if side == "dataverse" else self.map.finance
             for column in half.expression.columns:
                 yield from self._missing(side, column, (side, "filter"), stops=True)
+        for column in self.map.dataverse.unclear.columns if self.map.dataverse.unclear else ():
+            yield from self._missing("dataverse", column, ("dataverse", "quarantine_when"), stops=True)
         if self.map.finance.company is not None:
             yield from self._missing("finance", self.map.finance.company, ("finance", "company"), stops=True)
         other = self.map.excludes
@@ -232,13 +237,14 @@ class _Check:
             )
         on = lookup.on_of(target)
         place = (*loc, "on") if target is None else (*loc, "targets", target, "on")
-        # a table read on the way has the key itself, so the parent's company plays no part
-        wants_company = parent.scope == "company" and lookup.through is None
+        # where a column read on the way holds the key itself, the parent's company plays no part
+        key_read = lookup.through is not None and not lookup.through.lookup
+        wants_company = parent.scope == "company" and not key_read
         if wants_company and COMPANY_WORD not in on:
             yield self._finding(place, f"{parent.map} has companies: say where the parent's comes from (company)")
         if not wants_company and COMPANY_WORD in on:
             yield self._finding(place, f"{parent.map} is global and has no company")
-        words = [word for word in on if word != COMPANY_WORD]
+        words = [word for word in on if word not in (COMPANY_WORD, parent.dataverse.company)]
         for word in words:
             if not self._has_key_word(parent, word):
                 yield self._finding(place, f"{parent.map} has neither a column nor a key path '{word}'")
@@ -252,7 +258,29 @@ class _Check:
             return True
         return word in self.schema.table("dataverse", table).columns
 
-    def _order(self) -> Iterator[Finding]:
+    def _later(self) -> Iterator[Finding]:
+        for position, pair in enumerate(self.map.later):
+            loc: Loc = ("later", position)
+            yield from self._missing("finance", pair.finance, (*loc, "finance"), stops=False)
+            if pair.map in self.catalog:
+                yield self._finding((*loc, "map"), f"{pair.map} is there now: make the pair a lookup")
+
+    def _rules(self) -> Iterator[Finding]:
+        for position, rule in enumerate(self.map.rules):
+            direction: Direction = "to_finance" if rule.side == "finance" else "to_dataverse"
+            written = {column for pair in self.map.pairs_of(direction) for column in receiving_columns(pair, direction)}
+            for column in rule.columns:
+                if column not in written:
+                    yield self._finding(("rules", position), f"{column} is not written {_spoken(direction)}")
+
+    def _initial(self) -> Iterator[Finding]:
+        dated_by = self.map.initial.dated_by
+        side: Side = "finance" if self.map.rows.created_by == "finance" else "dataverse"
+        if dated_by is not None:
+            yield from self._missing(side, dated_by, ("initial", "dated_by"), stops=True)
+            column = self._column(side, dated_by)
+            if column is not None and column.kind not in ("date", "instant"):
+                yield self._finding(("initial", "dated_by"), f"{dated_by} is a {column.kind}, not a date")
         mine = self.map.initial.order
         for parent in self.catalog.needs(self.map.map):
             theirs = self.catalog[parent].initial.order
@@ -297,6 +325,8 @@ def _kinds_differ(field: Field, dataverse: Column, finance: Column) -> str:
     if len(kinds) == 1 and dataverse.kind not in ("option", "enum"):
         return ""
     if kinds in _SAME:
+        return ""
+    if field.way == "to_finance" and dataverse.kind == "lookup" and finance.kind == "guid":
         return ""
     if kinds <= {"date", "instant"}:
         return "" if field.date is not None else "one side has a time of day: say date: date_only or instant"

@@ -70,21 +70,43 @@ class DataverseSide(_Side):
 
     ``key`` holds the columns of the integration key without the company; an entry may be a path through a declared
     lookup (``salesorderid.ordernumber``). ``company`` is the path to the company code, None for global maps.
-    ``filter`` is an OData expression; a row that does not match does not travel.
+    ``filter`` is an OData expression; a row that does not match does not travel. ``quarantine_when`` is one too: a row
+    that matches it cannot be told in or out by the filter, so it is held for a person to decide, never left out.
     """
 
     table: str
     id: str
+    quarantine_when: str = ""
+
+    @field_validator("quarantine_when")
+    @classmethod
+    def _condition(cls, value: str) -> str:
+        Expression.parse(value)
+        return value
+
+    @property
+    def unclear(self) -> Expression | None:
+        """The condition of rows that are held because the filter has no answer for them; None where there is none."""
+        return Expression.parse(self.quarantine_when) if self.quarantine_when else None
 
 
 class FinanceSide(_Side):
     """The Finance data entity of a map. ``key`` is aligned with ``DataverseSide.key`` by position.
 
-    ``write`` says how rows are written: over OData, or by data package for entities OData does not show.
+    ``write`` says how rows are written: over OData, or by data package for entities OData does not show. Those cannot
+    be read either: what was written before is known from the base alone. ``entity`` is the label that people read;
+    ``target`` is the entity's name in Finance's own code, which a data package states too.
     """
 
     entity: str
     write: Literal["odata", "package"] = "odata"
+    target: str | None = None
+
+    @model_validator(mode="after")
+    def _packaged(self) -> FinanceSide:
+        if (self.write == "package") != (self.target is not None):
+            raise ValueError("write: package and target belong together")
+        return self
 
 
 class Rows(_Model):
@@ -101,12 +123,23 @@ class Rows(_Model):
 
 
 class Initial(_Model):
-    """The first synchronisation: whether it is required, its published place in the order, and whose value wins."""
+    """The first synchronisation: whether it is required, its published place in the order, and whose value wins.
+
+    ``creates: from_cutover`` keeps a first run from creating rows that are older than the company's cut-over date;
+    ``dated_by`` is the column of the creating side that says how old a row is.
+    """
 
     required: StrictBool = False
     order: int | None = None
     master: Side = "finance"
     creates: Literal["always", "from_cutover"] = "always"
+    dated_by: str | None = None
+
+    @model_validator(mode="after")
+    def _dated(self) -> Initial:
+        if (self.creates == "from_cutover") != (self.dated_by is not None):
+            raise ValueError("creates: from_cutover and dated_by belong together")
+        return self
 
 
 class ConditionalWins(_Model):
@@ -160,7 +193,8 @@ class Field(_Pair):
     """One pair of plain columns.
 
     A field with ``constant`` has only the receiving column. A field with one column and no constant is *unpaired*: it
-    documents a published pair of which one end is computed by its own system, and carries nothing.
+    documents a published pair of which one end is computed by its own system, and carries nothing. A Dataverse column
+    that is a lookup, paired with a Finance guid, carries the record's id itself: nothing is resolved and nothing waits.
 
     ``values`` translates values of the sending side (Dataverse for both ways) into values of the receiving side.
     ``scale`` multiplies a Finance number into the Dataverse number (``invert`` takes the reciprocal first); money and
@@ -236,18 +270,26 @@ class Target(_Model):
 
 
 class Through(_Model):
-    """A Dataverse table without a map of its own, read to translate a lookup (systemusers to employeeid)."""
+    """A Dataverse table that is read to translate a lookup, because no base answers it.
+
+    ``column`` holds the Finance value itself (systemusers to employeeid). With ``lookup: true`` it is a lookup: the
+    record it points to is one of the lookup's ``map``, and ``on`` names columns of that one (a task to its transaction
+    category).
+    """
 
     set: str
     id: str
     column: str
+    lookup: StrictBool = False
 
 
 class Lookup(_Pair):
     """A Dataverse lookup column and the Finance columns that name the same record.
 
-    ``on`` maps columns of the parent in Dataverse (key column, mapped column, its primary id, or one of its key paths)
-    to columns of this map's Finance entity; the word ``company`` names the Finance column with the parent's company.
+    ``on`` maps columns of the parent in Dataverse (key column, mapped column, its primary id, one of its key paths, or
+    the path to its company) to columns of this map's Finance entity; the word ``company`` names the Finance column with
+    the parent's company. Where that is not the entity's own company column, the parent may be of another integrated
+    company than the row.
     ``targets`` replaces ``map`` and ``on`` for polymorphic lookups. ``waits``: a value that does not resolve makes the
     row wait. ``defer``: written in a second pass. ``ordered_by``: the parent already comes first because of that other
     map, so the lookup adds no edge to the task graph (the published dependency list does the same).
@@ -274,6 +316,10 @@ class Lookup(_Pair):
             raise ValueError("needs on: which Finance column holds the parent's key")
         elif self.map is None and self.through is None:
             raise ValueError("needs map, targets or through")
+        elif self.map is None and self.through is not None and self.through.lookup:
+            raise ValueError("through a lookup needs map: the map of the record it points to")
+        if self.through is not None and self.way != "to_finance":
+            raise ValueError("through leads to Finance only")
         return self
 
     @property
@@ -300,6 +346,64 @@ class Lookup(_Pair):
         return tuple(dict.fromkeys(column for on in ons for word, column in on.items() if word != COMPANY_WORD))
 
 
+class Later(_Model):
+    """A published pair that waits for a table map which is not there yet. It is on record and carries nothing.
+
+    ``dataverse`` is the whole path of the pair. Once ``map`` exists, the check of the maps asks for the lookup.
+    """
+
+    dataverse: str
+    finance: str
+    way: Way
+    map: str
+    evidence: Annotated[tuple[EvidenceTag, ...], Setting(min_length=1)]
+    note: str = ""
+
+    @field_validator("evidence", mode="before")
+    @classmethod
+    def _single_tag(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+
+class Product(_Model):
+    """A number that should be the product of two others, give or take ``within``, in the unit of the number itself."""
+
+    of: tuple[str, str]
+    equals: str
+    within: Decimal = Decimal(0)
+
+
+class Rule(_Model):
+    """A business rule that a row can answer by itself; it becomes an expectation of the map's suite.
+
+    ``side`` is the side that is written, whose column names the rule uses. The row should fulfil ``holds``, or
+    ``product``. A rule is asked of rows that have a value in each of its columns; with ``on: create`` it is asked of
+    new rows only, whatever is empty in them. A ``warning`` tells, only ``critical`` holds a row back.
+    """
+
+    name: str = Setting(pattern=r"^[a-z][a-z0-9_]*$")
+    side: Side
+    holds: str = ""
+    product: Product | None = None
+    on: Literal["create", "always"] = "always"
+    severity: Literal["critical", "warning"] = "warning"
+    reason: str = Setting(min_length=1)
+
+    @model_validator(mode="after")
+    def _one_condition(self) -> Rule:
+        if bool(self.holds) == (self.product is not None):
+            raise ValueError("needs exactly one of holds and product")
+        Expression.parse(self.holds)
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the rule looks at."""
+        if self.product is not None:
+            return (self.product.equals, *self.product.of)
+        return Expression.parse(self.holds).columns
+
+
 @dataclass(frozen=True)
 class Origin:
     """Where a table map was read: its file, the SHA-256 of the file's text and the line of each of its parts."""
@@ -313,7 +417,8 @@ class TableMap(_Model):
     """One table map: see the module docstring and ``docs/table-maps.md``.
 
     ``integrated_by`` names the Finance key column of a global map whose rows describe a company: only rows of
-    integrated companies travel.
+    integrated companies travel. ``later`` keeps published pairs on record whose maps are not there yet. ``rules`` are
+    business rules for the map's suite.
     """
 
     map: str = Setting(pattern=r"^[a-z][a-z0-9_]*$")
@@ -331,6 +436,8 @@ class TableMap(_Model):
     after: tuple[str, ...] = ()
     lookups: tuple[Lookup, ...] = ()
     fields: tuple[Field, ...] = ()
+    later: tuple[Later, ...] = ()
+    rules: tuple[Rule, ...] = ()
 
     _origin: Origin = PrivateAttr(default_factory=lambda: Origin(Path(), "", {}))
 
@@ -355,6 +462,15 @@ class TableMap(_Model):
             if "." in name and name.split(".")[0] not in {lookup.dataverse for lookup in self.lookups}:
                 raise ValueError(f"key path {name} goes through a lookup that is not declared")
         return self
+
+    @field_validator("rules")
+    @classmethod
+    def _named_once(cls, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+        names = [rule.name for rule in rules]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"the rule {name} stands here twice")
+        return rules
 
     @property
     def path(self) -> Path:

@@ -2,7 +2,8 @@
 
 A rule with severity ``critical`` holds a row back (quarantine), so it only says what the receiving system would refuse:
 text that is too long, a missing key or mandatory value, a number, option or enum member outside its range, characters
-that no Dataverse key URL can carry. Everything else may only warn. Uniqueness and references are set work and not here.
+that no Dataverse key URL can carry. Everything else may only warn: the business rules that the map declares. Uniqueness
+and references are set work and not here.
 
 The suites are committed as JSON in ``great_expectations/expectations``; :func:`drifted` tells where they no longer
 follow from map and schema.
@@ -18,7 +19,8 @@ from typing import Any
 
 from dualsync.errors import MapErrors
 from dualsync.mapping.catalog import Catalog
-from dualsync.mapping.model import DIRECTIONS, Field, Side, TableMap, receiving_columns
+from dualsync.mapping.model import DIRECTIONS, Field, Rule, Side, TableMap, receiving_columns
+from dualsync.mapping.rules import rule_check
 from dualsync.mapping.schema import Column, Schema
 
 GX_VERSION = "1.24.1"
@@ -26,6 +28,9 @@ GX_VERSION = "1.24.1"
 
 CREATE_ONLY = "create_only"
 """Meta word of rules that hold for new rows only: an update names just the columns that changed."""
+
+CHECK = "check"
+"""Meta word of business rules: what ``mapping/rules.py`` answers in a column of its own, named like the rule."""
 
 _INT32 = 2**31
 # Microsoft's documented limits of Dataverse money and decimal columns. A Finance real (32 digits, 6 after the point)
@@ -40,7 +45,8 @@ def build_suite(table_map: TableMap, schema: Schema) -> dict[str, Any]:
     """The suite of a map, as the JSON that Great Expectations keeps.
 
     Each expectation's meta has ``rule`` (map, column, rule), ``side`` (the receiving one, whose column names the rule
-    uses), ``reason`` (for a person), and ``create_only`` where it holds for new rows only.
+    uses), ``reason`` (for a person), and ``create_only`` where it holds for new rows only. Those of the map's business
+    rules have ``check`` too, and a column that is made of it.
 
     Raises:
         SchemaMismatch: a column of the map is not in the schema.
@@ -56,6 +62,7 @@ def build_suite(table_map: TableMap, schema: Schema) -> dict[str, Any]:
                 expectations += rules.required(pair.required)
                 if not (isinstance(pair, Field) and pair.constant is not None):
                     expectations += rules.values()
+    expectations += [_business(table_map, rule) for rule in table_map.rules]
     return {
         "expectations": expectations,
         "meta": {"great_expectations_version": GX_VERSION},
@@ -119,6 +126,19 @@ def load_suite(home: Path, name: str) -> dict[str, Any]:
 def suite_hash(suite: dict[str, Any]) -> str:
     """SHA-256 of a suite's content, in hexadecimal, whatever the layout of its file."""
     return hashlib.sha256(json.dumps(suite, sort_keys=True).encode()).hexdigest()
+
+
+def _business(table_map: TableMap, rule: Rule) -> dict[str, Any]:
+    """The expectation of a business rule: its answer is yes."""
+    meta: dict[str, Any] = {"rule": f"{table_map.map}.{rule.name}", "side": rule.side, "reason": rule.reason}
+    if rule.on == "create":
+        meta[CREATE_ONLY] = True
+    return {
+        "type": "expect_column_values_to_be_in_set",
+        "kwargs": {"column": f"rule:{rule.name}", "value_set": [True]},
+        "meta": {**meta, CHECK: rule_check(rule)},
+        "severity": rule.severity,
+    }
 
 
 def _is_key(table_map: TableMap, side: Side, name: str) -> bool:

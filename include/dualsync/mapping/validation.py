@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dualsync.mapping.suites import CREATE_ONLY
+from dualsync.mapping.rules import rule_answers
+from dualsync.mapping.suites import CHECK, CREATE_ONLY
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -38,7 +39,7 @@ class Failure:
         rule: map, column and rule, such as ``projects.ProjectName.length``.
         severity: ``critical`` holds the row back, ``warning`` only tells.
         reason: why, for a person; holds no value of the row.
-        column: the column on the receiving side.
+        column: the column on the receiving side; of a business rule, the first of its columns.
     """
 
     position: int
@@ -69,11 +70,19 @@ def validate_rows(frame: pd.DataFrame, suite: Mapping[str, Any], side: Side) -> 
             for expectation in suite["expectations"]
             if expectation["meta"]["side"] == side and expectation["meta"].get(CREATE_ONLY, False) == create_only
         ]
-        failures += _check(part, [rule for rule in rules if rule["kwargs"]["column"] in part])
+        failures += _check(part, [rule for rule in rules if all(name in part for name in _columns(rule))])
     return sorted(failures, key=lambda failure: (failure.position, failure.rule))
 
 
+def _columns(rule: Mapping[str, Any]) -> list[str]:
+    """The receiving columns that a rule looks at."""
+    check = rule["meta"].get(CHECK)
+    return [rule["kwargs"]["column"]] if check is None else check["columns"]
+
+
 def _check(rows: pd.DataFrame, rules: list[dict[str, Any]]) -> Iterator[Failure]:
+    business = [rule for rule in rules if CHECK in rule["meta"]]
+    rows = rows.assign(**{rule["kwargs"]["column"]: rule_answers(rows, rule["meta"][CHECK]) for rule in business})
     filled = {column for column in rows if rows[column].notna().any()}
     # a rule about values has nothing to say about a column without any; its type may not even fit the rule
     rules = [rule for rule in rules if rule["type"] == _NOT_NULL or rule["kwargs"]["column"] in filled]
@@ -97,7 +106,7 @@ def _check(rows: pd.DataFrame, rules: list[dict[str, Any]]) -> Iterator[Failure]
 
 def _failure(position: int, rule: Mapping[str, Any]) -> Failure:
     meta = rule["meta"]
-    return Failure(position, meta["rule"], rule["severity"], meta["reason"], rule["kwargs"]["column"])
+    return Failure(position, meta["rule"], rule["severity"], meta["reason"], _columns(rule)[0])
 
 
 def _configuration(position: int, rule: Mapping[str, Any]) -> Any:

@@ -11,7 +11,7 @@ from dualsync.mapping.catalog import Catalog
 class MapRow(TypedDict):
     """One map in a list.
 
-    ``pairs`` counts lookups and fields, unpaired and constant ones too; ``evidence`` counts tags.
+    ``pairs`` counts lookups and fields, unpaired, constant and later ones too; ``evidence`` counts tags.
     """
 
     map: str
@@ -30,7 +30,7 @@ def maps_table(catalog: Catalog) -> list[MapRow]:
     rows: list[MapRow] = []
     for name in catalog.order():
         table_map = catalog[name]
-        tags = Counter(tag for pair in table_map.pairs for tag in pair.evidence)
+        tags = Counter(tag for pair in (*table_map.pairs, *table_map.later) for tag in pair.evidence)
         rows.append(
             {
                 "map": name,
@@ -38,7 +38,7 @@ def maps_table(catalog: Catalog) -> list[MapRow]:
                 "area": table_map.area,
                 "scope": table_map.scope,
                 "directions": list(table_map.directions),
-                "pairs": len(table_map.pairs),
+                "pairs": len(table_map.pairs) + len(table_map.later),
                 "evidence": dict(sorted(tags.items())),
                 "needs": list(catalog.needs(name)),
                 "enabled": table_map.enabled,

@@ -10,10 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dualsync_sandbox.business import (
+    approvals,
     billing_rules,
+    contract_actuals,
     contract_customers,
     contract_projects,
     deletes,
+    estimates,
+    expense_checks,
+    guards,
     milestones,
     numbers,
     references,
@@ -22,15 +27,22 @@ from dualsync_sandbox.business import (
     vendor_accounts,
 )
 from dualsync_sandbox.business.parameters import Parameters
+from dualsync_sandbox.business.switches import Switches
 
 if TYPE_CHECKING:
     from dualsync_sandbox.clock import Clock
     from dualsync_sandbox.store import Store
 
-__all__ = ["Parameters", "install"]
+__all__ = ["Parameters", "Switches", "install"]
 
 
-def install(dataverse: Store, finance: Store, clock: Clock, parameters: Parameters | None = None) -> None:
+def install(
+    dataverse: Store,
+    finance: Store,
+    clock: Clock,
+    parameters: Parameters | None = None,
+    switches: Switches | None = None,
+) -> None:
     """Register every rule with the two stores; call it once per pair of stores, before anything is written.
 
     Args:
@@ -38,11 +50,17 @@ def install(dataverse: Store, finance: Store, clock: Clock, parameters: Paramete
         finance: the store of Dynamics 365 Finance.
         clock: the time both systems go by.
         parameters: what an administrator has set up; the defaults when left out.
+        switches: behaviours that can be switched while the sandbox runs; the defaults when left out.
     """
-    settings = parameters or Parameters()
+    settings, switched = parameters or Parameters(), switches or Switches()
     numbers.install(dataverse)
     contract_customers.install(dataverse)
     contract_projects.install(dataverse)
+    contract_actuals.install(dataverse, settings.prices)
+    estimates.install(dataverse)
+    expense_checks.install(dataverse)
+    approvals.install(dataverse, settings.prices, switched)
+    guards.install(dataverse, switched)
     vendor_accounts.install(dataverse)
     references.install(finance)
     billing_rules.install(finance)

@@ -1,19 +1,25 @@
-"""What an administrator has set up in Finance, as far as the rules depend on it."""
+"""What an administrator has set up in both systems, as far as the rules depend on it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from dualsync_sandbox.business.prices import Prices
 
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """Settings of the Finance environment.
+    """Settings of the two environments.
 
     Attributes:
         integrated_companies: codes of the legal entities that are switched to integrated mode (A1), upper case.
         on_account_categories: whether a transaction category also gets an On-account category. C12: four categories
             before 10.0.41, five afterwards where the feature is on.
+        prices: the price lists of Dataverse.
+        entry_journal_corrections: whether actuals of entry journals can be corrected; two pages disagree (E23).
     """
 
     integrated_companies: tuple[str, ...] = ("USPM", "GBPM", "FRRT")
     on_account_categories: bool = True
+    prices: Prices = field(default_factory=Prices)
+    entry_journal_corrections: bool = True

@@ -242,7 +242,7 @@ class DataverseApi:
     def _create(self, call: Call, table: Table) -> Reply:
         """``create-entity-web-api``: 204 with the row's URL, or 201 with the row when asked for."""
         body = call.json()
-        with self._store.transaction() as tx:
+        with self._store.transaction(outside=True) as tx:
             row = tx.insert(table.name, bodies.values_of(tx, table, body))
             url = f"{call.service}/{table.set}({row[table.id]})"
             answer = self._written(call, tx, table, row, created=True, url=url)
@@ -261,7 +261,7 @@ class DataverseApi:
         """``use-upsert-insert-update-record``; conditions by ``perform-conditional-operations-using-web-api``."""
         body = call.json()
         if_match, if_none_match = call.headers.get("if-match"), call.headers.get("if-none-match")
-        with self._store.transaction() as tx:
+        with self._store.transaction(outside=True) as tx:
             key_values = bodies.key_values(table, key)
             row = bodies.look_up(tx, table, key_values)
             values = bodies.values_of(tx, table, body)
@@ -302,7 +302,7 @@ class DataverseApi:
 
     def _delete(self, call: Call, table: Table, key: str) -> Reply:
         """``update-delete-entities-using-web-api``: 204, and 404 when there is nothing to delete."""
-        with self._store.transaction() as tx:
+        with self._store.transaction(outside=True) as tx:
             row_id, row = bodies.find(tx, table, key)
             self._check_match(row, call.headers.get("if-match"))
             tx.delete(table.name, row_id)
@@ -327,7 +327,7 @@ class DataverseApi:
 
     def _create_multiple(self, call: Call, table: Table) -> Reply:
         """200 with the ids in the order of the targets (the order is an assumption); all or nothing."""
-        with self._store.transaction() as tx:
+        with self._store.transaction(outside=True) as tx:
             ids = [
                 tx.insert(table.name, bodies.values_of(tx, table, target))[table.id]
                 for target in self._targets(call, table)
@@ -339,7 +339,7 @@ class DataverseApi:
     def _update_multiple(self, call: Call, table: Table) -> Reply:
         """Each target names its primary id; 204; all or nothing."""
         targets = self._targets(call, table)
-        with self._store.transaction() as tx:
+        with self._store.transaction(outside=True) as tx:
             for target in targets:
                 row_id = target.get(table.id)
                 if not isinstance(row_id, str):
@@ -358,7 +358,7 @@ class DataverseApi:
         """
         targets = self._targets(call, table)
         done: Counter[str] = Counter()
-        with self._store.transaction() as tx:
+        with self._store.transaction(outside=True) as tx:
             for target in targets:
                 url = target.get("@odata.id")
                 if not isinstance(url, str):

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dualsync_sandbox.errors import NotImplementedInSandbox, SandboxError
 from dualsync_sandbox.finance import metadata
 from dualsync_sandbox.finance.errors import ODATA_ERROR, WRITE_ERROR, FinanceError, no_route, no_rows, refusal, reply
+from dualsync_sandbox.finance.packages import SET as DATA_MANAGEMENT
+from dualsync_sandbox.finance.packages import Packages
 from dualsync_sandbox.finance.rows import Shape, etag, find, key_values
 from dualsync_sandbox.http import ApiError, Call, Reply, unescape
 from dualsync_sandbox.keys import split_path, split_segment
@@ -34,6 +36,9 @@ class FinanceApi:
         store: the rows.
         writes: counts what was written through the API.
         default_company: the company of the user that the client id is mapped to.
+
+    Attributes:
+        packages: the data management package API, whose actions stand among the entity sets.
     """
 
     def __init__(self, store: Store, writes: Writes, default_company: str) -> None:
@@ -41,6 +46,7 @@ class FinanceApi:
         self._schema = store.schema
         self._writes = writes
         self._company = default_company.lower()
+        self.packages = Packages(store, writes)
 
     def handle(self, call: Call) -> Reply:
         """Answer one authorised request; refusals become the recorded error body."""
@@ -61,6 +67,8 @@ class FinanceApi:
             return Reply(200, metadata.csdl(), {"content-type": "application/xml"})
         if name == "$batch":
             raise NotImplementedInSandbox("$batch")
+        if name == DATA_MANAGEMENT and key is None:
+            return self.packages.action(call, segments[1:])
         table = self._schema.by_set.get(name)
         if table is None:
             return no_route(call)
@@ -80,7 +88,7 @@ class FinanceApi:
         raise ApiError(405, "", f"The requested resource does not support http method '{call.method}'.")
 
     def _service_document(self, call: Call) -> Reply:
-        sets = [{"name": table.set, "kind": "EntitySet", "url": table.set} for table in self._schema.tables.values()]
+        sets = [{"name": table.set, "kind": "EntitySet", "url": table.set} for table in self._schema.by_set.values()]
         return Reply.json(200, {"@odata.context": f"{call.service}/$metadata", "value": sets})
 
     # -- reading

@@ -36,7 +36,7 @@ def csdl() -> bytes:
         element = ET.SubElement(root, "EnumType", {"Name": enum})
         for member, value in members.items():
             ET.SubElement(element, "Member", {"Name": member, "Value": str(value)})
-    for table in schema.tables.values():
+    for table in schema.by_set.values():
         entity = ET.SubElement(root, "EntityType", {"Name": table.entity})
         key = ET.SubElement(entity, "Key")
         for name in table.keys[0].columns:
@@ -51,6 +51,6 @@ def csdl() -> bytes:
                 facts["Scale"] = "variable"
             ET.SubElement(entity, "Property", facts)
     container = ET.SubElement(root, "EntityContainer", {"Name": "Resources"})
-    for table in schema.tables.values():
+    for table in schema.by_set.values():
         ET.SubElement(container, "EntitySet", {"Name": table.set, "EntityType": ENUM_NAMESPACE + table.entity})
     return cast(bytes, ET.tostring(edmx, encoding="utf-8", xml_declaration=True))

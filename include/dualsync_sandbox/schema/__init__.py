@@ -4,8 +4,8 @@ The files are the sandbox's own: the library keeps a second set, so that the two
 Each file names its source in its first line; what no source knows is marked ``assumed`` in its last column.
 
 Lines ``#: word<TAB>...`` carry what belongs to the whole table: ``set``, ``id``, ``name`` and ``key`` (an alternate
-key) for Dataverse; ``entity``, ``aot``, ``label`` and ``relation`` (columns, related set, its columns, what a delete
-does) for Finance.
+key) for Dataverse; ``entity``, ``aot``, ``label``, ``public`` (``no``: not on OData) and ``relation`` (columns, related
+set, its columns, what a delete does) for Finance.
 """
 
 from __future__ import annotations
@@ -142,6 +142,7 @@ class Table:
         primary_name: the column shown in lookups (Dataverse).
         entity: public entity name (Finance), the name of the type in ``$metadata``.
         aot: the entity's name inside Finance, as it appears in its error messages.
+        public: whether the entity is on OData; those that are not are reached by data package only (Finance).
     """
 
     name: str
@@ -155,6 +156,7 @@ class Table:
     entity: str = ""
     aot: str = ""
     source: str = ""
+    public: bool = True
 
     @cached_property
     def lookups(self) -> tuple[Column, ...]:
@@ -181,8 +183,8 @@ class SystemSchema:
 
     @cached_property
     def by_set(self) -> Mapping[str, Table]:
-        """Entity set name to table (case sensitive)."""
-        return {table.set: table for table in self.tables.values()}
+        """Entity set name to table (case sensitive), of those the web services show."""
+        return {table.set: table for table in self.tables.values() if table.public}
 
     @cached_property
     def referencing(self) -> Mapping[str, tuple[Relation, ...]]:
@@ -331,4 +333,5 @@ def _finance(name: str, text: str) -> Table:
         entity=single["entity"],
         aot=single["aot"],
         source=source,
+        public=single.get("public") != "no",
     )

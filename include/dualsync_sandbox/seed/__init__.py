@@ -18,6 +18,7 @@ from dualsync_sandbox.seed import finance as finance_rows
 from dualsync_sandbox.seed import masters
 from dualsync_sandbox.seed.companies import COMPANIES, INTEGRATED
 from dualsync_sandbox.seed.engagements import TABLES, CompanyBooks, Numbers
+from dualsync_sandbox.seed.estimates import Planner
 from dualsync_sandbox.seed.ids import Ids
 from dualsync_sandbox.seed.profile import ProfileName, Volume
 
@@ -82,10 +83,12 @@ def seed(dataverse: Store, finance: Store, profile: ProfileName, seed: int, proj
 def _dataverse(data: masters.Masters, ids: Ids, volume: Volume, rng: random.Random) -> Iterator[tuple[str, Row]]:
     yield from dataverse_rows.rows(data, ids)
     numbers, managers = Numbers(ids), dataverse_rows.managers(data, ids)
+    chance = random.Random(ids("plans", "chance"))
     for place, company in enumerate(COMPANIES):
         accounts = dataverse_rows.contract_parties(company, data, ids, persons=False)
         contacts = dataverse_rows.contract_parties(company, data, ids, persons=True)
-        books = CompanyBooks(company, numbers, rng, accounts, contacts, managers)
+        planner = Planner(company, numbers, chance, dataverse_rows.resources(company, data, ids))
+        books = CompanyBooks(company, numbers, rng, accounts, contacts, managers, planner)
         yield from books.rows(volume.projects_of(place, len(INTEGRATED)))
 
 

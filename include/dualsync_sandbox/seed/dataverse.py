@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from dualsync_sandbox.business.numbers import AUTO_NUMBERS
 from dualsync_sandbox.seed import masters
-from dualsync_sandbox.seed.companies import COMPANIES, CURRENCIES, Company
+from dualsync_sandbox.seed.companies import COMPANIES, CURRENCIES, NATIVE_RATES, Company
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,6 +90,34 @@ def unit_id(ids: Ids, company: Company) -> str:
     return ids("msdyn_organizationalunit", company.code)
 
 
+def category_id(ids: Ids, name: str) -> str:
+    """Return the id of a transaction category."""
+    return ids("msdyn_transactioncategory", masters.CATEGORIES.index(name))
+
+
+def role_id(ids: Ids, name: str) -> str:
+    """Return the id of a resource role."""
+    return ids("bookableresourcecategory", masters.ROLES.index(name))
+
+
+def unit_of_measure_id(ids: Ids, symbol: str) -> str:
+    """Return the id of a unit of measure."""
+    return ids("uom", symbol)
+
+
+def product_id(ids: Ids, number: str) -> str:
+    """Return the id of a product."""
+    return ids("product", number)
+
+
+def resources(company: Company, data: masters.Masters, ids: Ids) -> list[tuple[str, str]]:
+    """Return id and name of resources that a company assigns: at most 200 of its own workers, or generic ones."""
+    own = [worker for worker in data.workers if worker.known and worker.home == company.code][:200]
+    if own:
+        return [(ids("bookableresource", worker.number), worker.name) for worker in own]
+    return [(ids("bookableresource", f"generic/{index}"), name) for index, name in enumerate(masters.ROLES)]
+
+
 def _group_wide(ids: Ids) -> Iterator[tuple[str, Row]]:
     yield (
         "systemuser",
@@ -109,7 +137,7 @@ def _group_wide(ids: Ids) -> Iterator[tuple[str, Row]]:
                 "currencyname": name,
                 "currencysymbol": symbol,
                 "currencyprecision": 2,
-                "exchangerate": Decimal(1),
+                "exchangerate": Decimal(NATIVE_RATES[code]),
             },
         )
     for company in COMPANIES:
@@ -127,33 +155,40 @@ def _group_wide(ids: Ids) -> Iterator[tuple[str, Row]]:
             {
                 "msdyn_organizationalunitid": unit_id(ids, company),
                 "msdyn_name": f"{company.name} delivery",
+                "msdyn_company": company_id(ids, company),
                 "transactioncurrencyid": currency_id(ids, company.currency),
             },
         )
     number = AUTO_NUMBERS["msdyn_transactioncategory"]
     for index, name in enumerate(masters.CATEGORIES):
-        category_id = ids("msdyn_transactioncategory", index)
+        row_id = category_id(ids, name)
         yield (
             "msdyn_transactioncategory",
             {
-                "msdyn_transactioncategoryid": category_id,
-                number.column: number.value(index, category_id),
+                "msdyn_transactioncategoryid": row_id,
+                number.column: number.value(index, row_id),
                 "msdyn_name": name,
                 "msdyn_billingtype": CHARGEABLE,
             },
         )
     number = AUTO_NUMBERS["bookableresourcecategory"]
     for index, name in enumerate(masters.ROLES):
-        role_id = ids("bookableresourcecategory", index)
+        row_id = role_id(ids, name)
         yield (
             "bookableresourcecategory",
             {
-                "bookableresourcecategoryid": role_id,
-                number.column: number.value(index, role_id),
+                "bookableresourcecategoryid": row_id,
+                number.column: number.value(index, row_id),
                 "name": name,
                 "msdyn_billingtype": CHARGEABLE,
+                "msdyn_transactioncategory": category_id(ids, masters.ROLE_CATEGORIES.get(name, masters.CATEGORIES[0])),
             },
         )
+    for symbol, name in masters.UNITS.items():
+        yield "uom", {"uomid": unit_of_measure_id(ids, symbol), "msdyn_symbol": symbol, "name": name}
+    for product, name in masters.PRODUCTS.items():
+        named = {"productnumber": product, "msdyn_productnumber": product, "name": name}
+        yield "product", {"productid": product_id(ids, product), **named}
 
 
 def _reference(company: Company, ids: Ids) -> Iterator[tuple[str, Row]]:
@@ -267,6 +302,7 @@ def _people(workers: list[masters.Worker], ids: Ids) -> Iterator[tuple[str, Row]
                 "resourcetype": USER,
                 "userid": user_id,
                 "cdm_workerid": worker_id,
+                "msdyn_organizationalunit": ids("msdyn_organizationalunit", worker.home),
             },
         )
     for index, name in enumerate(masters.ROLES):

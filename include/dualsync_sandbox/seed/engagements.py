@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dualsync_sandbox.seed.companies import Company
+    from dualsync_sandbox.seed.estimates import Planner
     from dualsync_sandbox.seed.ids import Ids
     from dualsync_sandbox.store import Row
 
@@ -46,6 +47,8 @@ TABLES = (
     "salesorderdetail",
     "msdyn_contractlinescheduleofvalue",
     "quote",
+    "msdyn_resourceassignment",
+    "msdyn_estimateline",
 )
 """The tables of engagements, those referred to before those that refer to them."""
 
@@ -130,6 +133,7 @@ class Project:
     start: date
     end: date
     first_task: str | None
+    leaves: tuple[Row, ...]
 
 
 class CompanyBooks:
@@ -142,6 +146,7 @@ class CompanyBooks:
         accounts: customers that are organisations.
         contacts: customers that are persons.
         managers: ids of the users who manage projects.
+        planner: plans their work.
     """
 
     def __init__(
@@ -152,6 +157,7 @@ class CompanyBooks:
         accounts: list[dataverse.Party],
         contacts: list[dataverse.Party],
         managers: list[str],
+        planner: Planner,
     ) -> None:
         self._company = company
         self._numbers = numbers
@@ -160,6 +166,7 @@ class CompanyBooks:
         self._accounts = accounts
         self._contacts = contacts
         self._managers = managers
+        self._planner = planner
         self._company_id = dataverse.company_id(self._ids, company)
         self._unit_id = dataverse.unit_id(self._ids, company)
 
@@ -192,7 +199,10 @@ class CompanyBooks:
 
     def _engagement(self, plan: Plan) -> Iterator[tuple[str, Row]]:
         if plan.kind == "internal":
-            yield from self._project(plan, None, None, 1)[1]
+            project, rows = self._project(plan, None, None, 1)
+            yield from rows
+            if not plan.closed:
+                yield from self._planner.rows(project.id, project.leaves, None)
             return
         customer = self._rng.choice(self._contacts if plan.person else self._accounts)
         currency = FOREIGN[self._company.currency] if plan.foreign else self._company.currency
@@ -216,6 +226,8 @@ class CompanyBooks:
             yield "salesorderdetail", line
             if method == FIXED_PRICE:
                 yield from self._milestones(line, project)
+            if not plan.closed and not (plan.kind == "both" and sequence > 1):
+                yield from self._planner.rows(project.id, project.leaves, line)
         if plan.product_line:
             yield "salesorderdetail", self._product_line(contract, len(methods) + 1)
 
@@ -284,8 +296,10 @@ class CompanyBooks:
         }
         tasks = list(self._tasks(project_id, start, end))
         first = str(tasks[0]["msdyn_projecttaskid"]) if tasks else None
+        above = {task["msdyn_parenttask"] for task in tasks}
+        leaves = tuple(task for task in tasks if task["msdyn_projecttaskid"] not in above)
         rows = [("msdyn_project", row), *(("msdyn_projecttask", task) for task in tasks)]
-        return Project(project_id, title, start, end, first), rows
+        return Project(project_id, title, start, end, first, leaves), rows
 
     def _tasks(self, project_id: str, start: date, end: date) -> Iterator[Row]:
         levels = self._rng.choices(_TREES, _TREE_SHARES)[0]

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from dualsync_sandbox.seed import words
-from dualsync_sandbox.seed.companies import COMPANIES, Company
+from dualsync_sandbox.seed.companies import COMPANIES, INTEGRATED, Company
 
 if TYPE_CHECKING:
     import random
@@ -42,6 +42,22 @@ CATEGORIES = (
     "Consulting", "Engineering", "Travel", "Accommodation", "Training", "Materials", "Software licences", "Sundry fees",
 )  # fmt: skip
 """Transaction categories in Dataverse."""
+
+ROLE_CATEGORIES = {
+    "Engineer": "Engineering", "Surveyor": "Engineering", "Software developer": "Engineering", "Trainer": "Training",
+}  # fmt: skip
+"""Transaction category of the hours of a role; consulting for all others."""
+
+UNITS = {"hr": "Hour", "ea": "Each", "pcs": "Pieces", "km": "Kilometre"}
+"""Units of measure both systems know, by symbol."""
+
+PRODUCTS = {
+    "P-1001": "Sensor kit",
+    "P-1002": "Cable drum",
+    "P-1003": "Mounting bracket",
+    "P-1004": "Control cabinet",
+}
+"""Products both systems know, by number; materials of projects name them."""
 
 FOREIGN = {"USD": "GBP", "GBP": "EUR", "EUR": "USD"}
 """The other currency a company also deals in."""
@@ -108,6 +124,11 @@ class Worker:
     def name(self) -> str:
         """First and last name."""
         return f"{self.given} {self.family}"
+
+    @property
+    def home(self) -> str:
+        """Code of the company whose unit the worker belongs to."""
+        return INTEGRATED[(int(self.number) - 1) % len(INTEGRATED)]
 
 
 @dataclass(frozen=True, slots=True)
