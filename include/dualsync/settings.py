@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -194,6 +195,8 @@ class Settings(_Part):
         runs_url: folder of the run folders, a path or an fsspec URL; default below `home`.
         state_url: folder of the bases, a path or an fsspec URL; default below `home`.
         companies: codes of the integrated companies, in upper case. Others are never touched.
+        cutover: by company code, the day from which rows that only one side has are created by maps of transactions
+            (actuals, estimates, expenses); older ones are history that the other side already has in its own way.
         dataverse, finance: the two systems; None where nothing is configured (see `endpoint`).
         time_zone: IANA name of the zone in which a date without a time is meant.
     """
@@ -203,6 +206,7 @@ class Settings(_Part):
     runs_url: str = ""
     state_url: str = ""
     companies: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()
+    cutover: dict[str, date] = Field(default_factory=dict)
     dataverse: EndpointSettings | None = None
     finance: EndpointSettings | None = None
     timeouts: Timeouts = Timeouts()
@@ -230,6 +234,11 @@ class Settings(_Part):
     @classmethod
     def _upper(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(code.upper() for code in value))
+
+    @field_validator("cutover")
+    @classmethod
+    def _upper_codes(cls, value: dict[str, date]) -> dict[str, date]:
+        return {code.upper(): day for code, day in value.items()}
 
     @field_validator("time_zone")
     @classmethod

@@ -6,6 +6,7 @@ it is the other direction's business; from that follows the action of the row (d
 
 from __future__ import annotations
 
+from datetime import date
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -31,8 +32,9 @@ class Case(NamedTuple):
 class Comparison:
     """The comparison of one leg, as SQL over the tables ``want``, ``have`` and ``base``."""
 
-    def __init__(self, leg: Leg, shape: Shape) -> None:
+    def __init__(self, leg: Leg, shape: Shape, cutover: date | None = None) -> None:
         self._leg = leg
+        self._cutover = cutover
         self._shape = shape
         self._source_letter, self._target_letter = ("d", "f") if shape.source == "dataverse" else ("f", "d")
         self._adopts = leg.map.initial.master == shape.source
@@ -68,7 +70,7 @@ class Comparison:
         held = ", ".join(f"h.{quoted('h:' + name)}" for name in self._shape.target_columns)
         sets.run(
             "CREATE TEMP TABLE compared AS SELECT w.pos, w.wave, w.state, w.stop, w.rule, w.reason, "
-            "CASE WHEN w.join_key IS NULL THEN COALESCE(i.key, w.key) ELSE w.key END AS key, w.join_key, "
+            "CASE WHEN w.join_key IS NULL THEN COALESCE(i.key, w.key) ELSE w.key END AS key, w.join_key, w.dated, "
             "COALESCE(w.id, h.id, b.id) AS id, w.version AS source_version, h.version AS target_version, "
             "b.join_key IS NOT NULL AS based, h.join_key IS NOT NULL AS held, "
             "wk.n AS want_n, hk.n AS have_n, i.join_key AS known_as, "
@@ -258,6 +260,7 @@ class Comparison:
                 "deleted",
                 f"was deleted in {target}{restore}",
             ),
+            *self._history(),
             self._not_held(),
             self._update(),
             self._foreign(),
@@ -266,6 +269,25 @@ class Comparison:
 
     def _case(self, when: str, action: str, rule: str, text: str) -> Case:
         return Case(when, action, literal(f"{self._leg.map.map}.{rule}"), literal(text))
+
+    def _history(self) -> list[Case]:
+        """Rows that the other side does not have and that may be history, which must not be posted twice."""
+        initial, company = self._leg.map.initial, self._leg.company
+        if initial.creates != "from_cutover" or self._leg.map.rows.created_by != self._shape.source:
+            return []
+        if self._cutover is None:
+            return [
+                self._case(
+                    "NOT held",
+                    "waiting",
+                    "cutover",
+                    f"is created once the cut-over date of {company} is known (setting cutover.{company}), so that "
+                    "history is not posted twice",
+                )
+            ]
+        day = self._cutover.isoformat()
+        text = f"is older than the cut-over of {company} on {day}, so it is taken for history and not created"
+        return [self._case(f"NOT held AND dated < DATE {literal(day)}", "skipped", "cutover", text)]
 
     def _not_held(self) -> Case:
         source, target = SIDE_NAMES[self._shape.source], SIDE_NAMES[self._shape.target]

@@ -78,10 +78,9 @@ def missing_columns(table_map: TableMap, runtime: Runtime) -> dict[str, list[str
     Raises:
         SchemaMismatch: One of them is a key, company or filter column, without which the map must not run.
     """
-    live = {
-        "dataverse": set(runtime.systems.dataverse.metadata(table_map.dataverse.table).attributes),
-        "finance": set(runtime.systems.finance.metadata(table_map.finance.set).columns),
-    }
+    live = {"dataverse": set(runtime.systems.dataverse.metadata(table_map.dataverse.table).attributes)}
+    if table_map.finance.write == "odata":
+        live["finance"] = set(runtime.systems.finance.metadata(table_map.finance.set).columns)
     missing: dict[str, list[str]] = {}
     for side, names in live.items():
         lacking = [name for name in columns_of(table_map, side) if name not in names]  # type: ignore[arg-type]
@@ -133,6 +132,7 @@ def _dataverse_source(
             sets.table("base", pa.table({"id": pa.array([], type=pa.string())}))
         sets.table("gone", pa.table({"id": pa.array(gone, type=pa.string())}))
         company = _company_sql(leg, runtime, sets)
+        unclear = leg.map.dataverse.unclear.to_sql() if leg.map.dataverse.unclear is not None else "FALSE"
         matches = (
             f"COALESCE(({Expression.parse(leg.map.dataverse.filter).to_sql()}), FALSE)"
             if leg.map.dataverse.filter
@@ -141,7 +141,8 @@ def _dataverse_source(
         state = (
             f"CASE WHEN {record} IN (SELECT id FROM base) THEN CASE WHEN {company} IS DISTINCT FROM "
             f"{literal(leg.company)} "
-            f"THEN 'moved' WHEN NOT {matches} THEN 'left' ELSE 'in' END "
+            f"THEN 'moved' WHEN {unclear} THEN 'unclear' WHEN NOT {matches} THEN 'left' ELSE 'in' END "
+            f"WHEN {unclear} AND {company} = {literal(leg.company)} THEN 'unclear' "
             f"WHEN {matches} AND {company} = {literal(leg.company)} THEN 'in' "
             f"WHEN {matches} AND {company} IS NULL AND {first} THEN 'no_company' END"
         )
@@ -269,13 +270,16 @@ def _finance_source(leg: Leg, runtime: Runtime, shape: Shape, base: UPath | None
 
 def _read_finance(leg: Leg, runtime: Runtime, shape: Shape, path: UPath, *, filter_text: str | None) -> None:
     columns = {name: shape.column("finance", name) for name in shape.read_columns("finance")}
-    company = None if leg.company == GLOBAL else leg.company
     entity = leg.map.finance
-    text = Expression.parse(filter_text).to_odata(shape.schema.table("finance", entity.set)) if filter_text else None
+    finance = runtime.systems.finance
+    conditions = []
+    if filter_text:
+        conditions.append(Expression.parse(filter_text).to_odata(shape.schema.table("finance", entity.set)))
+    if leg.company != GLOBAL:
+        conditions.append(finance.condition(entity.set, {str(entity.company): leg.company}))
+    text = " and ".join(f"({condition})" for condition in conditions)
     with ParquetSink(path, shape.raw_schema("finance")) as sink:
-        for page in runtime.systems.finance.read(
-            entity.set, select=list(columns), filter=text or None, company=company
-        ):
+        for page in finance.read(entity.set, select=list(columns), filter=text or None):
             sink.write_rows(_finance_rows(leg, columns, page))
 
 
@@ -291,7 +295,8 @@ def _finance_rows(leg: Leg, columns: dict[str, Column], page: Iterable[dict[str,
 
 def _target(leg: Leg, runtime: Runtime, shape: Shape, base: UPath | None, rows: int, *, read_all: bool) -> None:
     path = leg.folder.file("target.parquet")
-    if rows == 0 and not read_all:
+    packaged = shape.target == "finance" and leg.map.finance.write == "package"
+    if packaged or (rows == 0 and not read_all):
         write_rows(path, shape.raw_schema(shape.target), [])
     elif leg.direction == "to_finance":
         _finance_target(leg, runtime, shape, path, rows, read_all=read_all)

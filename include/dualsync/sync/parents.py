@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from dualsync.frames import Sets, quoted
+from dualsync.frames import Sets, literal, quoted
 from dualsync.mapping import Expression, Lookup, TableMap
 from dualsync.mapping.model import COMPANY_WORD
 from dualsync.sync.bases import open_base
@@ -46,29 +46,42 @@ class Parents:
         self._company = company
 
     def finance_values(
-        self, parent: TableMap, paths: Sequence[str], ids: Sequence[str], company: str | None = None
+        self, parent: TableMap, paths: Sequence[str], ids: Sequence[str], *, anywhere: bool = False
     ) -> dict[str, tuple[Any, ...]]:
         """Finance values of parent records.
 
         Args:
             parent: The parent's map.
-            paths: The parent's columns in Dataverse that are asked for, as a lookup's ``on`` names them.
+            paths: The parent's columns in Dataverse that are asked for, as a lookup's ``on`` names them; the path to
+                its company gives the company's code as Finance writes it.
             ids: Record ids.
-            company: The parent's company where it is not the leg's.
+            anywhere: Whether the parent may be of another integrated company than the leg's (K3).
 
         Returns:
-            For each id that the base knows, its values in the order of ``paths``.
+            For each id that a base knows, its values in the order of ``paths``.
         """
-        columns = ", ".join(quoted(base_column(parent, path)) for path in paths)
+        companies = self._runtime.settings.companies if anywhere and parent.scope != "global" else (self._company,)
+        found: dict[str, tuple[Any, ...]] = {}
+        for company in companies:
+            found |= self._values_of(parent, paths, [one for one in ids if one not in found], company)
+        return found
+
+    def _values_of(
+        self, parent: TableMap, paths: Sequence[str], ids: Sequence[str], company: str
+    ) -> dict[str, tuple[Any, ...]]:
         path = self._base(parent, company)
         if path is None or not ids:
             return {}
+        columns = ", ".join(
+            literal(company.lower()) if one == parent.dataverse.company else quoted(base_column(parent, one))
+            for one in paths
+        )
         with Sets() as sets:
             self._open(sets, parent, path)
             sets.table("wanted", pa.table({"wanted_id": pa.array(ids, type=pa.string())}))
-            found = sets.fetch(f"SELECT id, {columns} FROM base JOIN wanted ON id = wanted_id")
-        keys = found.column(0).to_pylist()
-        values = zip(*(found.column(i + 1).to_pylist() for i in range(len(paths))), strict=True)
+            rows = sets.fetch(f"SELECT id, {columns} FROM base JOIN wanted ON id = wanted_id")
+        keys = rows.column(0).to_pylist()
+        values = zip(*(rows.column(i + 1).to_pylist() for i in range(len(paths))), strict=True)
         return dict(zip(keys, values, strict=True))
 
     def record_ids(

@@ -39,13 +39,13 @@ def reconcile(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str
     with ParquetSink(leg.folder.file("want.parquet"), transform.schema) as sink:
         for piece in iter_tables(leg.folder.file("source.parquet")):
             sink.write(transform.piece(to_pandas(piece)))
-    _have(leg, runtime, shape)
     base = UPath(extracted["base"]) if extracted["base"] else None
+    _have(leg, runtime, shape, base)
     with Sets() as sets:
         _views(sets, leg, shape, base)
         _select_keys(sets, leg)
         _resolve_self(sets, leg, shape, transform)
-        compare = Comparison(leg, shape)
+        compare = Comparison(leg, shape, runtime.settings.cutover.get(leg.company))
         compare.flags(sets)
         strangers = extracted["full"] and _reports_strangers(leg)
         sets.save(compare.plan_sql(strangers=strangers), leg.folder.file("plan.parquet"))
@@ -71,12 +71,15 @@ def _select_keys(sets: Sets, leg: Leg) -> None:
     sets.run(f"CREATE TEMP TABLE want AS SELECT row_number() OVER () AS pos, *, 0 AS wave FROM want_file {where}")
 
 
-def _have(leg: Leg, runtime: Runtime, shape: Shape) -> None:
+def _have(leg: Leg, runtime: Runtime, shape: Shape, base: UPath | None) -> None:
     """Write ``have.parquet``: the rows of the side to be written, with their join key."""
     text = leg.map.finance.filter if shape.target == "finance" else leg.map.dataverse.filter
     matches = f"COALESCE(({Expression.parse(text).to_sql()}), FALSE)" if text else "TRUE"
     columns = ", ".join(f"{quoted(name)} AS {quoted('h:' + name)}" for name in shape.target_columns)
     target = leg.folder.file("target.parquet")
+    if shape.target == "finance" and leg.map.finance.write == "package":
+        _have_from_base(leg, shape, base)
+        return
     with Sets() as sets:
         sets.view("target", target)
         if shape.target == "finance":
@@ -102,6 +105,17 @@ def _have(leg: Leg, runtime: Runtime, shape: Shape) -> None:
             f"SELECT {join} AS join_key, {key} AS key, {record} AS id, {quoted(VERSION)} AS version, "
             f"{matches} AS matches, "
             f"{columns} FROM {source}",
+            leg.folder.file("have.parquet"),
+        )
+
+
+def _have_from_base(leg: Leg, shape: Shape, base: UPath | None) -> None:
+    """Write ``have.parquet`` for an entity that cannot be read: what was written before is all that is known of it."""
+    columns = ", ".join(f"{quoted('f:' + name)} AS {quoted('h:' + name)}" for name in shape.target_columns)
+    with Sets() as sets:
+        open_base(sets, shape, base)
+        sets.save(
+            f"SELECT join_key, NULL::VARCHAR AS id, finance_version AS version, TRUE AS matches, {columns} FROM base",
             leg.folder.file("have.parquet"),
         )
 
@@ -173,7 +187,7 @@ def _reports_strangers(leg: Leg) -> bool:
     Where the map also has a leg that reads that side, that leg reports them.
     """
     other = "to_dataverse" if leg.direction == "to_finance" else "to_finance"
-    return other not in leg.map.directions
+    return other not in leg.map.directions and leg.map.finance.write != "package"
 
 
 def _deletes_sql(leg: Leg) -> str:

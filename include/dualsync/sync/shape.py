@@ -151,6 +151,8 @@ def columns_of(table_map: TableMap, side: Side) -> tuple[str, ...]:
             names.append(spec.company.split(".")[0])
         text = spec.filter
         names += [lookup.dataverse for lookup in table_map.lookups]
+        if spec.unclear is not None:
+            names += spec.unclear.columns
     else:
         names += table_map.finance.key
         text = table_map.finance.filter
@@ -159,6 +161,8 @@ def columns_of(table_map: TableMap, side: Side) -> tuple[str, ...]:
     if text:
         names += Expression.parse(text).columns
     names += [name for field in table_map.fields if (name := field.column(side)) is not None]
+    if table_map.initial.dated_by is not None and table_map.rows.created_by == side:
+        names.append(table_map.initial.dated_by)
     return tuple(dict.fromkeys(names))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -77,6 +78,7 @@ class Transform:
         fields = [
             pa.field(name, TEXT) for name in ("id", "key", "join_key", "version", "state", "stop", "rule", "reason")
         ]
+        fields.append(pa.field("dated", pa.date32()))
         fields += [pa.field(f"w:{unit.target}", arrow_type(unit.column)) for unit in shape.units]
         fields += [pa.field(f"s:{name}", arrow_type(shape.column(shape.source, name))) for name in shape.source_columns]
         fields += [pa.field(f"p:{unit.target}", TEXT) for unit in self.self_units]
@@ -97,6 +99,10 @@ class Transform:
         problem = rows[PROBLEM]
         for position in np.flatnonzero(problem.notna().to_numpy()):
             issues.add([position], Missing(QUARANTINED, f"{table_map.map}.type", str(problem.iloc[position])))
+        if (unclear := table_map.dataverse.unclear) is not None:
+            reason = f"the filter cannot tell whether it travels ({unclear.text}); fill {', '.join(unclear.columns)}"
+            held = (rows[STATE] == "unclear").fillna(value=False).to_numpy(dtype=bool)
+            issues.add(np.flatnonzero(held), Missing(QUARANTINED, f"{table_map.map}.unclear", reason))
         out: dict[str, Any] = {}
         for pair in table_map.pairs_of(shape.direction):
             units = [unit for unit in shape.units if unit.pair is pair]
@@ -114,9 +120,21 @@ class Transform:
         self._identify(frame, rows, issues)
         for name, values in issues.columns(len(rows)).items():
             frame[name] = _text(values, rows.index)
+        frame["dated"] = self._dated(rows)
         frame["state"] = rows[STATE]
         frame["version"] = rows[VERSION]
         return frame[[field.name for field in self.schema]]
+
+    def _dated(self, rows: pd.DataFrame) -> pd.Series[Any]:
+        """The date by which a row is before or after the cut-over; null for maps that know none."""
+        name = self._leg.map.initial.dated_by
+        if name is None or name not in rows:
+            return _repeat(None, len(rows), pa.date32(), rows.index)
+        zone = self._zone
+        dates, _ = translate(
+            rows[name], lambda v: v.astimezone(zone).date() if isinstance(v, datetime) else v, pa.date32()
+        )
+        return dates
 
     def _identify(self, frame: pd.DataFrame, rows: pd.DataFrame, issues: Issues) -> None:
         table_map = self._leg.map
@@ -198,17 +216,40 @@ class Transform:
     def _finance_values(
         self, lookup: Lookup, target: str | None, ids: list[str]
     ) -> tuple[dict[str, dict[str, Any]], dict[str, Missing]]:
-        paths, columns, _ = key_paths(lookup, target)
+        paths, columns, company = key_paths(lookup, target)
+        if lookup.through is not None and lookup.through.lookup:
+            return self._through_lookup(lookup, ids)
         if lookup.through is not None:
             return self._through(lookup, columns[0], ids)
         name = lookup.targets[target].map if lookup.targets is not None and target is not None else lookup.maps[0]
         parent = self._runtime.catalog[name]
-        rows = self._parents.finance_values(parent, paths, ids)
+        rows = self._parents.finance_values(parent, paths, ids, anywhere=self._other_company(company))
         known = {column: {record: values[i] for record, values in rows.items()} for i, column in enumerate(columns)}
         absent = [record for record in ids if record not in rows]
         if not absent or not lookup.waits:
             return known, {}
         return known, self._parents.why_missing_records(parent, lookup.dataverse, absent)
+
+    def _other_company(self, column: str | None) -> bool:
+        """Whether a lookup has a column for its parent's company, so that it may be another company than the row's."""
+        return column is not None and column != self._leg.map.finance.company
+
+    def _through_lookup(self, lookup: Lookup, ids: list[str]) -> tuple[dict[str, dict[str, Any]], dict[str, Missing]]:
+        """Values of the record that a lookup of the referenced record points to."""
+        paths, columns, company = key_paths(lookup, None)
+        parent = self._runtime.catalog[lookup.maps[0]]
+        onward = {record: str(to) for record, to in self._parents.through(lookup, ids).items() if to is not None}
+        asked = list(dict.fromkeys(onward.values()))
+        rows = self._parents.finance_values(parent, paths, asked, anywhere=self._other_company(company))
+        known = {
+            column: {record: rows[to][i] for record, to in onward.items() if to in rows}
+            for i, column in enumerate(columns)
+        }
+        absent = [to for to in asked if to not in rows]
+        if not absent or not lookup.waits:
+            return known, {}
+        reasons = self._parents.why_missing_records(parent, lookup.dataverse, absent)
+        return known, {record: reasons[to] for record, to in onward.items() if to in reasons}
 
     def _through(
         self, lookup: Lookup, column: str, ids: list[str]
