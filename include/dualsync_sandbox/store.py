@@ -159,6 +159,7 @@ class _Layout:
         for relation in self.table.relations:
             if relation.on_delete == "cascade" or relation.target in _INDEXED_TARGETS:
                 yield relation.columns
+        yield from self.table.indexes
 
     def row(self, values: Sequence[SqlValue]) -> Row:
         """A row from a full selection."""

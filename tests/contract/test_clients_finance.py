@@ -32,6 +32,15 @@ def find(finance: Finance, key: dict[str, object]) -> list[dict[str, object]]:
     return finance.read_keys(GROUPS, [key], select=["CustomerGroupId", "Description"])
 
 
+def test_rows_are_read_by_company_whatever_its_column(finance: Finance) -> None:
+    for column, wanted in (("dataAreaId", "USPM"), ("dataAreaId", "uspm"), ("CustomerGroupId", "nothing")):
+        options = {"company": wanted, "company_column": column}
+        companies = {
+            row["dataAreaId"] for page in finance.read(GROUPS, select=["dataAreaId"], **options) for row in page
+        }
+        assert companies == ({"uspm"} if column == "dataAreaId" else set())
+
+
 def test_metadata_has_keys_types_and_members(finance: Finance) -> None:
     projects = finance.metadata("ProjectsV2")
     assert (projects.entity, projects.keys) == ("ProjectV2", ("dataAreaId", "ProjectId"))

@@ -17,6 +17,7 @@ dataverse: {table: thing, set: things, id: thingid, key: [number], company: msdy
 finance: {set: Things, entity: Things, key: [ThingId], company: dataAreaId}
 rows: {created_by: dataverse, deleted_by: nobody, leaves: flag}
 """
+THROUGH_LOOKUP = "through: {set: a, id: b, column: c, lookup: true}"
 KEY = "  - {dataverse: number, finance: ThingId, way: to_finance, evidence: doc}\n"
 
 
@@ -183,7 +184,7 @@ def test_all_mistakes_of_a_file_come_at_once(tmp_path: Path) -> None:
             "lookups[0].targets.b.onn: is not a known word here; did you mean 'on'?",
         ),
         (
-            "{dataverse: p, way: to_finance, on: {n: P}, evidence: x, through: {set: a, id: b, column: c, lookup: true}}",
+            f"{{dataverse: p, way: to_finance, on: {{n: P}}, {THROUGH_LOOKUP}, evidence: doc}}",
             "through a lookup needs map",
         ),
         (

@@ -21,7 +21,8 @@ from dualsync.systems.dataverse import Bind, Changes, Dataverse, UpsertRow
 from dualsync.systems.dataverse_metadata import AttributeInfo, KeyInfo, TableInfo
 from dualsync.systems.finance import Finance
 from dualsync.systems.finance_metadata import ColumnInfo, EntityInfo
-from dualsync.systems.http import Service, open_client
+from dualsync.systems.http import Service, open_client, open_storage_client
+from dualsync.systems.packages import ImportResult, Packages, RowError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +41,9 @@ __all__ = [
     "Dataverse",
     "EntityInfo",
     "Finance",
+    "ImportResult",
     "KeyInfo",
+    "RowError",
     "Systems",
     "TableInfo",
     "UpsertRow",
@@ -132,4 +135,5 @@ def open_finance(
         retries=settings.retries,
         sleep=sleep,
     )
-    return Finance(service)
+    storage = open_storage_client(endpoint, settings, transport=transport)
+    return Finance(service, Packages(service, storage, retries=settings.retries, sleep=sleep, clock=clock))

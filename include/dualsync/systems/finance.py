@@ -6,7 +6,6 @@ row of another one fails as if it did not exist.
 
 from __future__ import annotations
 
-import re
 from datetime import date, datetime
 from decimal import Decimal
 from http import HTTPStatus
@@ -15,6 +14,7 @@ from urllib.parse import quote
 
 from dualsync.errors import AlreadyExists, DualsyncError, NotFound, Refused, RowChanged, SchemaMismatch
 from dualsync.systems.finance_metadata import EntityInfo, FinanceMetadata
+from dualsync.systems.infolog import clean_messages
 from dualsync.systems.odata import (
     RAW_LENGTH,
     Row,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from dualsync.systems.http import Service
+    from dualsync.systems.packages import ImportResult, Packages
 
 API_PATH = "data"
 COMPANY = "dataAreaId"
@@ -44,9 +45,6 @@ _FILTER_LIMIT = 6000
 _PLAIN = "':"
 _ACROSS = {"cross-company": "true"}
 _NUMBERS = frozenset({"Edm.Decimal", "Edm.Double"})
-_PIECES = re.compile(r";\s*(?=(?:Error|Warning|Info):)")
-_SEVERITY = re.compile(r"^(?:Error|Warning|Info):\s*")
-_NOISE = re.compile(r"^validate(?:Write|Field) failed on ", re.IGNORECASE)
 _FAILURES = frozenset({500, 502, 503, 504})
 _HOLLOW = ("Exception has been thrown by the target of an invocation", "An error has occurred", "")
 
@@ -60,10 +58,12 @@ class Finance:
 
     Args:
         service: the transport.
+        packages: imports rows of entities that OData does not show.
     """
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, packages: Packages | None = None) -> None:
         self._service = service
+        self._packages = packages
         self._metadata = FinanceMetadata(service)
 
     def __enter__(self) -> Self:
@@ -77,6 +77,8 @@ class Finance:
     def close(self) -> None:
         """Close all connections."""
         self._service.close()
+        if self._packages is not None:
+            self._packages.close()
 
     def metadata(self, set_name: str) -> EntityInfo:
         """Describe an entity by its public collection name; kept for the life of the client.
@@ -96,6 +98,7 @@ class Finance:
         filter: str | None = None,
         order_by: str | None = None,
         company: str | None = None,
+        company_column: str = COMPANY,
     ) -> Iterator[list[Row]]:
         """Read the rows of an entity, a page of up to 10,000 at a time.
 
@@ -106,6 +109,7 @@ class Finance:
             order_by: OData `$orderby`; default the entity's key. Pages are counted by position, so rows without an
                 order could be read twice or never.
             company: only rows of this company, in any case.
+            company_column: the column that holds the company of a row.
 
         Raises:
             SchemaMismatch: unknown entity or column.
@@ -114,7 +118,7 @@ class Finance:
         names = list(dict.fromkeys(select))
         numbers = [name for name in names if info.column(name).type in _NUMBERS]
         if company is not None:
-            only = self.condition(set_name, {COMPANY: company})
+            only = self.condition(set_name, {company_column: company})
             filter = f"({filter}) and {only}" if filter else only
         options = {"$select": ",".join(names), "$filter": filter, "$orderby": order_by or ",".join(info.keys)}
         pairs = [(name, name) for name in names]
@@ -197,6 +201,26 @@ class Finance:
         """
         self._service.send("DELETE", self._address(self.metadata(set_name), key), repeatable=True)
 
+    def import_rows(
+        self,
+        entity: str,
+        columns: Sequence[str],
+        rows: Sequence[Mapping[str, object]],
+        legal_entity: str,
+        *,
+        target: str,
+        key: Sequence[str],
+    ) -> ImportResult:
+        """Insert or update rows by data package, for entities that OData does not show; see `Packages.import_rows`.
+
+        Raises:
+            Refused: Finance took the package as a whole amiss, or does not say which rows failed.
+            Transient: no end in time, or another import is running. Importing the same rows again does no harm.
+        """
+        if self._packages is None:
+            raise ValueError("this client has no package API")
+        return self._packages.import_rows(entity, columns, rows, legal_entity, target=target, key=key)
+
     # -- inside ----------------------------------------------------------------------------------------------------
 
     @staticmethod
@@ -254,18 +278,6 @@ def _exact(rows: list[Row], numbers: list[str]) -> None:
         for row in rows:
             if type(row[name]) is int:
                 row[name] = Decimal(row[name])
-
-
-def clean_messages(text: str) -> list[str]:
-    """The messages that a person can act on, from the text of an error.
-
-    After `Infolog:` Finance joins its messages with their severities, and repeats each as a note of the place in its
-    code that refused; those notes are left out unless there is nothing else.
-    """
-    _, found, log = text.partition("Infolog:")
-    pieces = [_SEVERITY.sub("", piece.strip()).strip().rstrip(";") for piece in _PIECES.split(log if found else text)]
-    pieces = list(dict.fromkeys(piece for piece in pieces if piece))
-    return [piece for piece in pieces if not _NOISE.match(piece)] or pieces
 
 
 def classify(status: int, data: Any, text: str) -> DualsyncError | None:

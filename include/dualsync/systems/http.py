@@ -56,7 +56,7 @@ _json = msgspec.json.Decoder(float_hook=Decimal)
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _AGAIN = (Throttled, Unavailable, TimedOut, BrokenReply)
 _CONVENTION = {"Accept": "application/json", "OData-MaxVersion": "4.0", "OData-Version": "4.0"}
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +146,7 @@ class Service:
         *,
         headers: Mapping[str, str] | None = None,
         body: object = None,
+        content: bytes | None = None,
         parse: Callable[[bytes], Any] = parse_json,
         repeatable: bool,
     ) -> Reply:
@@ -156,6 +157,7 @@ class Service:
             target: path and query below the root, or a link of the service, which is used as it is.
             headers: further headers.
             body: is sent as JSON unless None.
+            content: is sent as it is, instead of a body.
             parse: makes the result of the body.
             repeatable: True if doing it twice is the same as doing it once.
 
@@ -165,7 +167,6 @@ class Service:
         """
         url = self.url(target)
         fields = _CONVENTION | {"x-ms-client-request-id": str(uuid.uuid4()), **(headers or {})}
-        content = None
         if body is not None:
             content = to_json(body)
             fields["Content-Type"] = "application/json; charset=utf-8"
@@ -268,20 +269,7 @@ def open_client(
         clock: seconds of a clock that never goes back, for the life of tokens.
     """
     connections = settings.concurrency.dataverse if side == "dataverse" else settings.concurrency.finance
-    timeout = httpx.Timeout(
-        connect=settings.timeouts.connect,
-        read=settings.timeouts.read,
-        write=settings.timeouts.write,
-        pool=settings.timeouts.pool,
-    )
-    options: dict[str, Any] = {
-        "verify": _trust(endpoint),
-        "timeout": timeout,
-        "transport": transport,
-        "follow_redirects": False,
-        # A proxy named in the environment has no way to this machine's own loopback addresses.
-        "trust_env": urlsplit(endpoint.url).hostname not in _LOOPBACK,
-    }
+    options = _options(endpoint, settings, transport)
     identity = httpx.Client(**options)
     return _SignedIn(
         identity,
@@ -292,6 +280,27 @@ def open_client(
         cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
         **options,
     )
+
+
+def open_storage_client(
+    endpoint: EndpointSettings, settings: Settings, *, transport: httpx.BaseTransport | None = None
+) -> httpx.Client:
+    """An HTTP client without sign-in, for the storage of a system whose links carry their own right of access."""
+    return httpx.Client(**_options(endpoint, settings, transport))
+
+
+def _options(endpoint: EndpointSettings, settings: Settings, transport: httpx.BaseTransport | None) -> dict[str, Any]:
+    timeouts = settings.timeouts
+    return {
+        "verify": _trust(endpoint),
+        "timeout": httpx.Timeout(
+            connect=timeouts.connect, read=timeouts.read, write=timeouts.write, pool=timeouts.pool
+        ),
+        "transport": transport,
+        "follow_redirects": False,
+        # A proxy named in the environment has no way to this machine's own loopback addresses.
+        "trust_env": urlsplit(endpoint.url).hostname not in LOOPBACK,
+    }
 
 
 class _SignedIn(httpx.Client):

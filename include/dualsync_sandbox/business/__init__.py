@@ -18,6 +18,9 @@ from dualsync_sandbox.business import (
     deletes,
     estimates,
     expense_checks,
+    finance_categories,
+    finance_forecasts,
+    finance_staging,
     guards,
     milestones,
     numbers,
@@ -67,4 +70,7 @@ def install(
     roles.install(finance, settings)
     shared_categories.install(finance, settings)
     milestones.install(finance, clock)
+    finance_categories.install(finance, settings)
+    finance_forecasts.install(finance)
+    finance_staging.install(finance)
     deletes.install(dataverse, finance)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dualsync_sandbox.business.prices import Prices
@@ -15,11 +16,22 @@ class Parameters:
         integrated_companies: codes of the legal entities that are switched to integrated mode (A1), upper case.
         on_account_categories: whether a transaction category also gets an On-account category. C12: four categories
             before 10.0.41, five afterwards where the feature is on.
+        sets_up_categories: whether the accountant makes project categories of new shared categories at once (C13).
+        expense_types: transaction categories that the accountant allows in Expense, with the expense type (I1).
         prices: the price lists of Dataverse.
         entry_journal_corrections: whether actuals of entry journals can be corrected; two pages disagree (E23).
     """
 
     integrated_companies: tuple[str, ...] = ("USPM", "GBPM", "FRRT")
     on_account_categories: bool = True
+    sets_up_categories: bool = True
+    expense_types: Mapping[str, str] = field(
+        default_factory=lambda: {
+            "Travel": "Airline",
+            "Accommodation": "Hotel",
+            "Training": "Conference",
+            "Sundry fees": "Expense",
+        }
+    )
     prices: Prices = field(default_factory=Prices)
     entry_journal_corrections: bool = True

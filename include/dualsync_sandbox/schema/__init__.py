@@ -4,8 +4,8 @@ The files are the sandbox's own: the library keeps a second set, so that the two
 Each file names its source in its first line; what no source knows is marked ``assumed`` in its last column.
 
 Lines ``#: word<TAB>...`` carry what belongs to the whole table: ``set``, ``id``, ``name`` and ``key`` (an alternate
-key) for Dataverse; ``entity``, ``aot``, ``label``, ``public`` (``no``: not on OData) and ``relation`` (columns, related
-set, its columns, what a delete does) for Finance.
+key) for Dataverse; ``entity``, ``aot``, ``label``, ``public`` (``no``: not on OData), ``index`` (columns) and
+``relation`` (columns, related set, its columns, what a delete does) for Finance.
 """
 
 from __future__ import annotations
@@ -143,6 +143,7 @@ class Table:
         entity: public entity name (Finance), the name of the type in ``$metadata``.
         aot: the entity's name inside Finance, as it appears in its error messages.
         public: whether the entity is on OData; those that are not are reached by data package only (Finance).
+        indexes: columns the business looks rows up by (Finance).
     """
 
     name: str
@@ -157,6 +158,7 @@ class Table:
     aot: str = ""
     source: str = ""
     public: bool = True
+    indexes: tuple[tuple[str, ...], ...] = ()
 
     @cached_property
     def lookups(self) -> tuple[Column, ...]:
@@ -296,7 +298,7 @@ _EMPTY: Mapping[Kind, object] = {
 
 def _finance(name: str, text: str) -> Table:
     source, words, rows = _parts(text)
-    single = {word[0]: word[1] for word in words if word[0] != "relation"}
+    single = {word[0]: word[1] for word in words if word[0] not in ("relation", "index")}
     columns = {}
     for row in rows:
         kind = _FINANCE_KINDS[row["type"]]
@@ -334,4 +336,5 @@ def _finance(name: str, text: str) -> Table:
         aot=single["aot"],
         source=source,
         public=single.get("public") != "no",
+        indexes=tuple(tuple(word[1].split(",")) for word in words if word[0] == "index"),
     )

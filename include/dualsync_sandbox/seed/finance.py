@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dualsync_sandbox.business.numbers import AUTO_NUMBERS
 from dualsync_sandbox.business.roles import company_roles
-from dualsync_sandbox.seed import masters
+from dualsync_sandbox.seed import masters, project_accounting
 from dualsync_sandbox.seed.companies import COMPANIES, CURRENCIES, NO_CURRENCY, Company
 
 if TYPE_CHECKING:
@@ -54,6 +54,13 @@ def rows(data: masters.Masters, ids: Ids, parameters: Parameters) -> Iterator[tu
     for worker in data.workers:
         yield "Workers", _worker(worker)
     yield from _roles(ids, parameters)
+    yield from project_accounting.group_wide()
+    for company in COMPANIES:
+        yield from project_accounting.company_rows(company)
+    for company in COMPANIES:
+        if company.integrated:
+            home = [worker for worker in data.workers if worker.home == company.code]
+            yield from project_accounting.expense_reports(company, home)
 
 
 def _group_wide(data: masters.Masters) -> Iterator[tuple[str, Row]]:

@@ -1,0 +1,61 @@
+"""H6 and G15: which sales tax group a line has, and the tax it comes to."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from dualsync_sandbox.business.exchange import exact
+from dualsync_sandbox.business.finance_rates import rounded
+from dualsync_sandbox.business.finance_settings import text
+
+if TYPE_CHECKING:
+    from dualsync_sandbox.store import Row, Tx
+
+_SEARCHED = {
+    "Project": ("Project",),
+    "ProjectContract": ("ProjectContract",),
+    "Customer": ("Customer",),
+    "Search": ("Project", "ProjectContract", "Customer"),
+}
+_PERCENT = Decimal(100)
+
+
+def tax_group(tx: Tx, method: str, staged: Row) -> str:
+    """Return the billing sales tax group of a staged sale by the company's method; empty where none is found."""
+    area = staged["ProjectDataAreaId"]
+    places = {
+        "Project": ("ProjectsV2", "SalesTaxGroupId", {"ProjectId": staged["ProjectId"]}),
+        "ProjectContract": (
+            "ProjectContractHeaders",
+            "SalesTaxGroupCode",
+            {"ProjectContractId": staged["ContractId"]},
+        ),
+        "Customer": ("CustomersV3", "SalesTaxGroup", {"CustomerAccount": staged["CustomerAccountNumber"]}),
+    }
+    for place in _SEARCHED[method]:
+        table, column, key = places[place]
+        row = tx.find_one(table, dataAreaId=area, **key) if all(key.values()) else None
+        if row is not None and text(row, column):
+            return text(row, column)
+    return ""
+
+
+def percentage(tx: Tx, area: str, group: str) -> Decimal:
+    """Return the tax of a group in per cent."""
+    row = tx.find_one("SalesTaxRates", dataAreaId=area, TaxGroupCode=group) if group else None
+    return exact(row["Percentage"]) if row else Decimal(0)
+
+
+def added_tax(tx: Tx, area: str, group: str, amount: Decimal) -> Decimal:
+    """Return the tax on top of a net amount."""
+    return rounded(amount * percentage(tx, area, group) / _PERCENT)
+
+
+def included_tax(tx: Tx, area: str, group: str, gross: Decimal) -> tuple[Decimal, Decimal]:
+    """Return the tax that an amount includes, and the part of it that cannot be recovered."""
+    rate = percentage(tx, area, group)
+    tax = rounded(gross * rate / (_PERCENT + rate))
+    row = tx.find_one("SalesTaxRates", dataAreaId=area, TaxGroupCode=group) if group else None
+    lost = exact(row["NonRecoverablePercentage"]) if row else Decimal(0)
+    return tax, rounded(tax * lost / _PERCENT)
