@@ -217,7 +217,7 @@ def sync(
     as_json: Json = False,
 ) -> None:
     """Synchronise an area: the five steps of every map, in order, in this process."""
-    from dualsync.sync.explain import with_parents
+    from dualsync.sync.explain import keys_of_run
     from dualsync.sync.pipeline import run_all, start_run
 
     if key and (not maps or len(maps) != 1):
@@ -236,7 +236,7 @@ def sync(
         if key and maps:
             chosen = runtime.check_companies(company)
             for one in key:
-                found = with_parents(runtime, maps[0], one, chosen) if parents else {maps[0]: [one]}
+                found = keys_of_run(runtime, maps[0], one, chosen, parents=parents)
                 for name, more in found.items():
                     keys.setdefault(name, []).extend(k for k in more if k not in keys.get(name, []))
             maps = list(keys)

@@ -20,7 +20,7 @@ from dualsync.sync.bases import open_base
 from dualsync.sync.extract import missing_columns
 from dualsync.sync.load import check_generation
 from dualsync.sync.runtime import GLOBAL, Leg, Runtime
-from dualsync.sync.settle import leg_record
+from dualsync.sync.settle import leg_record, planned_deletions
 from dualsync.sync.shape import Shape
 from dualsync.sync.values import to_wire
 
@@ -30,9 +30,18 @@ PREFIX = "delete:"
 
 def pending_deletions(leg: Leg, runtime: Runtime) -> list[OpenRow]:
     """Rows of a leg that are to be deleted."""
-    return runtime.ledger.open_rows(
+    rows = runtime.ledger.open_rows(
         map_name=leg.map.map, direction=leg.direction, company=leg.company, states=(DELETE,)
     )
+    if leg.run.writes:
+        return rows
+    # A run that writes nothing has stored nothing: what it found itself stands in the folder of its rows.
+    found = runtime.leg(leg.run, leg.map.map, leg.direction, leg.company)
+    if not found.folder.file("deletes.parquet").exists():
+        return rows
+    known = {row.join_key for row in rows}
+    with Sets() as sets:
+        return rows + [row for row in planned_deletions(sets, found) if row.join_key not in known]
 
 
 def delete_rows(leg: Leg, runtime: Runtime) -> LegRecord:

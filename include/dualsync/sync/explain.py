@@ -13,6 +13,7 @@ from upath import UPath
 from dualsync.errors import MapErrors
 from dualsync.frames import Sets, literal, to_pandas
 from dualsync.mapping import Expression, Lookup, TableMap
+from dualsync.mapping.loader import nearest
 from dualsync.sync.bases import open_base
 from dualsync.sync.feeds import typed_row
 from dualsync.sync.folders import LegFolder
@@ -53,9 +54,7 @@ def explain(runtime: Runtime, map_name: str, key: str, company: str | None = Non
     Raises:
         MapErrors: The map is not known, or the key has not its form.
     """
-    if map_name not in runtime.catalog:
-        raise MapErrors([str(KeyError(map_name)).strip("'") + " is no table map"])
-    table_map = runtime.catalog[map_name]
+    table_map = _table_map(runtime, map_name)
     split_key(table_map, key)
     companies = runtime.companies_for(table_map, runtime.check_companies([company] if company else None))
     found = [_Explanation(runtime, table_map, key, each).to_dict() for each in companies]
@@ -63,12 +62,24 @@ def explain(runtime: Runtime, map_name: str, key: str, company: str | None = Non
     return known or found[:1]
 
 
-def with_parents(runtime: Runtime, map_name: str, key: str, companies: tuple[str, ...]) -> dict[str, list[str]]:
-    """The keys of a record and of all records it needs, by map; for a run of just these.
+def keys_of_run(
+    runtime: Runtime, map_name: str, key: str, companies: tuple[str, ...], *, parents: bool
+) -> dict[str, list[str]]:
+    """The keys of a record, and of all records it needs, by map; for a run of just these.
+
+    Beside its key a record's id is named too: a record whose parent has not arrived has no whole key yet.
+
+    Args:
+        runtime: Everything at hand.
+        map_name: The map.
+        key: The integration key, parts joined by a bar.
+        companies: The companies of the run.
+        parents: Whether the records it needs are named too.
 
     Raises:
         MapErrors: As :func:`explain`.
     """
+    split_key(_table_map(runtime, map_name), key)
     wanted: dict[str, list[str]] = {}
     todo = [(map_name, key)]
     while todo:
@@ -79,8 +90,16 @@ def with_parents(runtime: Runtime, map_name: str, key: str, companies: tuple[str
         table_map = runtime.catalog[name]
         for company in runtime.companies_for(table_map, companies):
             found = _Explanation(runtime, table_map, one, company)
-            todo += [(parent["map"], parent["key"]) for parent in found.parents() if parent["key"]]
+            wanted[name] += [found.record_id] if found.record_id else []
+            if parents:
+                todo += [(parent["map"], parent["key"]) for parent in found.parents() if parent["key"]]
     return wanted
+
+
+def _table_map(runtime: Runtime, map_name: str) -> TableMap:
+    if map_name not in runtime.catalog:
+        raise MapErrors([f"no table map '{map_name}'{nearest(map_name, runtime.catalog)}"])
+    return runtime.catalog[map_name]
 
 
 class _Explanation:
@@ -112,6 +131,12 @@ class _Explanation:
             "plans": list(self._plans()),
             "parents": self.parents(),
         }
+
+    @property
+    def record_id(self) -> str | None:
+        """The id of the record in Dataverse, where it stands there."""
+        found = (self._dataverse or {}).get(self._map.dataverse.id)
+        return None if found is None else str(found).lower()
 
     def parents(self) -> list[Record]:
         """The records this one points at, and whether both sides have them."""
@@ -158,7 +183,22 @@ class _Explanation:
         row = self._runtime.systems.dataverse.get(parent.dataverse.set, record, list(names))
         if row is None:
             return None
-        return _keys(self._runtime, shape, [row], self._company)[0][1]
+        known = _keys(self._runtime, shape, [row], self._company)[0][1]
+        if known is not None:
+            return known
+        parts = [self._follow(parent, row, path) for path in parent.dataverse.key]
+        return None if None in parts else display_key(parts)
+
+    def _follow(self, table_map: TableMap, row: Record, path: str) -> Any:
+        """The value at the end of a path from a Dataverse row, read from Dataverse itself."""
+        attribute, _, rest = path.partition(".")
+        value = row.get(attribute)
+        while rest and value is not None:
+            table_map = self._runtime.catalog[table_map.lookup(attribute).maps[0]]
+            attribute, _, rest = rest.partition(".")
+            found = self._runtime.systems.dataverse.get(table_map.dataverse.set, str(value), [attribute])
+            value = (found or {}).get(attribute)
+        return value
 
     def _base(self) -> Record | None:
         path = self._runtime.base_path(self._map.map, self._company)
@@ -175,20 +215,42 @@ class _Explanation:
         dataverse = self._runtime.systems.dataverse
         if self._agreed and self._agreed["id"]:
             return dataverse.get(entity.set, self._agreed["id"], names)
-        if any("." in path for path in entity.key):
-            pages: Iterator[list[Record]] | list[list[Record]] = dataverse.read(entity.set, select=names)
-        else:
-            pages = [dataverse.read_keys(entity.set, [dict(zip(entity.key, self._parts, strict=True))], select=names)]
-        expression = Expression.parse(entity.filter) if entity.filter else None
+        conditions = self._conditions()
         matches: list[Record] = []
-        for page in pages:
-            keys = _keys(self._runtime, self._shape, page, self._company)
-            matches += [row for row, (text, _) in zip(page, keys, strict=True) if text == self._join_key]
+        if conditions is not None:
+            matches = dataverse.read_keys(entity.set, conditions, select=names) if conditions else []
+        else:
+            for page in dataverse.read(entity.set, select=names):
+                keys = _keys(self._runtime, self._shape, page, self._company)
+                matches += [row for row, (text, _) in zip(page, keys, strict=True) if text == self._join_key]
+        expression = Expression.parse(entity.filter) if entity.filter else None
         if self._map.company_is_direct and entity.company:
             company = self._runtime.company_ids.get(self._company)
             matches = [row for row in matches if row.get(str(entity.company).split(".")[0]) == company]
         matches.sort(key=lambda row: expression is not None and not expression.matches(row))
         return matches[0] if matches else None
+
+    def _conditions(self) -> list[Record] | None:
+        """What to ask Dataverse for to get the records of this key; None where only a look at all of them tells."""
+        conditions: list[Record] = [{}]
+        for path, part in zip(self._map.dataverse.key, self._parts, strict=True):
+            attribute, _, rest = path.partition(".")
+            values = [part]
+            if "." in rest:
+                return None
+            if rest:
+                values = self._ids_by(self._runtime.catalog[self._map.lookup(attribute).maps[0]], rest, part)
+            conditions = [condition | {attribute: value} for condition in conditions for value in values]
+        return conditions
+
+    def _ids_by(self, parent: TableMap, column: str, value: Any) -> list[Any]:
+        """Ids of the parent records with a value in a column, of this company where they have one."""
+        entity = parent.dataverse
+        company = str(entity.company).split(".")[0] if parent.company_is_direct else None
+        select = [entity.id, *((company,) if company else ())]
+        rows = self._runtime.systems.dataverse.read_keys(entity.set, [{column: value}], select=select)
+        own = self._runtime.company_ids.get(self._company)
+        return [row[entity.id] for row in rows if company is None or row.get(company) == own]
 
     def _read_finance(self) -> Record | None:
         entity = self._map.finance

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,16 +75,33 @@ def read_feed(leg: Leg, runtime: Runtime, token: str | None, generation: int) ->
     if leg.map not in maps:
         maps.append(leg.map)
     mine = f"{leg.map.map}|{leg.company}"
-    for path in sorted(folder.iterdir(), key=lambda p: p.name) if folder.exists() else ():
-        found = read_json(path / "feed.json")
-        if found is not None and found["generations"].get(mine, 0) == generation:
+    for path, found in _reads(folder):
+        if found["generations"].get(mine, 0) == generation:
             return Feed(path, found["token"], full=token is None)
     # Two tasks may read at the same time. Both reads are good; a later leg takes the first one it may use.
+    # Legs that stand at different positions come together again: what a read from any position finds goes back to
+    # before the token of an earlier read of this run, so that token is good for it too.
+    names = [m.map for m in maps]
+    others = [found for place in _folders(folder.parent) for _, found in _reads(place)] if not attempt else []
+    shared = next((found["token"] for found in others if found["token"] and found["maps"] == names), None)
     generations = {f"{base.map}|{base.company}": base.generation for m in maps for base in runtime.ledger.bases(m.map)}
     path = folder / uuid.uuid4().hex[:12]
-    new_token = _read(runtime, leg.map.dataverse, maps, token, path, track=track)
-    write_json(path / "feed.json", {"token": new_token, "generations": generations})
+    own = _read(runtime, leg.map.dataverse, maps, token, path, track=track)
+    new_token = shared if track and shared else own
+    write_json(path / "feed.json", {"token": new_token, "maps": names, "generations": generations})
     return Feed(path, new_token, full=token is None)
+
+
+def _folders(path: UPath) -> list[UPath]:
+    return sorted(path.iterdir(), key=lambda p: p.name) if path.exists() else []
+
+
+def _reads(folder: UPath) -> Iterator[tuple[UPath, dict[str, Any]]]:
+    """The finished reads below a folder, each with its marker."""
+    for path in _folders(folder):
+        found = read_json(path / "feed.json")
+        if found is not None:
+            yield path, found
 
 
 def typed_row(row: Mapping[str, Any], columns: Mapping[str, Column], side: Side) -> dict[str, Any]:

@@ -63,11 +63,12 @@ def _views(sets: Sets, leg: Leg, shape: Shape, base: UPath | None) -> None:
 
 
 def _select_keys(sets: Sets, leg: Leg) -> None:
-    """``want``, restricted to the keys the run was asked for."""
+    """``want``, restricted to the keys and record ids the run was asked for."""
     where = ""
     if leg.run.keys:
         keys = ", ".join(literal(key.casefold()) for key in leg.run.keys.get(leg.map.map, []))
-        where = f"WHERE lower(key) IN ({keys or 'NULL'}) OR join_key IN ({keys or 'NULL'})"
+        listed = keys or "NULL"
+        where = f"WHERE lower(key) IN ({listed}) OR join_key IN ({listed}) OR lower(id) IN ({listed})"
     sets.run(f"CREATE TEMP TABLE want AS SELECT row_number() OVER () AS pos, *, 0 AS wave FROM want_file {where}")
 
 

@@ -79,11 +79,11 @@ def settle(
             return record
         base = _new_base(sets, leg, runtime, shape, extracted)
         whole = not leg.run.keys
-        open_rows = [*_open_rows(sets, leg), *_deletions(sets, leg)]
+        open_rows = [*_open_rows(sets, leg), *planned_deletions(sets, leg)]
         partial = not (whole and extracted["full"])
-        planned = (
-            [str(row["join_key"]) for row in sets.fetch("SELECT join_key FROM ended").to_pylist()] if partial else []
-        )
+        # A row that was left open without a whole key stands there under its record id.
+        names = "SELECT join_key FROM ended UNION SELECT 'id:' || id FROM ended WHERE id IS NOT NULL"
+        planned = [str(name) for name in sets.fetch(names).column(0).to_pylist()] if partial else []
     record = replace(record, generation_to=base.generation if base else extracted["generation"])
     runtime.ledger.settle(
         record,
@@ -212,7 +212,7 @@ def _open_row(leg: Leg, row: dict[str, Any], state: str) -> OpenRow:
     )
 
 
-def _deletions(sets: Sets, leg: Leg) -> Iterable[OpenRow]:
+def planned_deletions(sets: Sets, leg: Leg) -> Iterable[OpenRow]:
     """Rows to be deleted: kept in the ledger until the deletions at the end of a run have dealt with them."""
     sets.view("deletes", leg.folder.file("deletes.parquet"))
     why = {"deleted": "was deleted in its own system", "left": "no longer matches the filter of the map"}
