@@ -161,10 +161,12 @@ class BatchSizes(_Part):
     Attributes:
         dataverse_writes: targets of one UpsertMultiple or UpdateMultiple, which are one transaction each.
         finance_writes: rows of one unit of work against Finance, which takes them one request each.
+        finance_package: rows of one data package.
     """
 
     dataverse_writes: Annotated[int, Field(ge=1, le=1000)] = 500
     finance_writes: PositiveInt = 100
+    finance_package: PositiveInt = 10_000
 
 
 class Concurrency(_Part):

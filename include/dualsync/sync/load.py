@@ -58,7 +58,7 @@ def load(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str, Any
         sets.view("failures", leg.folder.file("failures.parquet"))
         _guard(leg, runtime, sets)
         sender: _Sender = (
-            _FinanceSender(leg, runtime, shape)
+            _finance_sender(leg, runtime, shape)
             if leg.direction == "to_finance"
             else _DataverseSender(leg, runtime, shape)
         )
@@ -262,6 +262,47 @@ def finance_key(leg: Leg, shape: Shape, row: Row) -> dict[str, Any]:
     for name in leg.map.finance.key:
         key[name] = to_wire(row[f"w:{name}"], shape.column("finance", name), "finance")
     return key
+
+
+class _PackageSender(_Sender):
+    """Creates and updates rows in Finance by data package, for entities that OData does not show.
+
+    An import inserts or updates by the entity's key, so the same package may be sent again.
+    """
+
+    def __init__(self, leg: Leg, runtime: Runtime, shape: Shape) -> None:
+        super().__init__(leg, runtime, shape)
+        self.batch_rows = runtime.settings.batch_sizes.finance_package
+        self._finance = runtime.systems.finance
+
+    def send(self, batch: list[Row]) -> list[Ack]:
+        """Send a batch as one package."""
+        entity = self.leg.map.finance
+        rows = [
+            {u.target: to_wire(row[f"w:{u.target}"], u.column, "finance") for u in self.shape.units} for row in batch
+        ]
+        company = self.runtime.settings.companies[0] if self.leg.company == GLOBAL else self.leg.company
+        result = self._finance.import_rows(
+            entity.entity,
+            self.shape.target_columns,
+            rows,
+            company,
+            target=str(entity.target),
+            key=entity.key,
+        )
+        reasons = {join_key(list(error.key)): error.message for error in result.errors}
+        acks = []
+        for row in batch:
+            reason = reasons.get(join_key([row[f"w:{name}"] for name in entity.key]))
+            rule = f"{self.leg.map.map}.refused"
+            refused = _ack(row, "refused", rule=rule, reason=f"Finance refused the row: {reason}")
+            acks.append(_ack(row) if reason is None else refused)
+        return acks
+
+
+def _finance_sender(leg: Leg, runtime: Runtime, shape: Shape) -> _Sender:
+    kind = _PackageSender if leg.map.finance.write == "package" else _FinanceSender
+    return kind(leg, runtime, shape)
 
 
 class _DataverseSender(_Sender):
