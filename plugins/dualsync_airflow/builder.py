@@ -3,11 +3,12 @@
 Building reads the maps and nothing else: no network, no database, none of the heavy libraries.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Asset, CronTriggerTimetable, Param, TaskGroup, TriggerRule, chain, task_group
 
 from dualsync.errors import SettingsError
@@ -59,6 +60,24 @@ def area_dag(area: str, *, title: str, schedule: str | None) -> DAG:
     return sync_dag(area, catalog, catalog.with_reference(area), title=title, schedule=schedule, mode="incremental")
 
 
+def cycle_dag(dag_id: str, areas: Sequence[str], *, title: str, schedule: str | None) -> DAG:
+    """Build the DAG that runs areas one after the other, so that what one brings is there for the next.
+
+    Args:
+        dag_id: id of the DAG, and name of the job in the ledger.
+        areas: the areas in their order.
+        title: one line for the DAG list.
+        schedule: cron expression in UTC, or None for runs by hand only.
+    """
+    catalog = Catalog.load()
+    stages: dict[str, list[str]] = {}
+    for area in areas:
+        earlier = {name for maps in stages.values() for name in maps}
+        stages[area] = [name for name in area_maps(catalog, area) if name not in earlier]
+    maps = [name for stage in stages.values() for name in stage]
+    return sync_dag(dag_id, catalog, maps, title=title, schedule=schedule, mode="incremental", stages=stages)
+
+
 def initial_sync_dag(dag_id: str, *, title: str) -> DAG:
     """Build the DAG of the first synchronisation.
 
@@ -69,6 +88,20 @@ def initial_sync_dag(dag_id: str, *, title: str) -> DAG:
     return sync_dag(dag_id, catalog, initial_maps(catalog), title=title, schedule=None, mode="full")
 
 
+<<<<<<< HEAD
+=======
+def area_maps(catalog: Catalog, area: str) -> list[str]:
+    """Names of an area's maps and of the reference maps that they or those need, parents first."""
+    chosen = set(catalog.area(area))
+    waiting = list(chosen)
+    while waiting:
+        needed = {name for name in catalog.needs(waiting.pop()) if catalog[name].area == "reference"}
+        waiting += needed - chosen
+        chosen |= needed
+    return catalog.order(chosen)
+
+
+>>>>>>> issue3
 def initial_maps(catalog: Catalog) -> list[str]:
     """Names of the maps of the first synchronisation, parents first."""
     chosen = {
@@ -77,7 +110,16 @@ def initial_maps(catalog: Catalog) -> list[str]:
     return catalog.order(chosen.union(*(catalog.ancestors(name) for name in chosen)))
 
 
-def sync_dag(dag_id: str, catalog: Catalog, maps: Sequence[str], *, title: str, schedule: str | None, mode: str) -> DAG:
+def sync_dag(
+    dag_id: str,
+    catalog: Catalog,
+    maps: Sequence[str],
+    *,
+    title: str,
+    schedule: str | None,
+    mode: str,
+    stages: Mapping[str, Sequence[str]] | None = None,
+) -> DAG:
     """Build a DAG over the given maps.
 
     Args:
@@ -87,6 +129,7 @@ def sync_dag(dag_id: str, catalog: Catalog, maps: Sequence[str], *, title: str, 
         title: one line for the DAG list.
         schedule: cron expression in UTC, or None.
         mode: the default of the parameter `mode`.
+        stages: names of maps by area, where areas run one after the other.
 
     Returns:
         A DAG with one group for each map; its edges between groups are the maps' needs, as far as they are in `maps`.
@@ -119,15 +162,38 @@ def sync_dag(dag_id: str, catalog: Catalog, maps: Sequence[str], *, title: str, 
             pool=NO_API,
             doc_md="Closes the run, and fails if any of its tasks failed.",
         )
-        needed = {need for name in maps for need in catalog.needs(name)}
+        needed = _needs_of(catalog, maps)
         for name, group in groups.items():
             needs = [groups[need] for need in catalog.needs(name) if need in groups]
             group.first.trigger_rule = TriggerRule.ALL_DONE if needs else TriggerRule.ALL_SUCCESS
             group.first.set_upstream([need.last for need in needs] or start)
             if name not in needed:
                 group.last.set_downstream(deletions)
+        _in_order(stages or {}, catalog, groups)
         deletions.set_downstream(finish)
     return dag
+
+
+def _in_order(stages: Mapping[str, Sequence[str]], catalog: Catalog, groups: "Mapping[str, _Group]") -> None:
+    """Let the maps of each area start when all those of the area before are done."""
+    for (area, before), (_, after) in pairwise(stages.items()):
+        done = EmptyOperator(
+            task_id=f"{area}_done",
+            trigger_rule=TriggerRule.ALL_DONE,
+            pool=NO_API,
+            doc_md=f"All maps of {area} are done, whatever became of them; the next area starts.",
+        )
+        needed = _needs_of(catalog, before)
+        done.set_upstream([groups[name].last for name in before if name not in needed])
+        for name in after:
+            if not _needs_of(catalog, [name]) & set(after):
+                groups[name].first.trigger_rule = TriggerRule.ALL_DONE
+                groups[name].first.set_upstream(done)
+
+
+def _needs_of(catalog: Catalog, names: Iterable[str]) -> set[str]:
+    """What the named maps need directly."""
+    return {need for name in names for need in catalog.needs(name)}
 
 
 class _Group:

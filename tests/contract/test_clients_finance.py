@@ -34,10 +34,8 @@ def find(finance: Finance, key: dict[str, object]) -> list[dict[str, object]]:
 
 def test_rows_are_read_by_company_whatever_its_column(finance: Finance) -> None:
     for column, wanted in (("dataAreaId", "USPM"), ("dataAreaId", "uspm"), ("CustomerGroupId", "nothing")):
-        options = {"company": wanted, "company_column": column}
-        companies = {
-            row["dataAreaId"] for page in finance.read(GROUPS, select=["dataAreaId"], **options) for row in page
-        }
+        pages = finance.read(GROUPS, select=["dataAreaId"], company=wanted, company_column=column)
+        companies = {row["dataAreaId"] for page in pages for row in page}
         assert companies == ({"uspm"} if column == "dataAreaId" else set())
 
 

@@ -10,7 +10,8 @@ from dualsync.mapping import Catalog
 if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag
 
-DAGS = ("initial_sync", "setup_configuration")
+AREAS = ("setup_configuration", "expense_management", "estimates_actuals")
+DAGS = ("initial_sync", *AREAS, "sync_cycle")
 STEPS = ["extract", "reconcile", "validate", "load", "settle"]
 POOLS = {"dataverse_api", "finance_api", "default_pool"}
 
@@ -120,12 +121,30 @@ def test_each_direction_announces_the_table_it_writes(dag: Any, catalog: Catalog
     assert found == expected
 
 
-def test_area_dag_holds_the_maps_of_its_area(dagbag: "DagBag", catalog: Catalog) -> None:
-    own = set(catalog.area("setup_configuration"))
-    maps = maps_of(dagbag.dags["setup_configuration"])
+@pytest.mark.parametrize("area", AREAS)
+def test_area_dag_holds_the_maps_of_its_area(dagbag: "DagBag", catalog: Catalog, area: str) -> None:
+    own = set(catalog.area(area))
+    maps = maps_of(dagbag.dags[area])
     assert own <= maps
     assert {catalog[name].area for name in maps - own} == {"reference"}
-    assert {need for name in maps for need in catalog.needs(name)} <= maps
+    needs = {need for name in maps for need in catalog.needs(name)}
+    assert {need for need in needs if catalog[need].area in (area, "reference")} <= maps
+    assert maps - own <= needs
+    assert area != "setup_configuration" or needs <= maps
+
+
+def test_the_cycle_runs_the_areas_one_after_the_other(dagbag: "DagBag", catalog: Catalog) -> None:
+    dag = dagbag.dags["sync_cycle"]
+    assert maps_of(dag) == {name for area in AREAS for name in maps_of(dagbag.dags[area])}
+    steps: dict[str, set[str]] = {area: set() for area in AREAS}
+    for task in dag.tasks:
+        if hasattr(task, "map_name") and (area := catalog[task.map_name].area) in steps:
+            steps[area].add(task.task_id)
+    for position, area in enumerate(AREAS):
+        for task_id in steps[area]:
+            above = {task.task_id for task in dag.get_task(task_id).get_flat_relatives(upstream=True)}
+            for earlier in AREAS[:position]:
+                assert steps[earlier] <= above
 
 
 def test_initial_sync_holds_all_that_its_maps_need(dagbag: "DagBag", catalog: Catalog) -> None:

@@ -167,7 +167,7 @@ def columns_of(table_map: TableMap, side: Side) -> tuple[str, ...]:
 
 
 def essential_columns(table_map: TableMap, side: Side) -> set[str]:
-    """Columns without which a map must not run: key, record id, company and filter.
+    """Columns without which a map must not run: key, record id, company, filter, and what dates a row.
 
     A filter column that is missing must never mean "unfiltered".
     """
@@ -182,4 +182,11 @@ def essential_columns(table_map: TableMap, side: Side) -> set[str]:
         if table_map.dataverse.company:
             names = (*names, table_map.dataverse.company.split(".")[0])
         text = table_map.dataverse.filter
-    return {*names, *(Expression.parse(text).columns if text else ())}
+    dated_by = table_map.initial.dated_by if table_map.rows.created_by == side else None
+    unclear = table_map.dataverse.unclear if side == "dataverse" else None
+    return {
+        *names,
+        *(Expression.parse(text).columns if text else ()),
+        *(unclear.columns if unclear is not None else ()),
+        *((dated_by,) if dated_by is not None else ()),
+    }

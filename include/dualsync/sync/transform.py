@@ -271,9 +271,10 @@ class Transform:
 
     def _lookup_to_dataverse(self, lookup: Lookup, unit: Unit, rows: pd.DataFrame, issues: Issues) -> dict[str, Any]:
         paths, columns, _ = key_paths(lookup, None)
+        # A key with an empty part names nothing: an expense may have a project without a task.
         parts = [rows[column].array.__arrow_array__().to_pylist() for column in columns]
         keys: list[tuple[Any, ...] | None] = [
-            None if all(value is None for value in values) else tuple(values) for values in zip(*parts, strict=True)
+            None if any(value is None for value in values) else tuple(values) for values in zip(*parts, strict=True)
         ]
         name = f"w:{unit.target}"
         if lookup in self._leg.map.self_lookups:
