@@ -73,7 +73,7 @@ def cycle_dag(dag_id: str, areas: Sequence[str], *, title: str, schedule: str | 
     stages: dict[str, list[str]] = {}
     for area in areas:
         earlier = {name for maps in stages.values() for name in maps}
-        stages[area] = [name for name in area_maps(catalog, area) if name not in earlier]
+        stages[area] = [name for name in catalog.with_reference(area) if name not in earlier]
     maps = [name for stage in stages.values() for name in stage]
     return sync_dag(dag_id, catalog, maps, title=title, schedule=schedule, mode="incremental", stages=stages)
 
@@ -88,20 +88,6 @@ def initial_sync_dag(dag_id: str, *, title: str) -> DAG:
     return sync_dag(dag_id, catalog, initial_maps(catalog), title=title, schedule=None, mode="full")
 
 
-<<<<<<< HEAD
-=======
-def area_maps(catalog: Catalog, area: str) -> list[str]:
-    """Names of an area's maps and of the reference maps that they or those need, parents first."""
-    chosen = set(catalog.area(area))
-    waiting = list(chosen)
-    while waiting:
-        needed = {name for name in catalog.needs(waiting.pop()) if catalog[name].area == "reference"}
-        waiting += needed - chosen
-        chosen |= needed
-    return catalog.order(chosen)
-
-
->>>>>>> issue3
 def initial_maps(catalog: Catalog) -> list[str]:
     """Names of the maps of the first synchronisation, parents first."""
     chosen = {

@@ -140,7 +140,7 @@ class Catalog(Mapping[str, TableMap]):
         return self.order(name for name, table_map in self.maps.items() if table_map.area == area and table_map.enabled)
 
     def with_reference(self, area: str) -> list[str]:
-        """Names of the enabled maps of an area and of the reference maps they need, parents first.
+        """Names of the enabled maps of an area and of the reference maps that they or those need, parents first.
 
         Raises:
             MapErrors: there is no such area.
@@ -148,8 +148,12 @@ class Catalog(Mapping[str, TableMap]):
         own = self.area(area)
         if not own:
             raise MapErrors([f"no area '{area}'{nearest(area, self.areas)}; there are {', '.join(self.areas)}"])
-        needed = {parent for name in own for parent in self.ancestors(name)}
-        return self.order({*own, *(name for name in needed if self[name].area == REFERENCE and self[name].enabled)})
+        chosen, waiting = set(own), list(own)
+        while waiting:
+            needs = {name for name in self.needs(waiting.pop()) if self[name].area == REFERENCE and self[name].enabled}
+            waiting += needs - chosen
+            chosen |= needs
+        return self.order(chosen)
 
     @property
     def areas(self) -> tuple[str, ...]:
