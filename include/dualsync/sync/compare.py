@@ -132,7 +132,7 @@ class Comparison:
             return "TRUE" if wins == self._shape.source else "FALSE"
         side = "finance" if wins.finance is not None else "dataverse"
         expression = Expression.parse(str(wins.finance if side == "finance" else wins.dataverse))
-        prefix = "w.s:" if side == self._shape.source else "h.h:"
+        prefix = "w.c:" if side == self._shape.source else "h.c:"
         condition = expression.to_sql()
         for name in expression.columns:
             condition = condition.replace(quoted(name), _prefixed(prefix, name))

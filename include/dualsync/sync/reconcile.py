@@ -76,7 +76,8 @@ def _have(leg: Leg, runtime: Runtime, shape: Shape, base: UPath | None) -> None:
     """Write ``have.parquet``: the rows of the side to be written, with their join key."""
     text = leg.map.finance.filter if shape.target == "finance" else leg.map.dataverse.filter
     matches = f"COALESCE(({Expression.parse(text).to_sql()}), FALSE)" if text else "TRUE"
-    columns = ", ".join(f"{quoted(name)} AS {quoted('h:' + name)}" for name in shape.target_columns)
+    deciding = [f"{quoted(name)} AS {quoted('c:' + name)}" for name in shape.condition_columns(shape.target)]
+    columns = ", ".join([*(f"{quoted(name)} AS {quoted('h:' + name)}" for name in shape.target_columns), *deciding])
     target = leg.folder.file("target.parquet")
     if shape.target == "finance" and leg.map.finance.write == "package":
         _have_from_base(leg, shape, base)

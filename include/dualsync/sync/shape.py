@@ -9,7 +9,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from dualsync.mapping import Column, Direction, Field, Lookup, Schema, Side, TableMap
+from dualsync.mapping import Column, ConditionalWins, Direction, Expression, Field, Lookup, Schema, Side, TableMap
 from dualsync.sync.values import arrow_type
 
 VERSION = "@version"
@@ -112,6 +112,15 @@ class Shape:
         """Receiving columns."""
         return tuple(unit.target for unit in self.units)
 
+    def condition_columns(self, side: Side) -> tuple[str, ...]:
+        """Columns of one side by which two-way pairs decide whose value wins."""
+        names: list[str] = []
+        for pair in self.map.pairs:
+            if isinstance(pair.wins, ConditionalWins):
+                text = pair.wins.finance if side == "finance" else pair.wins.dataverse
+                names += Expression.parse(text).columns if text else ()
+        return tuple(dict.fromkeys(names))
+
     def read_columns(self, side: Side) -> tuple[str, ...]:
         """All columns of this map that are read on one side, for either direction."""
         return tuple(name for name in columns_of(self.map, side) if name not in self.missing[side])
@@ -141,8 +150,6 @@ class Shape:
 
 def columns_of(table_map: TableMap, side: Side) -> tuple[str, ...]:
     """All columns of a map on one side: record id, key, company, filter, and every paired column."""
-    from dualsync.mapping import Expression
-
     names: list[str] = []
     if side == "dataverse":
         spec = table_map.dataverse
@@ -171,8 +178,6 @@ def essential_columns(table_map: TableMap, side: Side) -> set[str]:
 
     A filter column that is missing must never mean "unfiltered".
     """
-    from dualsync.mapping import Expression
-
     if side == "finance":
         spec = table_map.finance
         names: Collection[str] = (*spec.key, *((spec.company,) if spec.company else ()))

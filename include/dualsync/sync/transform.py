@@ -82,6 +82,8 @@ class Transform:
         fields += [pa.field(f"w:{unit.target}", arrow_type(unit.column)) for unit in shape.units]
         fields += [pa.field(f"s:{name}", arrow_type(shape.column(shape.source, name))) for name in shape.source_columns]
         fields += [pa.field(f"p:{unit.target}", TEXT) for unit in self.self_units]
+        deciding = shape.condition_columns(shape.source)
+        fields += [pa.field(f"c:{name}", arrow_type(shape.column(shape.source, name))) for name in deciding]
         return pa.schema(fields)
 
     def piece(self, rows: pd.DataFrame) -> pd.DataFrame:
@@ -116,6 +118,8 @@ class Transform:
                 out |= self._lookup_to_dataverse(pair, units[0], rows, issues)
         for name in shape.source_columns:
             out[f"s:{name}"] = rows[name]
+        for name in shape.condition_columns(shape.source):
+            out[f"c:{name}"] = rows[name]
         frame = pd.DataFrame(out, index=rows.index)
         self._identify(frame, rows, issues)
         for name, values in issues.columns(len(rows)).items():
