@@ -13,6 +13,7 @@ import httpx
 import typer
 
 from dualsync_sandbox.http import to_json
+from dualsync_sandbox.play.command import register as register_play
 from dualsync_sandbox.seed.command import DEFAULT_STATE, register
 from dualsync_sandbox.server import INFO_FILE, STORE_FILES, Ports, Sandbox
 
@@ -49,7 +50,7 @@ def serve(
 @app.command()
 def reset(state: State = DEFAULT_STATE) -> None:
     """Remove all rows from a sandbox, be it running or not."""
-    control = _control(state)
+    control = control_of(state)
     if control is not None:
         try:
             httpx.post(f"{control}/reset", timeout=120).raise_for_status()
@@ -72,7 +73,7 @@ def trace(
     limit: Annotated[int, typer.Option(help="How many at most.")] = 100,
 ) -> None:
     """Print the latest requests to a running sandbox, one JSON line each, oldest first."""
-    control = _control(state)
+    control = control_of(state)
     if control is None:
         typer.echo(f"No sandbox runs in {state}.", err=True)
         raise typer.Exit(1)
@@ -87,7 +88,10 @@ def trace(
         typer.echo(json.dumps(request))
 
 
-def _control(state: Path) -> str | None:
+def control_of(state: Path) -> str | None:
     """Address of the control plane of the sandbox in ``state``, as its info file says."""
     info = state / INFO_FILE
     return str(json.loads(info.read_text(encoding="utf-8"))["control"]) if info.exists() else None
+
+
+register_play(app, control_of)

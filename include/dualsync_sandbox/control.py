@@ -8,6 +8,10 @@ method   path                          does
 GET      /health                       says that it runs, and the time there
 POST     /reset                        removes all rows, traces and counts; the clock shows real time again
 POST     /seed                         ``{"profile", "seed", "projects"}``: fills both systems
+POST     /play                         ``{"days": 5, "seed": 1}``: plays working days, which moves the clock
+POST     /play/event                   ``{"name": "approve-time", "company", "project", "seed"}``: one event
+GET      /switches                     behaviours that tenants show or do not show
+PUT      /switches                     ``{"protect_actuals": true}``: changes some of them
 GET      /clock                        the time, and whether it stands still
 PUT      /clock                        ``{"now": "2026-01-31T10:00:00Z", "frozen": true}``
 POST     /clock/advance                ``{"seconds": 60}`` or ``{"days": 8}``
@@ -53,6 +57,10 @@ def application(sandbox: Sandbox) -> Starlette:
         ("GET", "/health", control.health),
         ("POST", "/reset", control.reset),
         ("POST", "/seed", control.seed),
+        ("POST", "/play", control.play),
+        ("POST", "/play/event", control.play_event),
+        ("GET", "/switches", control.switches),
+        ("PUT", "/switches", control.set_switches),
         ("GET", "/clock", control.clock),
         ("PUT", "/clock", control.set_clock),
         ("POST", "/clock/advance", control.advance_clock),
@@ -98,6 +106,26 @@ class _Control:
         if not isinstance(number, int) or not (projects is None or isinstance(projects, int)):
             raise Refused("seed and projects are whole numbers")
         return self._sandbox.seed(str(given.get("profile", "demo")), number, projects)
+
+    def play(self, given: Facts) -> Facts:
+        days, number = given.get("days", 1), given.get("seed", 1)
+        if not isinstance(days, int) or not isinstance(number, int):
+            raise Refused("days and seed are whole numbers")
+        return self._sandbox.play(days, number)
+
+    def play_event(self, given: Facts) -> Facts:
+        number, project = given.get("seed", 1), given.get("project")
+        if not isinstance(number, int) or not (project is None or isinstance(project, str)):
+            raise Refused("seed is a whole number, project the number of a project")
+        name, company = str(given.get("name", "")), str(given.get("company", "USPM"))
+        return self._sandbox.play_event(name, company=company, project=project, seed=number)
+
+    def switches(self, _: Facts) -> Facts:
+        return self._sandbox.switches.as_dict()
+
+    def set_switches(self, given: Facts) -> Facts:
+        self._sandbox.switches.set(**given)  # type: ignore[arg-type]  # it checks names and values itself
+        return self.switches({})
 
     def clock(self, _: Facts) -> Facts:
         return {"now": self._sandbox.clock.stamp(), "frozen": self._sandbox.clock.frozen}

@@ -28,6 +28,7 @@ from cryptography.x509.oid import NameOID
 from starlette.applications import Starlette
 
 from dualsync_sandbox import business, control
+from dualsync_sandbox import play as playing
 from dualsync_sandbox import seed as seeding
 from dualsync_sandbox.clock import Clock
 from dualsync_sandbox.dataverse.api import ROOT as DATAVERSE_ROOT
@@ -79,6 +80,7 @@ class Sandbox:
         finance_store: rows of Finance.
         requests: the trace.
         writes: rows written through each API.
+        switches: behaviours that tenants show or do not show.
     """
 
     def __init__(self, state_dir: Path, *, ports: Ports | None = None, default_company: str = "uspm") -> None:
@@ -91,7 +93,8 @@ class Sandbox:
         self._lock = self._take_folder()
         self.dataverse_store = self._store("dataverse")
         self.finance_store = self._store("finance")
-        business.install(self.dataverse_store, self.finance_store, self.clock)
+        self.switches = business.Switches()
+        business.install(self.dataverse_store, self.finance_store, self.clock, switches=self.switches)
         self.identity = Identity(self.clock)
         self._dataverse = DataverseApi(self.dataverse_store, self.writes["dataverse"])
         self._finance = FinanceApi(self.finance_store, self.writes["finance"], default_company)
@@ -223,8 +226,20 @@ class Sandbox:
                 return summary.as_dict()
         raise ValueError(f"{profile!r} is none of {', '.join(PROJECTS)}")
 
+    def play(self, days: int = 1, seed: int = 1) -> dict[str, object]:
+        """Play working days in both systems; see ``dualsync_sandbox.play.play``. It moves the clock."""
+        return playing.play(self.dataverse_store, self.finance_store, self.clock, days, seed).as_dict()
+
+    def play_event(
+        self, name: str, *, company: str = "USPM", project: str | None = None, seed: int = 1
+    ) -> dict[str, object]:
+        """Let one event happen now; see ``dualsync_sandbox.play.play_event``."""
+        stores = (self.dataverse_store, self.finance_store, self.clock)
+        return playing.play_event(*stores, name, company=company, project=project, seed=seed)
+
     def reset(self) -> None:
-        """Remove all rows, traces and counts; change tokens given so far expire; the clock shows real time."""
+        """Remove all rows, traces and counts; change tokens expire; switches and clock are as at first."""
+        self.switches.reset()
         self.dataverse_store.clear()
         self.finance_store.clear()
         self.packages.clear()

@@ -3,7 +3,7 @@
 Posting debits the expense integration account with the project cost, non-recoverable tax included, and writes the rows
 of ``ProjExpensesExport``: one per project that bears a part. Assumed: amounts include their tax; the export's net
 amount is the project cost, its tax the recoverable part; a line distributed over several projects gives each part a
-number of its own; an expense for another company's project is posted where the employee is and exported to that company.
+number of its own; an expense for a project elsewhere is posted where the employee is and exported to that company.
 """
 
 from __future__ import annotations

@@ -34,6 +34,10 @@ class Switches:
         for name, value in values.items():
             setattr(self, name, value)
 
+    def reset(self) -> None:
+        """Set all switches as they are at first."""
+        self.set(**asdict(Switches()))
+
     def as_dict(self) -> dict[str, object]:
         """Return all switches as plain values."""
         return asdict(self)

@@ -1,0 +1,91 @@
+"""``dualsync sandbox play`` and ``play-event``: on a sandbox that runs, or on its stores when it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+
+from dualsync_sandbox.business import install
+from dualsync_sandbox.clock import Clock
+from dualsync_sandbox.errors import SandboxError
+from dualsync_sandbox.http import to_json
+from dualsync_sandbox.play import EVENTS, play, play_event
+from dualsync_sandbox.schema import SystemSchema
+from dualsync_sandbox.seed.command import DEFAULT_STATE, STORES
+from dualsync_sandbox.store import Store
+
+_TIMEOUT = 600.0  # seconds
+
+State = Annotated[Path, typer.Option(help="State folder of the sandbox.")]
+Seed = Annotated[int, typer.Option(help="The same number gives the same events on the same rows.")]
+Played = Callable[[Store, Store, Clock], dict[str, object]]
+
+
+def _answer(state: Path, path: str, wanted: dict[str, object], played: Played, control: str | None) -> None:
+    """Let a running sandbox play, or play on the stores of one that does not run, and print the result as JSON."""
+    if control is not None:
+        try:
+            answer = httpx.post(f"{control}{path}", json=wanted, timeout=_TIMEOUT)
+        except httpx.ConnectError:  # the info file outlived the sandbox
+            answer = None
+        if answer is not None:
+            if answer.is_error:
+                typer.echo(answer.json()["error"], err=True)
+                raise typer.Exit(1)
+            typer.echo(answer.text)
+            return
+    clock = Clock()
+    dataverse = Store(state / STORES[0], SystemSchema.load("dataverse"), clock)
+    finance = Store(state / STORES[1], SystemSchema.load("finance"), clock)
+    try:
+        install(dataverse, finance, clock)
+        typer.echo(to_json(played(dataverse, finance, clock)).decode())
+    except (SandboxError, ValueError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    finally:
+        dataverse.close()
+        finance.close()
+
+
+def register(app: typer.Typer, control_of: Callable[[Path], str | None]) -> None:
+    """Add the two commands.
+
+    Args:
+        app: the sandbox's commands.
+        control_of: address of the control plane of the sandbox in a folder, None when none runs.
+    """
+
+    @app.command("play")
+    def command(
+        state: State = DEFAULT_STATE,
+        days: Annotated[int, typer.Option(min=1, help="Working days.")] = 1,
+        seed: Seed = 1,
+    ) -> None:
+        """Play working days: entries, approvals, journals, expenses, and Finance's evening jobs."""
+
+        def played(dataverse: Store, finance: Store, clock: Clock) -> dict[str, object]:
+            return play(dataverse, finance, clock, days, seed).as_dict()
+
+        _answer(state, "/play", {"days": days, "seed": seed}, played, control_of(state))
+
+    @app.command("play-event", help=f"Play one event: {', '.join(EVENTS)}.")
+    def event_command(
+        name: Annotated[str, typer.Argument(help="Name of the event.")],
+        state: State = DEFAULT_STATE,
+        company: Annotated[str, typer.Option(help="Company code.")] = "USPM",
+        project: Annotated[str | None, typer.Option(help="Project number; one by chance when left out.")] = None,
+        seed: Seed = 1,
+    ) -> None:
+        if name not in EVENTS:
+            raise typer.BadParameter(f"{name!r} is none of {', '.join(EVENTS)}", param_hint="NAME")
+
+        def played(dataverse: Store, finance: Store, clock: Clock) -> dict[str, object]:
+            return play_event(dataverse, finance, clock, name, company=company, project=project, seed=seed)
+
+        wanted: dict[str, object] = {"name": name, "company": company, "project": project, "seed": seed}
+        _answer(state, "/play/event", wanted, played, control_of(state))
