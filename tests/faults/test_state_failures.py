@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from steps import Rule, Steps, assert_conserved, open_runtime, refused_sign_in, state, unreachable
-from workload import add_customers, change_project, projects
+from workload import add_customers, change_project, company_id, projects
 from worlds import World, leg
 
 from dualsync.errors import LegsFailed, Unavailable
@@ -231,3 +231,52 @@ def test_counts_that_do_not_add_up_settle_nothing(synced: World, renamed: dict[s
     assert healed.state == "settled"
     assert leg(healed, "projects", "USPM").counts.unchanged == 1, "what was written is recognised"
     assert len([one for one in synced.writes() if "uspm" in one["path"]]) == 1
+
+
+@pytest.mark.parametrize("batch", [1, 100])
+def test_what_a_broken_run_had_sent_is_not_taken_for_a_change_of_the_other_side(synced: World, batch: int) -> None:
+    with synced.sandbox.dataverse_store.transaction() as tx:
+        ids = {
+            row["accountnumber"]: row["accountid"]
+            for row in tx.find("account", msdyn_company=company_id(synced, "USPM"))
+        }
+        accounts = sorted(number for number in ids if number and number.startswith("C-"))[:3]
+        for number in accounts:
+            tx.update("account", ids[number], {"msdyn_creditrating": "Checked"})
+    words = {"maps": ["customers_v3"], "companies": ["USPM"]}
+    down = unreachable("/CustomersV3(", method="PATCH", after=2)
+    with open_runtime(synced, rule=down, batches={"finance_writes": batch}) as runtime:
+        broken = run_all(start_run("broken", runtime=runtime, **words), runtime)
+    assert broken.state == "failed"
+    assert len(synced.writes()) == 2
+    with synced.sandbox.dataverse_store.transaction() as tx:
+        tx.update("account", ids[accounts[0]], {"msdyn_creditrating": "Excellent"})
+
+    healed = synced.sync(["customers_v3"], companies=["USPM"])
+
+    assert healed.state == "settled", [one.message for one in healed.legs]
+    columns = ["CustomerAccount", "CreditRating"]
+    held = {row["CustomerAccount"]: row["CreditRating"] for row in synced.finance("CustomersV3", columns, "USPM")}
+    said = synced.dataverse("accounts", ["accountid", "msdyn_creditrating"])
+    ratings = {row["accountid"]: row["msdyn_creditrating"] for row in said}
+    assert [ratings[ids[number]] for number in accounts] == ["Excellent", "Checked", "Checked"], (
+        "Finance wins only changes"
+    )
+    assert [held[number] for number in accounts] == ["Excellent", "Checked", "Checked"]
+    assert len(synced.writes()) == 4, "what had got through is not sent again"
+    assert synced.sync(["customers_v3"], companies=["USPM"], mode="full").counts.written == 0
+    assert synced.open_rows() == []
+
+
+def test_a_run_that_a_person_interrupts_keeps_nobody_waiting(synced: World, renamed: dict[str, dict[str, Any]]) -> None:
+    def interrupt(request: Any) -> None:
+        if request.method == "PATCH" and "gbpm" in str(request.url):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sync(synced, interrupt)
+
+    healed = sync(synced)
+    assert healed.state == "settled"
+    assert [leg(healed, "projects", company).counts.updated for company in ALL] == [0, 1, 1]
+    assert len(synced.writes()) == 3

@@ -125,6 +125,14 @@ class Ledger:
         with self._engine.connect() as connection:
             return bool(connection.execute(query).scalar_one())
 
+    def broken_legs(self, map_name: str, company: str, limit: int = 10) -> list[LegRecord]:
+        """Legs of a map and company that began and did not settle, newest first."""
+        c = t.legs.c
+        where = and_(c.map == map_name, c.company == company, c.part == "rows", c.state.in_(("running", "failed")))
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(t.legs).where(where).order_by(c.started_at.desc()).limit(limit)).all()
+        return [_leg(row) for row in rows]
+
     def latest_legs(self) -> list[LegRecord]:
         """The newest leg of each map, direction, part and company."""
         c = t.legs.c

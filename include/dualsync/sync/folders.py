@@ -89,6 +89,16 @@ class LegFolder:
     def acknowledge(self, number: int, content: dict[str, Any]) -> None:
         """Keep the acknowledgements of a batch."""
         write_json(self.file(f"sent/{number:05d}.json"), content)
+        self.file(f"sent/{number:05d}.partly.json").unlink(missing_ok=True)
+
+    def sent_partly(self, number: int) -> list[dict[str, Any]]:
+        """The acknowledgements of the rows of a batch that got through before the line broke."""
+        content = read_json(self.file(f"sent/{number:05d}.partly.json"))
+        return [] if content is None else list(content["rows"])
+
+    def acknowledge_partly(self, number: int, rows: list[dict[str, Any]]) -> None:
+        """Keep the acknowledgements of some rows of a batch, so that only the others are sent again."""
+        write_json(self.file(f"sent/{number:05d}.partly.json"), {"rows": rows})
 
     def acknowledged(self) -> Iterator[dict[str, Any]]:
         """The acknowledgements of all batches, in order."""

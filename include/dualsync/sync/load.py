@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from dualsync.errors import AlreadyExists, ForbiddenKey, NotFound, Refused, Superseded
+from dualsync.errors import AlreadyExists, ForbiddenKey, NotFound, Refused, Superseded, Transient
 from dualsync.frames import Sets, quoted
 from dualsync.mapping import Lookup, TableMap
 from dualsync.sync.parents import WAITING
@@ -75,7 +75,7 @@ def load(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str, Any
         for number, batch in enumerate(_batches(sets, sending["batch_rows"]), start=1):
             known = leg.folder.sent(number)
             if known is None:
-                known = {"rows": sender.send(batch)}
+                known = {"rows": sender.send(batch, number)}
                 leg.folder.acknowledge(number, known)
                 # The lease may have run out during a long request, and another run have come and gone.
                 runtime.ledger.take_lease(leg.map.map, leg.company, leg.run.run_id)
@@ -167,8 +167,8 @@ class _Sender:
         self.stopped: set[str] = set()
         self.self_units = [u for u in shape.units if isinstance(u.pair, Lookup) and u.pair in leg.map.self_lookups]
 
-    def send(self, batch: list[Row]) -> list[Ack]:
-        """Send a batch and say how each row ended."""
+    def send(self, batch: list[Row], number: int) -> list[Ack]:
+        """Send a batch, given with its number, and say how each row ended."""
         raise NotImplementedError
 
     def learn(self, acks: list[Ack]) -> None:
@@ -207,10 +207,24 @@ class _FinanceSender(_Sender):
         self._finance = runtime.systems.finance
         self._workers = runtime.settings.concurrency.finance
 
-    def send(self, batch: list[Row]) -> list[Ack]:
-        """Send a batch; see the class above."""
+    def send(self, batch: list[Row], number: int) -> list[Ack]:
+        """Send a batch; see the class above. What got through before the line broke is kept."""
+        acks = {ack["pos"]: ack for ack in self.leg.folder.sent_partly(number)}
+        broken: list[Transient] = []
+
+        def send(row: Row) -> None:
+            if not broken:
+                try:
+                    acks[row["pos"]] = self._row(row)
+                except Transient as error:
+                    broken.append(error)
+
         with ThreadPoolExecutor(max_workers=self._workers) as pool:
-            return list(pool.map(self._row, batch))
+            list(pool.map(send, [row for row in batch if row["pos"] not in acks]))
+        if broken:
+            self.leg.folder.acknowledge_partly(number, list(acks.values()))
+            raise broken[0]
+        return [acks[row["pos"]] for row in batch]
 
     def _row(self, row: Row) -> Ack:
         if (ack := self.waits(row)) is not None:
@@ -315,7 +329,7 @@ class _DataverseSender(_Sender):
         self._table = leg.map.dataverse.table
         self._alternate = alternate_key(self._dataverse, leg.map)
 
-    def send(self, batch: list[Row]) -> list[Ack]:
+    def send(self, batch: list[Row], number: int) -> list[Ack]:
         """Send a batch; where the service refuses it as a whole, each row by itself."""
         acks = {row["pos"]: ack for row in batch if (ack := self.waits(row)) is not None}
         ready = [row for row in batch if row["pos"] not in acks]

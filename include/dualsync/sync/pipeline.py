@@ -25,6 +25,7 @@ from dualsync.sync.load import Held, load
 from dualsync.sync.reconcile import reconcile
 from dualsync.sync.runtime import MODES, Leg, RunRef, Runtime
 from dualsync.sync.settle import leg_record, settle, settle_empty
+from dualsync.sync.takeover import take_over
 from dualsync.sync.validate import validate
 
 log = logging.getLogger(__name__)
@@ -246,6 +247,7 @@ def _extract(leg: Leg, runtime: Runtime) -> LegSummary:
         leg = Leg(leg.run, leg.map, leg.direction, leg.company, leg.part, leg.folder.next())
     leg.folder.path.mkdir(parents=True, exist_ok=True)
     _note(leg, runtime, "running", "")
+    take_over(leg, runtime)
     extracted = extract(leg, runtime)
     leg.folder.finish("extract", extracted)
     if extracted["rows"] == 0 and not extracted["full"]:
@@ -398,19 +400,25 @@ def run_all(run: RunRef, runtime: Runtime, *, progress: Callable[[StepSummary], 
         runtime: Everything the steps need.
         progress: Called after the legs of a map and direction have ended.
     """
-    for name in run.maps:
-        for direction in runtime.catalog[name].directions:
-            for company in runtime.companies_for(runtime.catalog[name], run.companies):
-                _run_leg(run, name, direction, company, runtime)
-            if progress is not None:
-                legs = [leg for leg in runtime.ledger.legs(run.run_id) if (leg.map, leg.direction) == (name, direction)]
-                ended = [LegSummary(leg.company, leg.state, asdict(leg.counts), leg.message) for leg in legs]
-                progress(StepSummary("settle", name, direction, tuple(ended), empty=False))
-    if not run.keys:
-        try:
-            run_deletions(run, run.maps, run.companies, runtime)
-        except (LegsFailed, Transient) as error:
-            log.error("deletions: %s", error)
+    try:
+        for name in run.maps:
+            for direction in runtime.catalog[name].directions:
+                for company in runtime.companies_for(runtime.catalog[name], run.companies):
+                    _run_leg(run, name, direction, company, runtime)
+                if progress is not None:
+                    legs = [
+                        leg for leg in runtime.ledger.legs(run.run_id) if (leg.map, leg.direction) == (name, direction)
+                    ]
+                    ended = [LegSummary(leg.company, leg.state, asdict(leg.counts), leg.message) for leg in legs]
+                    progress(StepSummary("settle", name, direction, tuple(ended), empty=False))
+        if not run.keys:
+            try:
+                run_deletions(run, run.maps, run.companies, runtime)
+            except (LegsFailed, Transient) as error:
+                log.error("deletions: %s", error)
+    finally:
+        # Also where a person interrupts the run: the next one need not wait for its leases to run out.
+        runtime.ledger.drop_leases(run.run_id)
     return finish_run(run, runtime)
 
 

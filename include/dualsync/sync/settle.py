@@ -97,6 +97,34 @@ def settle(
     return record
 
 
+def settle_sent(leg: Leg, runtime: Runtime, extracted: dict[str, Any], record: LegRecord) -> None:
+    """Bring into the base what a leg that broke off had sent; its position, counts and state stay as they are.
+
+    Args:
+        leg: The leg that broke off.
+        runtime: Ledger.
+        extracted: What its extract step left.
+        record: The leg as it stands in the ledger.
+
+    Raises:
+        Superseded: Another run settled this map and company meanwhile; nothing was changed.
+    """
+    shape = Shape(leg.map, leg.direction, runtime.schema, extracted["missing"])  # type: ignore[arg-type]
+    with Sets() as sets:
+        _ended(sets, leg, "settled")
+        for unit in shape.units:
+            if unit.pair in leg.map.self_lookups and shape.target == "dataverse":
+                # Rows whose second pass had not come yet.
+                sets.run(
+                    f"DELETE FROM ended WHERE {quoted('p:' + unit.target)} IS NOT NULL AND "
+                    f"{quoted('w:' + unit.target)} IS NULL AND join_key NOT IN (SELECT join_key FROM deferred)"
+                )
+        base = _new_base(sets, leg, runtime, shape, extracted)
+    if base is not None:
+        record = replace(record, generation_from=extracted["generation"], generation_to=base.generation)
+        runtime.ledger.settle(record, base=base, token=None, open_rows=(), replaced=(), resolved=())
+
+
 def settle_empty(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> LegRecord:
     """Settle a leg that found nothing to plan: its position moves, and rows an earlier run left open are gone.
 
