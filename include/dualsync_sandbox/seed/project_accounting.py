@@ -72,7 +72,7 @@ def company_rows(company: Company) -> Iterator[tuple[str, Row]]:
     for group in company.tax_groups:
         rate, lost = (Decimal(figure) for figure in TAX_RATES[group])
         yield "SalesTaxRates", {**area, "TaxGroupCode": group, "Percentage": rate, "NonRecoverablePercentage": lost}
-    retired = {"CostType": OFFICE, "Description": "Office supplies", "ExpenseType": "Expense", "IsInactive": "Yes"}
+    retired: Row = {"CostType": OFFICE, "Description": "Office supplies", "ExpenseType": "Expense", "IsInactive": "Yes"}
     yield "ExpenseCategories", area | retired
     if company.integrated:
         yield from _integration(company)
