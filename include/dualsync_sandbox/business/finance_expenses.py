@@ -144,6 +144,10 @@ class ExpenseDesk:
         category = self._tx.find_one("ExpenseCategories", dataAreaId=self._area, CostType=expense.cost_type)
         if category is None or category["IsInactive"] == "Yes":
             raise BusinessRuleViolation(REPORT_LINES, f"Expense category {expense.cost_type} cannot be used.")
+        if expense.shares and not category["CategoryId"]:
+            raise BusinessRuleViolation(
+                REPORT_LINES, f"Expense category {expense.cost_type} is not tied to a shared category for projects."
+            )
         tax, lost = included_tax(self._tx, self._area, expense.tax_group, expense.amount)
         key = {"dataAreaId": self._area, "ReportNumber": number, "LineNumber": line_number}
         expense_number = f"{self._area.upper()}-EX{next_number(self._tx, self._area, 'EXP'):06d}"

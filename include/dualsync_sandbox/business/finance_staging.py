@@ -39,7 +39,7 @@ def _complete(_: Tx, event: Event) -> None:
     row = event.after
     assert row is not None
     if not row["ProjectDataAreaId"]:
-        row["ProjectDataAreaId"] = row["dataAreaId"]
+        row["ProjectDataAreaId"] = str(row["dataAreaId"]).lower()
 
 
 def _check_line_property(tx: Tx, event: Event) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 WRITE_IN = "WRITE-IN"
 PROFILE = "STANDARD"
 OFFICE = "OFFICE"
-"""An expense category of no project: it never leaves Finance."""
+"""An expense category of no project, in which nobody reports any more: it never leaves Finance."""
 
 TAX_RATES = {
     "ST-STD": ("7.5", "100"),
@@ -72,7 +72,8 @@ def company_rows(company: Company) -> Iterator[tuple[str, Row]]:
     for group in company.tax_groups:
         rate, lost = (Decimal(figure) for figure in TAX_RATES[group])
         yield "SalesTaxRates", {**area, "TaxGroupCode": group, "Percentage": rate, "NonRecoverablePercentage": lost}
-    yield "ExpenseCategories", {**area, "CostType": OFFICE, "Description": "Office supplies", "ExpenseType": "Expense"}
+    retired: Row = {"CostType": OFFICE, "Description": "Office supplies", "ExpenseType": "Expense", "IsInactive": "Yes"}
+    yield "ExpenseCategories", area | retired
     if company.integrated:
         yield from _integration(company)
 

@@ -149,7 +149,10 @@ def test_recoverable_tax_posts_at_once(books: Books) -> None:
 
 def test_an_expense_of_no_project_stays_at_home(books: Books) -> None:
     """I2: only project expenses go to the integration account and to Dataverse."""
-    file(books, Expense("OFFICE", Decimal(50), "2026-03-02"))
+    books.insert("ExpenseCategories", dataAreaId="uspm", CostType="SUPPLIES")
+    with pytest.raises(BusinessRuleViolation, match="not tied to a shared category"):
+        file(books, Expense("SUPPLIES", Decimal(50), "2026-03-02", ON_PROJECT))
+    file(books, Expense("SUPPLIES", Decimal(50), "2026-03-02"))
     assert books.all("ProjExpensesExport") == []
     assert entries(books) == [("ExpenseOfNoProject", 50), ("EmployeePayable", -50)]
 

@@ -1,0 +1,153 @@
+"""Actuals and expenses through the Dataverse Web API: what callers see, and what they are refused."""
+
+import ssl
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import httpx
+import msal
+import pytest
+
+from dualsync_sandbox import Sandbox
+
+ACTUAL = "msdyn_actuals"
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    with Sandbox(tmp_path_factory.mktemp("actuals")) as running:
+        running.seed("demo", 1)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def api(sandbox: Sandbox) -> Iterator[httpx.Client]:
+    """A signed-in client, based at the service root."""
+    context = ssl.create_default_context(cafile=str(sandbox.info["ca_file"]))
+    with httpx.Client(verify=context) as http:
+        application = msal.ConfidentialClientApplication(
+            sandbox.info["client_id"],
+            client_credential=Path(str(sandbox.info["client_secret_file"])).read_text(),
+            authority=sandbox.info["identity"],
+            instance_discovery=False,
+            http_client=http,
+        )
+        token = application.acquire_token_for_client([f"{sandbox.info['dataverse']}/.default"])["access_token"]
+    base, headers = f"{sandbox.info['dataverse']}/api/data/v9.2/", {"Authorization": f"Bearer {token}"}
+    with httpx.Client(base_url=base, headers=headers, verify=context) as client:
+        yield client
+
+
+@pytest.fixture
+def actual(sandbox: Sandbox) -> str:
+    """An approved hour's cost."""
+    made = sandbox.play_event("approve-time")["actuals"]
+    assert isinstance(made, list)
+    return str(made[0])
+
+
+@pytest.fixture
+def protected(sandbox: Sandbox) -> Iterator[Callable[..., None]]:
+    yield sandbox.switches.set
+    sandbox.switches.reset()
+
+
+def test_an_actual_is_read_with_its_keys_and_lookups(api: httpx.Client, sandbox: Sandbox, actual: str) -> None:
+    """The integration key of the map, and the filter on Skip Sync (G1)."""
+    row = api.get(f"{ACTUAL}({actual})").json()
+    columns = ("msdyn_actualimportid", "_msdyn_owningcompany_value")
+    key = ",".join(f"{name}={row[name]}" for name in columns)
+    assert api.get(f"{ACTUAL}({key})").json()["msdyn_actualid"] == actual
+    sandbox.play_event("intercompany-time")
+    skipped = api.get(ACTUAL, params={"$filter": "msdyn_skipsync eq true", "$select": "msdyn_actualid"}).json()["value"]
+    others = api.get(ACTUAL, params={"$filter": "msdyn_skipsync eq false", "$select": "msdyn_actualid"}).json()["value"]
+    with sandbox.dataverse_store.reading() as tx:
+        assert len(skipped) + len(others) == tx.count("msdyn_actual")
+    assert skipped
+
+
+def test_connections_name_their_ends_twice(api: httpx.Client, sandbox: Sandbox) -> None:
+    """F2."""
+    sandbox.play_event("approve-time-reduced")
+    annotated = {"Prefer": 'odata.include-annotations="*"'}
+    row = api.get("msdyn_transactionconnections", params={"$top": "1"}, headers=annotated).json()["value"][0]
+    for number in ("1", "2"):
+        name = f"_msdyn_transaction{number}id_value"
+        assert row[name] == row[f"msdyn_transaction{number}"]
+        assert row[f"{name}@Microsoft.Dynamics.CRM.lookuplogicalname"] == row[f"msdyn_transaction{number}type"]
+
+
+def test_an_actual_is_never_deleted(api: httpx.Client, actual: str) -> None:
+    """E21."""
+    answer = api.delete(f"{ACTUAL}({actual})")
+    assert answer.status_code == 400
+    assert "can't be deleted" in answer.json()["error"]["message"]
+
+
+def test_columns_of_dual_write(api: httpx.Client, protected: Callable[..., None], actual: str) -> None:
+    """E22: free without the switch; with it a refusal that names what is protected, but for the integration user."""
+    given = {"msdyn_vouchernumber": "V-000001", "msdyn_accountingamount": 12.5}
+    assert api.patch(f"{ACTUAL}({actual})", json=given).status_code == 204
+    protected(protect_actuals=True)
+    answer = api.patch(f"{ACTUAL}({actual})", json={"msdyn_vouchernumber": "V-000002"})
+    assert answer.status_code == 400
+    assert "Only dual-write can change msdyn_vouchernumber" in answer.json()["error"]["message"]
+    assert api.patch(f"{ACTUAL}({actual})", json={"msdyn_description": "Other words"}).status_code == 204
+    refused = api.post(ACTUAL, json={"msdyn_actualimportid": actual})
+    assert "doesn't support creating actuals" in refused.json()["error"]["message"]
+    protected(integration_user=True)
+    assert api.patch(f"{ACTUAL}({actual})", json={"msdyn_vouchernumber": "V-000003"}).status_code == 204
+
+
+def expense(sandbox: Sandbox, number: str, *, leaf: bool) -> dict[str, object]:
+    """What the integration writes of an expense that Finance posted."""
+    with sandbox.dataverse_store.transaction() as tx:
+        tasks = tx.find("msdyn_projecttask")
+        parents = {task["msdyn_parenttask"] for task in tasks}
+        task = next(row for row in tasks if (row["msdyn_projecttaskid"] not in parents) is leaf)
+        category = tx.find_one("msdyn_transactioncategory", msdyn_name="Travel")
+        assert category is not None
+        kind = tx.insert(
+            "msdyn_expensecategory",
+            {
+                "msdyn_name": "Travel",
+                "msdyn_expensecategorynumber": number,
+                "msdyn_transactioncategory": category["msdyn_transactioncategoryid"],
+                "msdyn_company": task["msdyn_owningcompany"],
+            },
+        )
+        currency = tx.find_one("transactioncurrency", isocurrencycode="USD")
+    assert currency is not None
+    return {
+        "msdyn_externalexpensenumber": number,
+        "msdyn_owningcompany@odata.bind": f"/cdm_companies({task['msdyn_owningcompany']})",
+        "msdyn_project@odata.bind": f"/msdyn_projects({task['msdyn_project']})",
+        "msdyn_task@odata.bind": f"/msdyn_projecttasks({task['msdyn_projecttaskid']})",
+        "msdyn_expensecategory@odata.bind": f"/msdyn_expensecategories({kind['msdyn_expensecategoryid']})",
+        "transactioncurrencyid@odata.bind": f"/transactioncurrencies({currency['transactioncurrencyid']})",
+        "msdyn_transactiondate": "2026-03-02",
+        "msdyn_quantity": 1,
+        "msdyn_amount": 99.9,
+        "msdyn_expensestatus": 192350001,
+    }
+
+
+def test_an_expense_that_is_written_becomes_actuals(api: httpx.Client, sandbox: Sandbox) -> None:
+    """I3."""
+    answer = api.post(
+        "msdyn_expenses", json=expense(sandbox, "E-9001", leaf=True), headers={"Prefer": "return=representation"}
+    )
+    assert answer.status_code == 201
+    assert answer.json()["msdyn_expensestatus"] == 192350002
+    wanted = f"msdyn_origin eq {answer.json()['msdyn_expenseid']} and msdyn_transactiontypecode eq 192350000"
+    (cost,) = api.get(ACTUAL, params={"$filter": wanted}).json()["value"]
+    assert Decimal(str(cost["msdyn_amount"])) == Decimal("99.9")
+
+
+def test_an_expense_on_a_parent_task_is_refused(api: httpx.Client, sandbox: Sandbox) -> None:
+    """C9, I5, with the documented code and words."""
+    answer = api.post("msdyn_expenses", json=expense(sandbox, "E-9002", leaf=False))
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "0x80040265"
+    assert "Could not resolve project task for export expense" in answer.json()["error"]["message"]

@@ -1,0 +1,129 @@
+"""Finance's project accounting as a client meets it on OData: refusals, forecasts, what became of staged rows."""
+
+import ssl
+import uuid
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import httpx
+import msal
+import msgspec
+import pytest
+
+from dualsync_sandbox import Sandbox
+from dualsync_sandbox.business import finance_jobs as jobs
+
+CATEGORY = "TCN-0000001000-AAAAA"
+DECODER = msgspec.json.Decoder(float_hook=Decimal)
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    with Sandbox(tmp_path_factory.mktemp("accounting")) as running:
+        running.seed("demo", 1)
+        with running.finance_store.transaction() as tx:
+            tx.insert("ProjectTransactionCategories", {"CategoryId": CATEGORY, "Name": "Consulting"})
+            tx.insert("ProjectsV2", {"dataAreaId": "uspm", "ProjectId": "PRJ-1"})
+        yield running
+
+
+@pytest.fixture(scope="module")
+def api(sandbox: Sandbox) -> Iterator[httpx.Client]:
+    context = ssl.create_default_context(cafile=str(sandbox.info["ca_file"]))
+    with httpx.Client(verify=context) as http:
+        application = msal.ConfidentialClientApplication(
+            sandbox.info["client_id"],
+            client_credential=Path(str(sandbox.info["client_secret_file"])).read_text(encoding="utf-8"),
+            authority=sandbox.info["identity"],
+            instance_discovery=False,
+            http_client=http,
+        )
+        token = application.acquire_token_for_client([f"{sandbox.info['finance']}/.default"])["access_token"]
+    headers = {"authorization": f"Bearer {token}"}
+    base = f"{sandbox.info['finance']}/data/"
+    with httpx.Client(base_url=base, verify=context, headers=headers, timeout=60) as client:
+        yield client
+
+
+def rows(api: httpx.Client, entity_set: str, where: str) -> list[dict[str, object]]:
+    answer = api.get(entity_set, params={"$filter": where, "cross-company": "true"}).raise_for_status()
+    found: list[dict[str, object]] = DECODER.decode(answer.content)["value"]
+    return found
+
+
+def staged(**changes: object) -> dict[str, object]:
+    return {
+        "dataAreaId": "USPM",
+        "ActualsImportId": str(uuid.uuid4()),
+        "ActualId": str(uuid.uuid4()),
+        "TransactionType": "Cost",
+        "TransactionClassification": 192350000,
+        "BillingType": "NotAvailable",
+        "ProjectId": "PRJ-1",
+        "TransactionCategoryId": CATEGORY,
+        "Quantity": 2,
+        "UnitPrice": 50,
+        "Amount": 100,
+        "TransactionCurrencyId": "GBP",
+        "DocumentDate": "2026-03-02T12:00:00Z",
+        "AccountingDate": "2026-03-02T12:00:00Z",
+    } | changes
+
+
+def test_the_documented_error_of_a_missing_line_property(api: httpx.Client, sandbox: Sandbox) -> None:
+    """A2; resource-dual-write-frequent-issues.md gives the text. It heals with the set-up."""
+    key = "LineProperties(dataAreaId='uspm',BillingType=Microsoft.Dynamics.DataEntities.ProjBillingType'NotAvailable')"
+    assert api.delete(key).status_code == 204
+    answer = api.post("ProjActualsImports", json=staged())
+    assert answer.status_code == 400
+    message = answer.json()["error"]["innererror"]["message"]
+    assert message.startswith("Write failed for table row of type 'ProjCDSActualsImport'. Infolog: Error: ")
+    assert "Line property Not available doesn't exist; Warning: validateWrite failed" in message
+    line_property = {"dataAreaId": "uspm", "BillingType": "NotAvailable", "LineProperty": "NOTAVAIL"}
+    assert api.post("LineProperties", json=line_property).status_code == 201
+    assert api.post("ProjActualsImports", json=staged()).status_code == 201
+
+
+def test_a_staged_actual_and_what_became_of_it(api: httpx.Client, sandbox: Sandbox) -> None:
+    """G2, G15: written by a client, imported and posted by Finance, read back by the client."""
+    row = staged()
+    made = api.post("ProjActualsImports", json=row)
+    assert made.status_code == 201
+    assert made.json()["ProjectDataAreaId"] == "uspm"
+    assert jobs.import_from_staging(sandbox.finance_store, "USPM").refused == ()
+    jobs.post_integration_journals(sandbox.finance_store, "USPM")
+    where = f"ActualsImportId eq {row['ActualsImportId']}"
+    (after,) = rows(api, "ProjActualsImports", where)
+    (line,) = rows(api, "IntegrationJournalLines", where)
+    assert (after["AccountingAmount"], after["ExchangeRate"]) == (Decimal("127.35"), Decimal("127.35"))
+    assert (after["VoucherNumber"], after["IsJournalized"]) == (line["Voucher"], "Yes")
+    entries = rows(api, "LedgerEntries", f"dataAreaId eq 'uspm' and Voucher eq '{line['Voucher']}'")
+    assert [(entry["PostingType"], entry["Debit"], entry["Credit"]) for entry in entries] == [
+        ("ProjectCost", Decimal("127.35"), 0),
+        ("PayrollAllocation", 0, Decimal("127.35")),
+    ]
+    header = rows(api, "IntegrationJournalHeaders", f"JournalId eq '{line['JournalId']}' and dataAreaId eq 'uspm'")
+    assert header[0]["JournalStatus"] == "Posted"
+
+
+def test_estimates_and_their_forecast(api: httpx.Client) -> None:
+    """D3, D6: two staged rows of one origin, one forecast; it goes with them."""
+    cost, sale = str(uuid.uuid4()), str(uuid.uuid4())
+    common = {"dataAreaId": "USPM", "ProjId": "PRJ-1", "Currency": "USD", "SalesQty": 3, "ItemId": "P-1001"}
+    for line, kind, price in ((cost, "Cost", 10), (sale, "Sales", 14)):
+        body = {"ImportId": line, "ForecastLineId": line, "TransType": kind, "Price": price}
+        if kind == "Sales":
+            body["ForecastLineIdOrigin"] = cost
+        assert api.post("ProjForecastSalesImport", json=common | body).status_code == 201
+    (forecast,) = rows(api, "ForecastItems", f"OriginId eq {cost}")
+    assert (forecast["CostAmount"], forecast["SalesAmount"]) == (30, 42)
+    for line in (cost, sale):
+        assert api.delete(f"ProjForecastSalesImport(dataAreaId='uspm',ImportId={line})").status_code == 204
+    assert rows(api, "ForecastItems", f"OriginId eq {cost}") == []
+
+
+def test_an_unknown_project_is_refused(api: httpx.Client) -> None:
+    """Recorded words of a value that its related table lacks."""
+    answer = api.post("ProjActualsImports", json=staged(ProjectId="PRJ-X"))
+    assert "is not found in the related table 'Projects V2'" in answer.json()["error"]["innererror"]["message"]
