@@ -1,6 +1,7 @@
 """Where settings come from, who wins, and what is said when one is wrong."""
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,16 @@ def test_caller_wins_over_environment_over_file(tmp_path: Path) -> None:
     assert endpoint.client_id == "from environment"
     assert "hush" not in repr(settings)
     assert "hush" not in settings.model_dump_json()
+
+
+def test_cut_over_dates_have_their_companies_in_their_names(tmp_path: Path) -> None:
+    (tmp_path / "dualsync.toml").write_text('[cutover]\nUSPM = 2024-07-01\nfrrt = "2025-01-01"\n')
+    settings = Settings.load(environ=environment(tmp_path, cutover__uspm="2025-07-01", cutover__gbpm="2025-10-01"))
+    assert settings.cutover == {"USPM": date(2025, 7, 1), "FRRT": date(2025, 1, 1), "GBPM": date(2025, 10, 1)}
+    told = Settings.load({"cutover": {"uspm": "2026-01-01"}}, environ=environment(tmp_path))
+    assert told.cutover["USPM"] == date(2026, 1, 1)
+    with pytest.raises(SettingsError, match=r"cutover\.gbpm: .*DUALSYNC_CUTOVER__GBPM"):
+        Settings.load(environ=environment(tmp_path, cutover__gbpm="last summer"))
 
 
 def test_errors_name_the_setting_and_its_places_but_no_value(tmp_path: Path) -> None:
