@@ -24,7 +24,7 @@ from dualsync.errors import DualsyncError, MapErrors, SettingsError
 if TYPE_CHECKING:
     from dualsync.ledger import LegRecord, OpenRow
     from dualsync.sync.pipeline import StepSummary
-    from dualsync.sync.runtime import Runtime
+    from dualsync.sync.runtime import RunRef, Runtime
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 maps_app = typer.Typer(no_args_is_help=True, help="Look at the table maps and check them.")
@@ -218,19 +218,12 @@ def sync(
 ) -> None:
     """Synchronise an area: the five steps of every map, in order, in this process."""
     from dualsync.sync.explain import keys_of_run
-    from dualsync.sync.pipeline import run_all, start_run
+    from dualsync.sync.pipeline import start_run
 
     if key and (not maps or len(maps) != 1):
         raise typer.BadParameter("--key needs exactly one --map")
     if parents and not key:
         raise typer.BadParameter("--with-parents needs --key")
-    console = _console(stderr=True)
-
-    def progress(summary: StepSummary) -> None:
-        if not as_json:
-            states = ", ".join(f"{leg.company} {leg.state}" for leg in summary.legs)
-            console.print(f"{summary.map} {summary.direction}: {states}", style="dim", markup=False)
-
     with _runtime() as runtime:
         keys: dict[str, list[str]] = {}
         if key and maps:
@@ -243,7 +236,35 @@ def sync(
         run = start_run(
             area, runtime=runtime, mode=mode, dry_run=dry_run, companies=company, maps=maps, keys=keys, guards=guards
         )
-        summary = run_all(run, runtime, progress=progress)
+        _run(run, runtime, as_json=as_json)
+
+
+@app.command()
+def resume(
+    run_id: Annotated[str, typer.Argument(help="The run, as `dualsync sync` and `dualsync status` name it.")],
+    as_json: Json = False,
+) -> None:
+    """Go on with a run that was interrupted; what it settled is not done twice."""
+    from dualsync.sync.pipeline import reopen_run
+
+    with _runtime() as runtime:
+        _run(reopen_run(run_id, runtime), runtime, as_json=as_json)
+
+
+def _run(run: RunRef, runtime: Runtime, *, as_json: bool) -> None:
+    """Run to the end, saying on stderr how far it is, and print the result."""
+    from dualsync.sync.pipeline import run_all
+
+    console = _console(stderr=True)
+
+    def progress(summary: StepSummary) -> None:
+        if not as_json:
+            states = ", ".join(f"{leg.company} {leg.state}" for leg in summary.legs)
+            console.print(f"{summary.map} {summary.direction}: {states}", style="dim", markup=False)
+
+    if not as_json:
+        console.print(f"run {run.run_id}", style="dim", markup=False)
+    summary = run_all(run, runtime, progress=progress)
     if as_json:
         _print_json({"run_id": summary.run_id, "state": summary.state, "legs": [_leg(leg) for leg in summary.legs]})
     else:

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+from dualsync.sync.pipeline import run_step, start_run
+
 if TYPE_CHECKING:
     from worlds import World
 
@@ -180,6 +182,24 @@ def test_one_key_of_many_changes(synced: World) -> None:
     assert sum(leg["updated"] for leg in one["legs"]) == sum(leg["planned"] for leg in one["legs"]) == 1
     both = told(synced, *words)
     assert [sum(leg[end] for leg in both["legs"]) for end in ("planned", "updated", "unchanged")] == [2, 1, 1]
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(synced: World) -> None:
+    project = synced.dataverse_api.rows("msdyn_projects", f"_msdyn_owningcompany_value eq {uspm(synced)}")[0]
+    synced.dataverse_api.change(f"msdyn_projects({project['msdyn_projectid']})", {"msdyn_subject": "Renamed"})
+    with synced.runtime() as runtime:
+        begun = start_run("setup_configuration", runtime=runtime, maps=["projects"])
+        for step in ("extract", "reconcile"):
+            run_step(step, run=begun, map_name="projects", direction="to_finance", companies=["USPM"], runtime=runtime)
+    assert "no run 'x'" in run(synced, "resume", "x", code=2)
+    resumed = told(synced, "resume", begun.run_id)
+    assert (resumed["run_id"], resumed["state"]) == (begun.run_id, "settled")
+    legs = {leg["company"]: leg for leg in resumed["legs"]}
+    assert (legs["USPM"]["updated"], legs["USPM"]["attempt"]) == (1, 1)
+    assert set(legs) == {"USPM", "GBPM", "FRRT"}
+    written = len(synced.writes())
+    assert told(synced, "resume", begun.run_id)["state"] == "settled"
+    assert len(synced.writes()) == written
 
 
 def test_exit_codes_and_messages(synced: World) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import json
+import logging
 import os
 import signal
 import sys
@@ -12,21 +14,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import structlog
 import typer
 from rich.console import Console
 
 from dualsync.demo import sandbox
 from dualsync.demo.airflow import USER, Airflow
+from dualsync.demo.day import Census, Play
 from dualsync.demo.processes import DemoError, Services, tail, wait_for
 from dualsync.ledger import Ledger
 from dualsync.reports.legs import failed_legs, legs_table, wide_console
 from dualsync.settings import Settings, find_home
 
 INITIAL = "initial_sync"
-AREA = "setup_configuration"
-COMPANIES = "USPM,GBPM,FRRT"
+AREAS = ("setup_configuration", "expense_management", "estimates_actuals")
+CYCLE = "sync_cycle"
+COMPANIES = ("USPM", "GBPM", "FRRT")
+CUTOVER = "2025-01-01"
+"""When the companies went over to the integration. The sandbox's projects begin in January 2025, its fiscal periods are
+closed to the end of 2024: nothing in it is older, so that nothing is taken for history."""
 RUN_LIMIT = 1800.0
 """Seconds that one DAG run may take before the demo gives up on it."""
 
@@ -48,8 +56,8 @@ class Demo:
         self.services = Services(self.state / "logs")
         self.began = time.monotonic()
 
-    def run(self, profile: str, seed: int, once: bool) -> bool:
-        """Synchronise, report, and keep serving unless `once`. Returns whether everything went well."""
+    def run(self, profile: str, seed: int, once: bool, days: int | None) -> bool:
+        """Synchronise, play, report, and keep serving unless `once`. Returns whether everything went well."""
         environ = self._environ()
         self._say("Starting the sandbox: Dataverse, Finance and their identity service")
         described = sandbox.serve(self.state / "sandbox", profile, seed, self.services, environ)
@@ -57,21 +65,57 @@ class Demo:
         self._say(f"Starting Airflow on {airflow.url}")
         airflow.prepare()
         airflow.start()
-        dags = [AREA] if airflow.succeeded_before(INITIAL) else [INITIAL, AREA]
-        if INITIAL not in dags:
+        results: list[bool] = []
+        if airflow.succeeded_before(INITIAL):
             self._say("The initial synchronisation was done at an earlier start and is not repeated")
-        results = [self._sync(airflow, dag_id) for dag_id in dags]
+        else:
+            results = [self._sync(airflow, dag_id) for dag_id in (INITIAL, AREAS[0])]
+        if days is None:
+            days = 0 if self._played.exists() else 1
+        results.append(self._days(airflow, described, days, seed) if days else self._sync(airflow, CYCLE))
         if once:
             return all(results)
         airflow.start_triggerer()
+        for area in AREAS:
+            airflow.pause(area, False)
         self._where(airflow, described)
         try:
             while True:
                 self.services.check()
                 time.sleep(1)
         finally:
-            # or the next start would begin with the run that was missed meanwhile
-            airflow.pause(AREA, True)
+            # or the next start would begin with the runs that were missed meanwhile
+            for area in AREAS:
+                airflow.pause(area, True)
+
+    @property
+    def _played(self) -> Path:
+        """Says what was played last; lies with the sandbox's data, since it is of no use without them."""
+        return self.state / "sandbox" / "played.json"
+
+    def _days(self, airflow: Airflow, described: dict[str, Any], days: int, seed: int) -> bool:
+        """Play working days and carry their work around: to Finance, and what Finance makes of it back.
+
+        Returns whether everything went well and the loop is closed.
+        """
+        systems = Settings.load(
+            {"home": self.home}, environ={"DUALSYNC_SANDBOX": str(self.state / "sandbox" / "sandbox.json")}
+        )
+        play, before = Play(described["control"]), Census.take(systems)
+        played = play.days(days, seed)
+        self._played.write_text(json.dumps(played))
+        worked = " and ".join(dict.fromkeys((played["days"][0], played["days"][-1])))
+        self._say(
+            f"Played {days} working day{'s' if days > 1 else ''}: {sum(played['events'].values())} events, {worked}"
+        )
+        well = self._sync(airflow, CYCLE)
+        self._say("Finance's batch jobs: import from staging, posting of the integration journals")
+        for refusal in play.finance_jobs(COMPANIES):
+            self.console.print(f"[yellow]Finance refused[/yellow] {refusal}", soft_wrap=True)
+        well = self._sync(airflow, CYCLE) and well
+        passed = Census.take(systems).since(before)
+        self.console.print(passed.table("The work of the day, as both systems show it"))
+        return well and passed.closed
 
     def _environ(self) -> dict[str, str]:
         """Our own environment, without what would slow down or misdirect the demo's processes."""
@@ -82,7 +126,8 @@ class Demo:
         }
         return kept | {
             "DUALSYNC_HOME": str(self.home),
-            "DUALSYNC_COMPANIES": COMPANIES,
+            "DUALSYNC_COMPANIES": ",".join(COMPANIES),
+            **{f"DUALSYNC_CUTOVER__{company}": CUTOVER for company in COMPANIES},
             "GX_ANALYTICS_ENABLED": "false",
         }
 
@@ -117,7 +162,7 @@ class Demo:
             f"Dataverse  {described['dataverse']}\n"
             f"Finance    {described['finance']}\n"
             f"Logs       {self.services.logs}\n\n"
-            f"{AREA} now runs every 15 minutes. Ctrl-C ends everything.",
+            f"All areas now run every 15 minutes. Ctrl-C ends everything.",
             soft_wrap=True,
             highlight=False,
         )
@@ -144,8 +189,12 @@ def main(
     profile: Annotated[str, typer.Option(help="Size of the sandbox's data: demo, small or large.")] = "demo",
     seed: Annotated[int, typer.Option(help="Seed of the sandbox's data.")] = 1,
     once: Annotated[bool, typer.Option(help="End after the synchronisation instead of serving on.")] = False,
+    play: Annotated[
+        int | None, typer.Option(min=0, help="Working days to play; one at the first start, none at later ones.")
+    ] = None,
 ) -> None:
-    """Run the sandbox and Airflow on this machine and synchronise them once."""
+    """Run the sandbox and Airflow on this machine, let people work a day, and carry their work around."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     console = wide_console()
     demo = Demo(find_home(), console)
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -154,7 +203,7 @@ def main(
     try:
         with _alone(demo.state):
             try:
-                well = demo.run(profile, seed, once)
+                well = demo.run(profile, seed, once, play)
             finally:
                 # an impatient second Ctrl-C must not leave processes behind
                 signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -16,7 +16,8 @@ SELDOM = ("deleted", "conflict", "skipped")
 """Counts that get a column only where one of them is not zero."""
 
 FINE = ("settled", "dry_run")
-_WIDTH = 120
+_WIDTH = 128
+"""Enough for the longest names and all columns."""
 
 
 def wide_console(*, stderr: bool = False) -> Console:
@@ -39,7 +40,7 @@ def legs_table(title: str, legs: Iterable[LegRecord]) -> Table:
     columns = [
         name for name in LegCounts.__dataclass_fields__ if name in ALWAYS or (name in SELDOM and getattr(total, name))
     ]
-    shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0)
     for name in ("map", "company", "direction"):
         shown.add_column(name, no_wrap=True)
     for name in columns:

@@ -15,12 +15,12 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from dualsync.errors import DualsyncError, LegsFailed, MapErrors, Superseded, Transient
+from dualsync.errors import DualsyncError, LegsFailed, MapErrors, SettingsError, Superseded, Transient
 from dualsync.ledger import LegCounts, LegRecord, RunRecord
 from dualsync.mapping.loader import nearest
 from dualsync.sync.deletions import delete_rows, pending_deletions
 from dualsync.sync.extract import extract
-from dualsync.sync.folders import DELETES, safe_name, write_json
+from dualsync.sync.folders import DELETES, read_json, safe_name, write_json
 from dualsync.sync.load import Held, load
 from dualsync.sync.reconcile import reconcile
 from dualsync.sync.runtime import MODES, Leg, RunRef, Runtime
@@ -154,12 +154,31 @@ def start_run(
         run_id, area, mode, dry_run, str(folder), runtime.check_companies(companies), tuple(names), keys or {}, guards
     )
     write_json(folder / "run.json", run.to_dict())
-    runtime.ledger.start_run(
-        RunRecord(
-            run_id, area, mode, dry_run, run.companies, run.maps, "running", runtime.package_version, started, None
-        )
-    )
+    _open_run(run, runtime)
     return run
+
+
+def reopen_run(run_id: str, runtime: Runtime) -> RunRef:
+    """Open a run again that was interrupted, to go on where it stopped; what it settled is not done twice.
+
+    Raises:
+        SettingsError: There is no such run in the runs folder.
+    """
+    content = read_json(runtime.runs_folder() / safe_name(run_id) / "run.json")
+    if content is None:
+        known = [run.run_id for run in runtime.ledger.runs()]
+        raise SettingsError(f"no run '{run_id}' in {runtime.runs_folder()}{nearest(run_id, known)}")
+    run = RunRef.from_dict(content)
+    _open_run(run, runtime)
+    return run
+
+
+def _open_run(run: RunRef, runtime: Runtime) -> None:
+    now = datetime.now(UTC)
+    version = runtime.package_version
+    runtime.ledger.start_run(
+        RunRecord(run.run_id, run.area, run.mode, run.dry_run, run.companies, run.maps, "running", version, now, None)
+    )
 
 
 def run_step(
