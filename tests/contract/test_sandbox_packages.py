@@ -237,10 +237,12 @@ def test_an_import_inserts_and_updates_by_key(api: httpx.Client, blobs: httpx.Cl
     assert made is not None
     assert (made["Transaction1Id"], made["Transaction2Role"]) == (row["TRANSACTION1ID"], "Cost")
     assert do(api, "GetExecutionErrors", executionId=execution) == "[]"
-    assert import_rows(api, blobs, package([row | {"TRANSACTION2ROLE": "Original"}]))[1] == "Succeeded"
+    again = row | {"TRANSACTION1ROLE": "", "TRANSACTION2ROLE": "Original"}
+    assert import_rows(api, blobs, package([again]))[1] == "Succeeded"
     changed = stored(sandbox, row)
     assert changed is not None
     assert (changed["RecId"], changed["Transaction2Role"]) == (made["RecId"], "Original")
+    assert changed["Transaction1Role"] == "Unbilled sales"  # an empty cell says nothing (assumed)
     assert sandbox.writes["finance"].counts()["TransactionRelationships"]["update"] >= 1
 
 

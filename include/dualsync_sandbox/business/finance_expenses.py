@@ -14,8 +14,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING
 
 from dualsync_sandbox.business.exchange import exact
-from dualsync_sandbox.business.finance_import import INTEGRATION_OFFSET
-from dualsync_sandbox.business.finance_ledger import Entry, own, post_voucher
+from dualsync_sandbox.business.finance_ledger import INTEGRATION_OFFSET, Entry, own, post_voucher
 from dualsync_sandbox.business.finance_periods import Periods
 from dualsync_sandbox.business.finance_rates import Rates, in_accounting_currency, rounded
 from dualsync_sandbox.business.finance_settings import CompanySettings, day_of, next_number, numbered, text

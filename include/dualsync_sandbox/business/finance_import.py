@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from dualsync_sandbox.business.exchange import NO_DATE, exact
 from dualsync_sandbox.business.finance_categories import CLASSES, project_category
-from dualsync_sandbox.business.finance_ledger import INTEGRATION_OFFSET, MAIN_ACCOUNTS
+from dualsync_sandbox.business.finance_ledger import MAIN_ACCOUNTS
 from dualsync_sandbox.business.finance_periods import Periods
 from dualsync_sandbox.business.finance_rates import Rates, in_accounting_currency
 from dualsync_sandbox.business.finance_relations import Relationships
@@ -151,9 +151,9 @@ class Import:
                 continue
             posted = self._tx.find_one(TRANSACTIONS, dataAreaId=self._area, TransactionId=reference)
             if posted is not None and posted["TransactionOrigin"] in COSTED:
-                amount, accounting = exact(staged["Amount"]), exact(posted["CostAmountAccountingCurrency"])
+                accounting = exact(posted["CostAmountAccountingCurrency"])
                 rate = self._rates.of_day(text(staged, "TransactionCurrencyId"), day_of(posted["AccountingDate"]))
-                write_back(self._tx, staged, accounting, rate or Decimal(0), text(posted, "Voucher"), amount * 0)
+                write_back(self._tx, staged, accounting, rate or Decimal(0), text(posted, "Voucher"), Decimal(0))
                 self._tx.update(TRANSACTIONS, posted["RecId"], {"ActualsImportId": str(staged["ActualsImportId"])})
                 return True
         return False
@@ -298,6 +298,3 @@ def write_back(
         "ProjActualsImportSync": "Yes",
     }
     tx.update(STAGING, staged["RecId"], known | ({"AccountingDate": day} if day else {}))
-
-
-__all__ = ["COSTED", "INTEGRATION_OFFSET", "Import", "period_start", "write_back"]

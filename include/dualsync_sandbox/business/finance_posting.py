@@ -13,8 +13,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from dualsync_sandbox.business.exchange import exact
-from dualsync_sandbox.business.finance_import import HEADERS, INTEGRATION_OFFSET, INTERCOMPANY, TRANSACTIONS, write_back
-from dualsync_sandbox.business.finance_ledger import Profile, own, pair, post_voucher, profile_of
+from dualsync_sandbox.business.finance_import import HEADERS, INTERCOMPANY, TRANSACTIONS, write_back
+from dualsync_sandbox.business.finance_ledger import INTEGRATION_OFFSET, Profile, own, pair, post_voucher, profile_of
 from dualsync_sandbox.business.finance_periods import Periods
 from dualsync_sandbox.business.finance_relations import Relationships
 from dualsync_sandbox.business.finance_settings import CompanySettings, day_of, numbered, text

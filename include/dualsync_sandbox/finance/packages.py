@@ -342,10 +342,11 @@ class Packages:
         for number, given in enumerate(run.entity.rows, start=1):
             key = {column.name: given.get(name, "") for name, column in columns.items() if column.key}
             try:
-                values = {column.name: _value(column, given.get(name, "")) for name, column in columns.items()}
+                values = {
+                    column.name: _value(column, given[name]) for name, column in columns.items() if given.get(name)
+                }
                 for name, value in values.items():
-                    if value is not None:
-                        encoders[name](value)
+                    encoders[name](value)
             except InvalidValue as error:
                 run.staging.append(_RowError(number, error.column, str(error), given, key))
                 continue
@@ -380,9 +381,7 @@ class Packages:
 
 
 def _value(column: Column, text: str) -> object:
-    """A cell as a value; an empty one says nothing."""
-    if text == "":
-        return None
+    """A cell as a value. Empty ones never come here: they say nothing (assumed)."""
     if column.kind == "int":
         try:
             return int(text)

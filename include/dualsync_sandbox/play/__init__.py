@@ -92,7 +92,7 @@ def play(
     """
     if days < 1:
         raise ValueError("at least one day")
-    scene = _scene(dataverse, finance, clock, seed, parameters)
+    scene = _scene(dataverse, finance, clock, seed, "days", parameters)
     played, happened, missing = [], Counter[str](), Counter[str]()
     with dataverse.reading() as tx:
         before = tx.count("msdyn_actual")
@@ -149,15 +149,19 @@ def play_event(
     """
     if name not in EVENTS:
         raise ValueError(f"{name!r} is none of {', '.join(EVENTS)}")
-    scene = _scene(dataverse, finance, clock, seed, parameters)
+    scene = _scene(dataverse, finance, clock, seed, f"{name}/{company.upper()}", parameters)
     return {"event": name, "company": company.upper(), **EVENTS[name](scene, company.upper(), project)}
 
 
-def _scene(dataverse: Store, finance: Store, clock: Clock, seed: int, parameters: Parameters | None) -> Scene:
+def _scene(
+    dataverse: Store, finance: Store, clock: Clock, seed: int, occasion: str, parameters: Parameters | None
+) -> Scene:
+    """Return the scene of a play; chance goes on from what is there, so that nothing is the same when played twice."""
     with dataverse.reading() as tx:
-        begun = tx.count("msdyn_actual") + tx.count("msdyn_timeentry")
-    # Chance goes on from what is there, so that the same event played twice is not the same twice.
-    rng = random.Random(f"{seed}/{begun}")
+        begun = [tx.count(table) for table in ("msdyn_actual", "msdyn_timeentry", "msdyn_estimateline")]
+    with finance.reading() as tx:
+        begun.append(tx.count("ExpenseReports"))
+    rng = random.Random(f"{seed}/{occasion}/{begun}")
     return Scene(dataverse, finance, clock, rng, f"{seed}", parameters or Parameters())
 
 
