@@ -24,6 +24,7 @@ from dualsync_airflow.session import open_runtime
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from dualsync.mapping import Direction
     from dualsync.sync.runtime import RunRef
 
 STEPS = ("extract", "reconcile", "validate", "load", "settle")
@@ -87,7 +88,7 @@ class StepOperator(BaseOperator, SkipMixin):
         *,
         step: str,
         map_name: str,
-        direction: str,
+        direction: "Direction",
         batch: int = 0,
         batches: int = 1,
         skips: str | None = None,

@@ -105,7 +105,7 @@ class _Deletions:
         self._leg = leg
         self._runtime = runtime
         self._base = base
-        self._shape = Shape(leg.map, leg.direction, runtime.schema, missing_columns(leg.map, runtime))  # type: ignore[arg-type]
+        self._shape = Shape(leg.map, leg.direction, runtime.schema, missing_columns(leg.map, runtime))
 
     def run(self, rows: list[OpenRow]) -> tuple[list[OpenRow], list[OpenRow], list[OpenRow]]:
         """Delete rows; returns those that are gone, those that stay open, and those that need no deletion any more."""

@@ -16,7 +16,7 @@ from upath import UPath
 
 from dualsync.errors import ChangeTokenExpired, SchemaMismatch
 from dualsync.frames import ParquetSink, Sets, count_rows, iter_tables, literal, quoted, to_pandas, write_rows
-from dualsync.mapping import Column, Expression, TableMap
+from dualsync.mapping import Column, Expression, Side, TableMap
 from dualsync.sync.bases import open_base
 from dualsync.sync.feeds import read_feed, typed_row
 from dualsync.sync.keys import finance_keys
@@ -51,7 +51,7 @@ def extract(leg: Leg, runtime: Runtime) -> dict[str, Any]:
     base = runtime.ledger.base(leg.map.map, leg.company)
     generation = base.generation if base else 0
     missing = missing_columns(leg.map, runtime)
-    shape = Shape(leg.map, leg.direction, runtime.schema, missing)  # type: ignore[arg-type]
+    shape = Shape(leg.map, leg.direction, runtime.schema, missing)
     base_path = UPath(base.path) if base else None
     if leg.direction == "to_finance":
         token, full = _dataverse_source(leg, runtime, shape, base_path, generation)
@@ -78,13 +78,15 @@ def missing_columns(table_map: TableMap, runtime: Runtime) -> dict[str, list[str
     Raises:
         SchemaMismatch: One of them is a key, company or filter column, without which the map must not run.
     """
-    live = {"dataverse": set(runtime.systems.dataverse.metadata(table_map.dataverse.table).attributes)}
+    live: dict[Side, set[str]] = {
+        "dataverse": set(runtime.systems.dataverse.metadata(table_map.dataverse.table).attributes)
+    }
     if table_map.finance.write == "odata":
         live["finance"] = set(runtime.systems.finance.metadata(table_map.finance.set).columns)
     missing: dict[str, list[str]] = {}
     for side, names in live.items():
-        lacking = [name for name in columns_of(table_map, side) if name not in names]  # type: ignore[arg-type]
-        fatal = sorted(set(lacking) & essential_columns(table_map, side))  # type: ignore[arg-type]
+        lacking = [name for name in columns_of(table_map, side) if name not in names]
+        fatal = sorted(set(lacking) & essential_columns(table_map, side))
         if fatal:
             place = table_map.dataverse.table if side == "dataverse" else table_map.finance.set
             raise SchemaMismatch(

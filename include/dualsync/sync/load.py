@@ -40,7 +40,7 @@ def load(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str, Any
         Held: A guard tripped; nothing is sent.
         Transient: A system did not answer; try again, what was acknowledged is not sent again.
     """
-    shape = Shape(leg.map, leg.direction, runtime.schema, extracted["missing"])  # type: ignore[arg-type]
+    shape = Shape(leg.map, leg.direction, runtime.schema, extracted["missing"])
     runtime.ledger.take_lease(leg.map.map, leg.company, leg.run.run_id)
     check_generation(leg, runtime, extracted["generation"])
     with Sets() as sets:

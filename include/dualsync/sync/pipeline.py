@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from dualsync.errors import DualsyncError, LegsFailed, MapErrors, SettingsError, Superseded, Transient
 from dualsync.ledger import LegCounts, LegRecord, RunRecord
+from dualsync.mapping import Direction
 from dualsync.mapping.loader import nearest
 from dualsync.sync.deletions import delete_rows, pending_deletions
 from dualsync.sync.extract import extract
@@ -182,7 +183,7 @@ def _open_run(run: RunRef, runtime: Runtime) -> None:
 
 
 def run_step(
-    step: str, *, run: RunRef, map_name: str, direction: str, companies: Sequence[str], runtime: Runtime
+    step: str, *, run: RunRef, map_name: str, direction: Direction, companies: Sequence[str], runtime: Runtime
 ) -> StepSummary:
     """Run one step of one map and direction for a batch of companies.
 
@@ -441,7 +442,7 @@ def run_all(run: RunRef, runtime: Runtime, *, progress: Callable[[StepSummary], 
     return finish_run(run, runtime)
 
 
-def _run_leg(run: RunRef, map_name: str, direction: str, company: str, runtime: Runtime) -> None:
+def _run_leg(run: RunRef, map_name: str, direction: Direction, company: str, runtime: Runtime) -> None:
     """All steps of one leg, so that a system that does not answer stops no other company."""
     try:
         for step in STEPS:

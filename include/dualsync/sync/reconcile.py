@@ -34,7 +34,7 @@ def reconcile(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str
     Returns:
         The content of the step's marker: rows by action, and the generation the plan was made from.
     """
-    shape = Shape(leg.map, leg.direction, runtime.schema, extracted["missing"])  # type: ignore[arg-type]
+    shape = Shape(leg.map, leg.direction, runtime.schema, extracted["missing"])
     transform = Transform(leg, runtime, shape)
     with ParquetSink(leg.folder.file("want.parquet"), transform.schema) as sink:
         for piece in iter_tables(leg.folder.file("source.parquet")):

@@ -14,7 +14,7 @@ from upath import UPath
 
 from dualsync.errors import SettingsError
 from dualsync.ledger import Ledger
-from dualsync.mapping import Catalog, Schema, TableMap
+from dualsync.mapping import Catalog, Direction, Schema, TableMap
 from dualsync.settings import Settings
 from dualsync.sync.folders import DELETES, LegFolder, current_attempt, safe_name
 from dualsync.systems import Systems, open_systems
@@ -73,7 +73,7 @@ class Leg:
 
     run: RunRef
     map: TableMap
-    direction: str
+    direction: Direction
     company: str
     part: str
     folder: LegFolder
@@ -177,7 +177,7 @@ class Runtime:
                 )
         return wanted
 
-    def leg(self, run: RunRef, map_name: str, direction: str, company: str, part: str = "rows") -> Leg:
+    def leg(self, run: RunRef, map_name: str, direction: Direction, company: str, part: str = "rows") -> Leg:
         """A leg at its current attempt."""
         segment = direction if part != DELETES else f"{direction}.{DELETES}"
         folder = UPath(run.folder) / safe_name(map_name) / segment / safe_name(company)

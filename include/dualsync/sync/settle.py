@@ -63,7 +63,7 @@ def settle(
         Superseded: Another run settled this map and company meanwhile; nothing was changed.
         NotConserved: The counts do not add up; nothing was changed.
     """
-    shape = Shape(leg.map, leg.direction, runtime.schema, extracted["missing"])  # type: ignore[arg-type]
+    shape = Shape(leg.map, leg.direction, runtime.schema, extracted["missing"])
     with Sets() as sets:
         _ended(sets, leg, state)
         counts = _counts(sets, extracted)
@@ -109,7 +109,7 @@ def settle_sent(leg: Leg, runtime: Runtime, extracted: dict[str, Any], record: L
     Raises:
         Superseded: Another run settled this map and company meanwhile; nothing was changed.
     """
-    shape = Shape(leg.map, leg.direction, runtime.schema, extracted["missing"])  # type: ignore[arg-type]
+    shape = Shape(leg.map, leg.direction, runtime.schema, extracted["missing"])
     with Sets() as sets:
         _ended(sets, leg, "settled")
         for unit in shape.units:

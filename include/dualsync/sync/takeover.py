@@ -8,10 +8,12 @@ anything, what the other run had acknowledged is brought into the base. The othe
 from __future__ import annotations
 
 import logging
+from typing import cast
 
 from upath import UPath
 
 from dualsync.errors import LegBusy
+from dualsync.mapping import Direction
 from dualsync.sync.folders import LegFolder, read_json
 from dualsync.sync.runtime import Leg, RunRef, Runtime
 from dualsync.sync.settle import settle_sent
@@ -47,7 +49,8 @@ def take_over(leg: Leg, runtime: Runtime) -> None:
             runtime.ledger.take_lease(leg.map.map, leg.company, leg.run.run_id)
         except LegBusy:
             return
-        broken = Leg(RunRef.from_dict(told), leg.map, record.direction, leg.company, record.part, folder)
+        direction = cast("Direction", record.direction)
+        broken = Leg(RunRef.from_dict(told), leg.map, direction, leg.company, record.part, folder)
         settle_sent(broken, runtime, extracted, record)
         log.info("%s: took over what run %s had sent", broken.label, record.run_id)
         runtime.ledger.drop_lease(leg.map.map, leg.company, leg.run.run_id)

@@ -40,7 +40,7 @@ def validate(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str,
     """
     from dualsync.mapping.validation import validate_rows
 
-    shape = Shape(leg.map, leg.direction, runtime.schema, extracted["missing"])  # type: ignore[arg-type]
+    shape = Shape(leg.map, leg.direction, runtime.schema, extracted["missing"])
     suite = suite_of(leg, runtime)
     checked, failures = 0, {"critical": 0, "warning": 0}
     columns = ", ".join(quoted("w:" + name) for name in shape.target_columns)
