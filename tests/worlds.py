@@ -118,10 +118,10 @@ class World:
         """A runtime of its own, as every task has one; use as a context manager."""
         return Runtime.open(self.settings)
 
-    def sync(self, maps: Sequence[str] | None = None, **words: Any) -> RunSummary:
-        """Run the area, or the named maps, in this process."""
+    def sync(self, maps: Sequence[str] | None = None, *, area: str = AREA, **words: Any) -> RunSummary:
+        """Run an area, or the named maps, in this process."""
         with self.runtime() as runtime:
-            run = start_run(AREA, runtime=runtime, maps=maps, **words)
+            run = start_run(area, runtime=runtime, maps=maps, **words)
             return run_all(run, runtime)
 
     def open_rows(self, **words: Any) -> list[OpenRow]:
