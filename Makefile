@@ -28,8 +28,8 @@ help: ## show this list
 run: $(INSTALLED) ## sandbox and Airflow here, a working day and its way around, then serve until Ctrl-C (ONCE=1 ends after it; PLAY=days PROFILE=demo|small SEED=1)
 	@exec $(PY) -m dualsync.demo --profile $(PROFILE) --seed $(SEED) $(if $(ONCE),--once) $(if $(PLAY),--play $(PLAY))
 
-test: $(INSTALLED) ## all tests, offline (ARGS="-k name" for a part)
-	@exec $(PY) -m pytest $(ARGS)
+test: $(INSTALLED) ## all tests, offline, on two cores (ARGS="-k name" for a part)
+	@exec $(PY) -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(LINT_INSTALLED) ## ruff and mypy
 	@$(VENV)/bin/ruff check .
