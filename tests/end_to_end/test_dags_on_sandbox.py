@@ -10,7 +10,7 @@ from dualsync.demo.sandbox import connections
 
 if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag
-    from conftest import World
+    from worlds import World
 
 pytestmark = pytest.mark.usefixtures("brisk")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from conftest import World
+    from worlds import World
 
 
 def test_running_again_writes_nothing(synced: World) -> None:
