@@ -168,8 +168,10 @@ def test_a_missing_line_property(cycle: Cycle) -> None:
         assert counts.quarantined == 1
     (row,) = cycle.world.open_rows()
     assert (row.map, row.state, row.rule) == ("actuals", "quarantined", "actuals.refused")
-    assert "Finance refused the row: Line property Non-chargeable doesn't exist" in row.reason
-    assert "validateWrite failed on data source 'ProjCDSActualsImport'" in row.reason
+    assert row.reason == (
+        "Finance refused the row: Line property Non-chargeable doesn't exist; give this billing type a line property "
+        "in the project management parameters of the company"
+    )
     assert len(cycle.staging(project)) == 2, "cost and chargeable part got through"
 
     cycle.finance.create("LineProperties", {name: v for name, v in removed.items() if not name.startswith("@")})
@@ -215,7 +217,10 @@ def test_an_expense_on_a_parent_task(cycle: Cycle) -> None:
         assert (counts.created, counts.quarantined) == (0, 1)
     (row,) = cycle.world.open_rows()
     assert (row.map, row.direction, row.state) == ("expenses", "to_dataverse", "quarantined")
-    assert "Could not resolve project task for export expense" in row.reason
+    assert row.reason == (
+        "Dataverse refused the row: Could not resolve project task for export expense; the task has tasks below it: "
+        "name one of those, a leaf, on the expense"
+    )
     assert cycle.dataverse.rows("msdyn_expenses") == []
 
     exported = cycle.finance.one("ProjExpensesExport", f"ProjId eq '{number}'")
@@ -260,3 +265,41 @@ def test_what_import_from_staging_refuses_is_finances_own_business(cycle: Cycle)
     assert finance_jobs.import_from_staging(works.finance, "USPM").lines == 2
     finance_jobs.post_integration_journals(works.finance, "USPM")
     assert cycle.sync("actuals", **US).counts.updated == 3
+
+
+def test_columns_that_dataverse_keeps_for_dual_write(cycle: Cycle) -> None:
+    """E22: the refusal says what to do, nothing is tried again and again, and it heals once it is done."""
+    works = cycle.works
+    approve_time(works.dataverse, works.time(works.project()))
+    cycle.send(**US)
+    cycle.books()
+    works.switches.set(protect_actuals=True)
+
+    for mode in ("incremental", "incremental", "full"):
+        cycle.world.forget_requests()
+        counts = cycle.sync("actuals", mode=mode, **US).counts
+        assert (counts.updated, counts.quarantined) == (0, 2)
+        assert len(cycle.world.writes()) == 3, "both at once, then each by itself"
+    rows = cycle.world.open_rows()
+    assert {(row.map, row.direction, row.rule) for row in rows} == {("actuals", "to_dataverse", "actuals.refused")}
+    for row in rows:
+        assert row.reason.startswith("Dataverse refused the row: Only dual-write can change ")
+        assert row.reason.endswith("let dualsync sign in as that application user")
+
+    works.switches.set(integration_user=True)
+    assert cycle.sync("actuals", **US).counts.updated == 2
+    assert cycle.world.open_rows() == []
+
+
+def test_expenses_are_approved_where_actuals_are_protected(cycle: Cycle) -> None:
+    """E22, I3: the product's own job makes the actuals, whoever wrote the expense."""
+    works = cycle.works
+    project = works.project()
+    cycle.send(**US)
+    works.switches.set(protect_actuals=True)
+    cycle.report(Expense("TRAVEL", Decimal(80), "2026-03-02", (Share(cycle.number(project)),)))
+
+    assert cycle.sync("expenses", **US).counts.created == 1
+
+    assert len(cycle.actuals(project)) == 2
+    assert cycle.sync("actuals", **US).counts.created == 2
