@@ -109,8 +109,10 @@ class Cycle:
         return self.dataverse.one("msdyn_actuals", f"msdyn_actualid eq {row['msdyn_actualid']}")
 
     def actuals(self, project: str) -> list[Api]:
-        """All actuals of a project, through Dataverse's API, oldest first."""
-        return self.dataverse.rows("msdyn_actuals", f"_msdyn_project_value eq {project}")
+        """All actuals of a project, through Dataverse's API, in the order they were made."""
+        order = [row["msdyn_actualid"] for row in self.works.actuals(project)]
+        rows = self.dataverse.rows("msdyn_actuals", f"_msdyn_project_value eq {project}")
+        return sorted(rows, key=lambda row: order.index(row["msdyn_actualid"]))
 
     def staged(self, row: Mapping[str, object]) -> Api:
         """The staging row of an actual, through Finance's API."""
@@ -123,6 +125,11 @@ class Cycle:
     def line(self, row: Mapping[str, object]) -> Api:
         """The integration journal line of an actual, through Finance's API."""
         return self.finance.one("IntegrationJournalLines", f"ActualsImportId eq {row['msdyn_actualimportid']}")
+
+    def relationships(self) -> list[Row]:
+        """Of transactions in Finance, from its store: they are not on OData."""
+        with self.works.finance.reading() as tx:
+            return tx.find("TransactionRelationships")
 
 
 def total(rows: Sequence[Mapping[str, Any]], column: str) -> Decimal:

@@ -1,4 +1,4 @@
-"""Both DAGs, run by Airflow on the sandbox."""
+"""The DAGs, run by Airflow on the sandbox."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("brisk")
 
 COMPANIES = "USPM,GBPM,FRRT"
+BILLED = 192350006
+"""Billed sales travel with their invoices."""
 
 
 def connect(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,6 +25,8 @@ def connect(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("DUALSYNC_HOME", str(world.home))
     monkeypatch.setenv("DUALSYNC_COMPANIES", COMPANIES)
+    for company in COMPANIES.split(","):
+        monkeypatch.setenv(f"DUALSYNC_CUTOVER__{company}", "2025-01-01")
 
 
 def run(dagbag: DagBag, dag_id: str, **params: Any) -> tuple[str, str, dict[str, str]]:
@@ -68,3 +72,43 @@ def test_dry_run_writes_nothing(seeded: World, dagbag: DagBag, monkeypatch: pyte
     assert {(leg.map, leg.company, leg.state) for leg in legs} == {("customer_groups", "GBPM", "dry_run")}
     assert tasks["customer_groups.publish"] == "skipped"
     assert tasks["projects.extract"] == "skipped"
+
+
+def test_a_day_of_work_goes_round(synced: World, dagbag: DagBag, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An expense posted in Finance and an actual approved in Dataverse: one cycle takes both to Finance's staging."""
+    connect(synced, monkeypatch)
+    synced.sandbox.play(1, 1)
+    expenses = {row["ExpTransNumber"] for row in synced.finance_api.rows("ProjExpensesExport")}
+    assert len(expenses) == 3
+
+    cycle, state, tasks = run(dagbag, "sync_cycle")
+    assert state == "success", {task: one for task, one in tasks.items() if one == "failed"}
+    assert {tasks[f"{area}_done"] for area in ("setup_configuration", "expense_management")} == {"success"}
+    carried = synced.dataverse_api.rows("msdyn_expenses")
+    assert {row["msdyn_externalexpensenumber"] for row in carried} == expenses
+    approved = synced.dataverse_api.rows("msdyn_actuals", "msdyn_skipsync eq false")
+    assert {row["msdyn_expenseid"] for row in carried} <= {row["msdyn_origin"] for row in approved}
+    staged = {row["ActualsImportId"] for row in synced.finance_api.rows("ProjActualsImports")}
+    assert staged == {row["msdyn_actualimportid"] for row in approved if row["msdyn_transactiontypecode"] != BILLED}
+    with synced.runtime() as runtime:
+        assert {leg.state for leg in runtime.ledger.legs(cycle)} == {"settled"}
+
+    for company in COMPANIES.split(","):
+        for job in ("import-from-staging", "post-journal"):
+            synced.sandbox.play_event(job, company=company)
+    back, state, tasks = run(dagbag, "estimates_actuals", maps=["actuals"])
+    assert state == "success", {task: one for task, one in tasks.items() if one == "failed"}
+    with_voucher = synced.dataverse_api.rows("msdyn_actuals", "msdyn_vouchernumber ne null")
+    assert {row["msdyn_actualimportid"] for row in with_voucher} == staged
+    assert tasks["actuals.publish_dataverse"] == "success"
+    assert tasks["hour_estimates.extract"] == "skipped"
+    with synced.runtime() as runtime:
+        assert {leg.map for leg in runtime.ledger.legs(back)} == {"actuals"}
+
+    synced.forget_requests()
+    dry, state, _ = run(dagbag, "expense_management", dry_run=True)
+    assert state == "success"
+    assert synced.writes() == []
+    with synced.runtime() as runtime:
+        assert {"expense_categories", "expenses"} <= {leg.map for leg in runtime.ledger.legs(dry)}
+    assert synced.open_rows() == []

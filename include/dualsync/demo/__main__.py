@@ -114,7 +114,7 @@ class Demo:
             self.console.print(f"[yellow]Finance refused[/yellow] {refusal}", soft_wrap=True)
         well = self._sync(airflow, CYCLE) and well
         passed = Census.take(systems).since(before)
-        self.console.print(passed.table("The work of the day, as both systems show it"))
+        self.console.print(passed.table("What became of the work, as both systems show it"))
         return well and passed.closed
 
     def _environ(self) -> dict[str, str]:

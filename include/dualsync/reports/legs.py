@@ -16,7 +16,7 @@ SELDOM = ("deleted", "conflict", "skipped")
 """Counts that get a column only where one of them is not zero."""
 
 FINE = ("settled", "dry_run")
-_WIDTH = 128
+_WIDTH = 144
 """Enough for the longest names and all columns."""
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from dualsync.errors import AlreadyExists, ForbiddenKey, NotFound, Refused, Transient
 from dualsync.frames import Sets, quoted
 from dualsync.mapping import Lookup, TableMap
+from dualsync.sync.advice import with_advice
 from dualsync.sync.parents import WAITING
 from dualsync.sync.runtime import GLOBAL, Leg, Runtime
 from dualsync.sync.shape import Shape, Unit
@@ -39,7 +40,7 @@ def _ack(row: Row, status: str = "ok", *, id: str | None = None, rule: str = "",
 def _refused(leg: Leg, row: Row, error: Refused | ForbiddenKey) -> Ack:
     side = "Finance" if leg.target == "finance" else "Dataverse"
     text = error.message if isinstance(error, Refused) else str(error)
-    return _ack(row, "refused", rule=f"{leg.map.map}.refused", reason=f"{side} refused the row: {text}")
+    return _ack(row, "refused", rule=f"{leg.map.map}.refused", reason=f"{side} refused the row: {with_advice(text)}")
 
 
 class Sender:
@@ -195,9 +196,11 @@ class _PackageSender(Sender):
         acks = []
         for row in batch:
             reason = reasons.get(join_key([row[f"w:{name}"] for name in entity.key]))
-            rule = f"{self.leg.map.map}.refused"
-            refused = _ack(row, "refused", rule=rule, reason=f"Finance refused the row: {reason}")
-            acks.append(_ack(row) if reason is None else refused)
+            if reason is None:
+                acks.append(_ack(row))
+            else:
+                rule = f"{self.leg.map.map}.refused"
+                acks.append(_ack(row, "refused", rule=rule, reason=f"Finance refused the row: {with_advice(reason)}"))
         return acks
 
 
