@@ -1,13 +1,11 @@
 """Actuals and expenses through the Dataverse Web API: what callers see, and what they are refused."""
 
-import ssl
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from pathlib import Path
 
 import httpx
-import msal
 import pytest
+from signed_in import signed_in
 
 from dualsync_sandbox import Sandbox
 
@@ -23,19 +21,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="module")
 def api(sandbox: Sandbox) -> Iterator[httpx.Client]:
-    """A signed-in client, based at the service root."""
-    context = ssl.create_default_context(cafile=str(sandbox.info["ca_file"]))
-    with httpx.Client(verify=context) as http:
-        application = msal.ConfidentialClientApplication(
-            sandbox.info["client_id"],
-            client_credential=Path(str(sandbox.info["client_secret_file"])).read_text(),
-            authority=sandbox.info["identity"],
-            instance_discovery=False,
-            http_client=http,
-        )
-        token = application.acquire_token_for_client([f"{sandbox.info['dataverse']}/.default"])["access_token"]
-    base, headers = f"{sandbox.info['dataverse']}/api/data/v9.2/", {"Authorization": f"Bearer {token}"}
-    with httpx.Client(base_url=base, headers=headers, verify=context) as client:
+    with signed_in(sandbox, "dataverse", "/api/data/v9.2/") as client:
         yield client
 
 

@@ -5,20 +5,18 @@ behaviour is an assumption.
 """
 
 import json
-import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 from xml.etree import ElementTree as ET
 
 import httpx
-import msal
 import pytest
+from signed_in import signed_in
 
 from dualsync_sandbox import Sandbox
 
@@ -34,21 +32,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="module")
 def api(sandbox: Sandbox) -> Iterator[httpx.Client]:
-    """A signed-in client, based at the service root."""
-    context = ssl.create_default_context(cafile=str(sandbox.info["ca_file"]))
-    with httpx.Client(verify=context) as http:
-        application = msal.ConfidentialClientApplication(
-            sandbox.info["client_id"],
-            client_credential=Path(str(sandbox.info["client_secret_file"])).read_text(),
-            authority=sandbox.info["identity"],
-            instance_discovery=False,
-            http_client=http,
-        )
-        token = application.acquire_token_for_client([f"{sandbox.info['dataverse']}/.default"])["access_token"]
-    headers = {"authorization": f"Bearer {token}", "accept": "application/json"}
-    with httpx.Client(
-        base_url=f"{sandbox.info['dataverse']}/api/data/v9.2/", verify=context, headers=headers, timeout=30
-    ) as client:
+    with signed_in(sandbox, "dataverse", "/api/data/v9.2/") as client:
         yield client
 
 

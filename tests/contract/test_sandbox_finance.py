@@ -7,16 +7,14 @@ follows a recorded answer of a real environment, or that the behaviour is an ass
 import base64
 import json
 import re
-import ssl
 import uuid
 from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import httpx
-import msal
 import pytest
+from signed_in import signed_in
 
 from dualsync_sandbox import Sandbox
 
@@ -38,21 +36,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="module")
 def api(sandbox: Sandbox) -> Iterator[httpx.Client]:
-    """A signed-in client, based at the service root."""
-    context = ssl.create_default_context(cafile=str(sandbox.info["ca_file"]))
-    with httpx.Client(verify=context) as http:
-        application = msal.ConfidentialClientApplication(
-            sandbox.info["client_id"],
-            client_credential=Path(str(sandbox.info["client_secret_file"])).read_text(encoding="utf-8"),
-            authority=sandbox.info["identity"],
-            instance_discovery=False,
-            http_client=http,
-        )
-        token = application.acquire_token_for_client([f"{sandbox.info['finance']}/.default"])["access_token"]
-    headers = {"authorization": f"Bearer {token}"}
-    with httpx.Client(
-        base_url=f"{sandbox.info['finance']}/data/", verify=context, headers=headers, timeout=60
-    ) as client:
+    with signed_in(sandbox, "finance", "/data/") as client:
         yield client
 
 

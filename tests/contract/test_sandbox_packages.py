@@ -11,12 +11,11 @@ import uuid
 import zipfile
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-import msal
 import pytest
+from signed_in import signed_in
 
 from dualsync_sandbox import Sandbox
 from dualsync_sandbox.store import Row
@@ -41,19 +40,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="module")
 def api(sandbox: Sandbox) -> Iterator[httpx.Client]:
-    context = ssl.create_default_context(cafile=str(sandbox.info["ca_file"]))
-    with httpx.Client(verify=context) as http:
-        application = msal.ConfidentialClientApplication(
-            sandbox.info["client_id"],
-            client_credential=Path(str(sandbox.info["client_secret_file"])).read_text(encoding="utf-8"),
-            authority=sandbox.info["identity"],
-            instance_discovery=False,
-            http_client=http,
-        )
-        token = application.acquire_token_for_client([f"{sandbox.info['finance']}/.default"])["access_token"]
-    headers = {"authorization": f"Bearer {token}"}
-    base = f"{sandbox.info['finance']}/data/"
-    with httpx.Client(base_url=base, verify=context, headers=headers, timeout=60) as client:
+    with signed_in(sandbox, "finance", "/data/") as client:
         yield client
 
 

@@ -1,15 +1,13 @@
 """Finance's project accounting as a client meets it on OData: refusals, forecasts, what became of staged rows."""
 
-import ssl
 import uuid
 from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 
 import httpx
-import msal
 import msgspec
 import pytest
+from signed_in import signed_in
 
 from dualsync_sandbox import Sandbox
 from dualsync_sandbox.business import finance_jobs as jobs
@@ -30,19 +28,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="module")
 def api(sandbox: Sandbox) -> Iterator[httpx.Client]:
-    context = ssl.create_default_context(cafile=str(sandbox.info["ca_file"]))
-    with httpx.Client(verify=context) as http:
-        application = msal.ConfidentialClientApplication(
-            sandbox.info["client_id"],
-            client_credential=Path(str(sandbox.info["client_secret_file"])).read_text(encoding="utf-8"),
-            authority=sandbox.info["identity"],
-            instance_discovery=False,
-            http_client=http,
-        )
-        token = application.acquire_token_for_client([f"{sandbox.info['finance']}/.default"])["access_token"]
-    headers = {"authorization": f"Bearer {token}"}
-    base = f"{sandbox.info['finance']}/data/"
-    with httpx.Client(base_url=base, verify=context, headers=headers, timeout=60) as client:
+    with signed_in(sandbox, "finance", "/data/") as client:
         yield client
 
 
