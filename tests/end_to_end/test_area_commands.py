@@ -1,0 +1,55 @@
+"""The areas of transactions on the command line, as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from worlds import World
+
+COMPANIES = ("USPM", "GBPM", "FRRT")
+
+
+def sync(world: World, *words: str) -> Counter[tuple[str, str]]:
+    """Rows that ``dualsync sync`` wrote (or would, in a dry run), by map and action; everything must settle."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("DUALSYNC_")}
+    environ |= {
+        "DUALSYNC_HOME": str(world.home),
+        "DUALSYNC_SANDBOX": str(world.home / "sandbox" / "sandbox.json"),
+        "DUALSYNC_COMPANIES": ",".join(COMPANIES),
+        **{f"DUALSYNC_CUTOVER__{company}": "2025-01-01" for company in COMPANIES},
+    }
+    command = [sys.executable, "-m", "dualsync.cli", "sync", *words, "--json"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(done.stdout)
+    assert told["state"] in ("settled", "dry_run")
+    written = Counter[tuple[str, str]]()
+    for leg in told["legs"]:
+        for action in ("created", "updated"):
+            written[leg["map"], action] += leg[action]
+    return +written
+
+
+def test_each_area_and_all_of_them(synced: World) -> None:
+    synced.sandbox.play(1, 1)
+    planned = sync(synced, "estimates_actuals", "--dry-run")
+    assert planned["actuals", "created"] > 0
+    assert synced.finance_api.rows("ProjActualsImports") == []
+
+    expenses = sync(synced, "expense_management")
+    assert expenses["expenses", "created"] == len(synced.finance_api.rows("ProjExpensesExport")) == 3
+    assert {name for name, _ in expenses} <= {"expense_categories", "expenses", "transaction_categories"}
+    actuals = sync(synced, "estimates_actuals")
+    assert actuals["actuals", "created"] == len(synced.finance_api.rows("ProjActualsImports")) > 40
+    assert {"hour_estimates", "expense_estimates", "transaction_relationships"} <= {name for name, _ in actuals}
+
+    for company in COMPANIES:
+        synced.sandbox.play_event("import-from-staging", company=company)
+        synced.sandbox.play_event("post-journal", company=company)
+    assert sync(synced, "all") == {("actuals", "updated"): actuals["actuals", "created"]}
