@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 
 import httpx
 import pytest
+import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -322,6 +323,16 @@ def test_cookies_that_tie_to_one_server_are_dropped(wire: Wire, service: Service
     assert "Cookie" not in wire.requests[1].headers
 
 
+@pytest.fixture
+def every_log_line() -> Iterator[None]:
+    """Logs as they are by default, whatever other tests of the session have made quiet."""
+    before = structlog.get_config()
+    structlog.reset_defaults()
+    yield
+    structlog.configure(**before)
+
+
+@pytest.mark.usefixtures("every_log_line")
 def test_logs_tell_requests_without_keys_values_or_tokens(wire: Wire, service: Service) -> None:
     wire.answers = [ok(), httpx.Response(429), ok()]
     with capture_logs() as logs:
