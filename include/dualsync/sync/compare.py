@@ -116,15 +116,22 @@ class Comparison:
             )
             return carry, foreign, "FALSE", target_changed
         wins = self._wins(unit)
-        carry = (
-            f"({differs} AND CASE WHEN {based} THEN {source_changed} AND (NOT {target_changed} OR {wins}) ELSE "
-            f"{adopted} END)"
-        )
-        pending = f"({differs} AND NOT {carry})"
+        foreign = "FALSE"
+        if isinstance(unit.pair.wins, ConditionalWins):
+            # The condition says whose column it is in this row, so the other side's change does not travel either.
+            carry = f"({differs} AND {wins} AND (NOT {based} OR {source_changed}))"
+            foreign = f"({differs} AND {wins} AND NOT {source_changed} AND {target_changed})"
+        else:
+            first = wins if "wins" in unit.pair.model_fields_set else adopted
+            carry = (
+                f"({differs} AND CASE WHEN {based} THEN {source_changed} AND (NOT {target_changed} OR {wins}) ELSE "
+                f"{first} END)"
+            )
+        pending = f"({differs} AND NOT {carry} AND NOT {foreign})"
         if not self._adopts:
             # A row that the master's own leg has not brought in line yet: an empty value here is no agreement.
             pending = f"({pending} OR ({held} AND NOT {based} AND {silent} AND NOT {same}))"
-        return carry, "FALSE", pending, target_changed
+        return carry, foreign, pending, target_changed
 
     def _wins(self, unit: Unit) -> str:
         wins = unit.pair.wins
