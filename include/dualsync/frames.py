@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import duckdb
 import pandas as pd
@@ -18,18 +18,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
-if TYPE_CHECKING:
-    from upath.types import ReadablePathLike
-
 CHUNK_ROWS = 50_000
 """Rows held in memory at once by a step."""
 
 _MEMORY_LIMIT = "1GB"
-
-
-def as_path(path: ReadablePathLike) -> UPath:
-    """A path or URL as the path type of this project."""
-    return UPath(path)
 
 
 def to_pandas(table: pa.Table | pa.RecordBatch) -> pd.DataFrame:
