@@ -107,11 +107,15 @@ class World:
         """Finance as its users have it."""
         return Rest(self.sandbox.info, "finance")
 
-    def close(self) -> None:
-        """Stop the sandbox."""
+    def sign_out(self) -> None:
+        """Forget the tokens of users; they sign in again when they next ask something."""
         for name in ("dataverse_api", "finance_api"):
             if name in self.__dict__:
-                self.__dict__[name].close()
+                self.__dict__.pop(name).close()
+
+    def close(self) -> None:
+        """Stop the sandbox."""
+        self.sign_out()
         self.sandbox.stop()
 
     def runtime(self) -> Runtime:
