@@ -2,8 +2,8 @@
 
 Assumed where no source says it: a journal in draft of the same period is filled up before a new one is made; rows are
 dated by their accounting date when they are held against the cut-off; the intercompany set-up is needed for the lending
-company's rows; a row whose cost Finance has posted before takes over that posting's figures; a cost is of hours, expenses or
-items (E-T), and no other is imported.
+company's rows; a row whose cost Finance has posted before takes over that posting's figures; costs are of hours,
+expenses and items, and others are not imported (E-T).
 """
 
 from __future__ import annotations
