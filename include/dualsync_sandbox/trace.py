@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import msgspec
@@ -128,11 +129,28 @@ class Writes:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: Counter[tuple[str, str]] = Counter()
+        self._pending = threading.local()
 
     def add(self, table: str, kind: str, count: int = 1) -> None:
-        """Count rows that were written and committed."""
+        """Count rows that were written and committed, or will be with the rest of :meth:`together`."""
+        pending: Counter[tuple[str, str]] | None = getattr(self._pending, "counts", None)
+        if pending is not None:
+            pending[table, kind] += count
+            return
         with self._lock:
             self._counts[table, kind] += count
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Count what this thread adds only if nothing is raised: for writes that are undone together."""
+        counts: Counter[tuple[str, str]] = Counter()
+        self._pending.counts = counts
+        try:
+            yield
+        finally:
+            self._pending.counts = None
+        with self._lock:
+            self._counts.update(counts)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """``{"accounts": {"create": 3, "update": 1}}``."""
