@@ -18,9 +18,10 @@ from dualsync_sandbox.errors import SandboxError
 from dualsync_sandbox.http import Call, Reply, parse_options
 
 _BREAK = b"\r\n"
-_REQUEST_LINE = re.compile(rb"([A-Z]+) (\S+) HTTP/1\.\d")
+#: Microsoft's own Python client leaves the spaces of a filter as they are.
+_REQUEST_LINE = re.compile(rb"([A-Z]+) (\S.*) HTTP/1\.\d")
 _REFERENCE = re.compile(r"\$([A-Za-z0-9._-]+)")
-_BOUND = re.compile(rb'(@odata\.bind"\s*:\s*)"/?\$([A-Za-z0-9._-]+)"')
+_BOUND = re.compile(rb'(@odata\.(?:bind|id)"\s*:\s*)"/?\$([A-Za-z0-9._-]+)"')
 
 
 class BatchFault(SandboxError):
@@ -224,7 +225,7 @@ class Runner:
         return answers
 
     def _body(self, operation: Operation) -> bytes | Reply:
-        """The body with ``@odata.bind`` to ``$1`` leading to what the operation of that name created."""
+        """The body with ``@odata.bind`` (or ``@odata.id``) to ``$1`` leading to what the operation of that name created."""
         missing: list[str] = []
 
         def place(match: re.Match[bytes]) -> bytes:

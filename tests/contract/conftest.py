@@ -21,3 +21,10 @@ def settings(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Sett
     """Settings as a user of the sandbox has them."""
     environ = {"DUALSYNC_SANDBOX": str(sandbox.state_dir / "sandbox.json"), "DUALSYNC_COMPANIES": "USPM,GBPM,FRRT"}
     return Settings.load({"home": tmp_path_factory.mktemp("home")}, environ=environ)
+
+
+@pytest.fixture(scope="session")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """Both systems without rows. Tests share it: make rows of your own, and count on no others."""
+    with Sandbox(tmp_path_factory.mktemp("bare")) as running:
+        yield running

@@ -11,7 +11,9 @@ import uuid
 from collections import Counter
 from collections.abc import Callable
 
+from dualsync_sandbox.batch import ServiceBroke
 from dualsync_sandbox.dataverse import bodies, metadata, paging
+from dualsync_sandbox.dataverse.batches import run_batch
 from dualsync_sandbox.dataverse.errors import (
     DUPLICATE_ID,
     NO_SUCH_RESOURCE,
@@ -69,6 +71,8 @@ class DataverseApi:
         """Answer one authorised request; refusals become the documented error body."""
         try:
             answer = self._route(call)
+        except ServiceBroke:
+            raise
         except SandboxError as error:
             answer = reply(refusal(error))
         answer.headers.setdefault("odata-version", "4.0")
@@ -88,7 +92,10 @@ class DataverseApi:
         if name == "EntityDefinitions":
             self._only(call, "GET")
             return self._metadata.answer(call, segments)
-        if name in ("$batch", "BulkDelete", "RetrieveMetadataChanges", "RetrieveTotalRecordCount"):
+        if name == "$batch":
+            self._only(call, "POST")
+            return run_batch(call, self.handle, self._store, self._writes)
+        if name in ("BulkDelete", "RetrieveMetadataChanges", "RetrieveTotalRecordCount"):
             raise NotImplementedInSandbox(name)
         table = self._schema.by_set.get(name)
         if table is None:

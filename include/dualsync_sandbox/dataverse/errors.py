@@ -7,6 +7,7 @@ status is an assumption (noted below).
 
 from __future__ import annotations
 
+from dualsync_sandbox.batch import BatchFault
 from dualsync_sandbox.errors import (
     BusinessRuleViolation,
     DeleteRestricted,
@@ -66,6 +67,8 @@ def refusal(error: SandboxError) -> ApiError:
             "0x0",
             f"Could not find a property named '{error.name}' on type 'Microsoft.Dynamics.CRM.{error.table.entity}'.",
         )
+    if isinstance(error, BatchFault):
+        return ApiError(400, PARSE_ERROR, str(error))
     if isinstance(error, QueryError):
         return ApiError(400, URI_ERROR, str(error))
     return _store_refusal(error)
