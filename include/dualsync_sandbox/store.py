@@ -13,7 +13,7 @@ import sqlite3
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -791,6 +791,25 @@ class Store:
         """Let every change token given so far count as expired."""
         with self.transaction() as tx:
             tx.query("UPDATE _meta SET value = ? WHERE name = 'change_floor'", (self._next_version(),))
+
+    def save(self, path: Path) -> None:
+        """Copy all rows, deletions and counters into a file, which is overwritten."""
+        with self._lock, closing(sqlite3.connect(path)) as target:
+            self._writer.backup(target)
+
+    def load(self, path: Path) -> None:
+        """Go back to what :meth:`save` wrote; versions and record ids go on from there.
+
+        Raises:
+            SandboxError: the file was written with other tables.
+        """
+        query = "SELECT name, value FROM _meta"
+        with self._lock, closing(sqlite3.connect(path)) as source:
+            saved, own = (dict(one.execute(query).fetchall()) for one in (source, self._writer))
+            if saved["schema"] != own["schema"]:
+                raise SandboxError(f"{path} was written with other tables")
+            source.backup(self._writer)
+            self._version, self._rec_id = int(saved["version"]), int(saved["rec_id"])
 
     def close(self) -> None:
         """Close the file."""

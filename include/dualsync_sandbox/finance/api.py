@@ -18,6 +18,7 @@ from dualsync_sandbox.finance.packages import Packages
 from dualsync_sandbox.finance.rows import Shape, etag, find, key_values
 from dualsync_sandbox.http import ApiError, Call, Reply, unescape
 from dualsync_sandbox.keys import split_path, split_segment
+from dualsync_sandbox.limits import Limits
 from dualsync_sandbox.odata import FilterCompiler, Operand, order_by, own_column, selected, whole
 from dualsync_sandbox.schema import Table
 from dualsync_sandbox.store import Row, Store, Tx
@@ -25,7 +26,6 @@ from dualsync_sandbox.trace import Writes
 from dualsync_sandbox.values import SqlValue
 
 ROOT = "/data"
-LARGEST_PAGE = 10_000
 _READ_OPTIONS = frozenset({"$filter", "$select", "$orderby", "$top", "$skip", "$count", "$format"})
 
 
@@ -36,12 +36,14 @@ class FinanceApi:
         store: the rows.
         writes: counts what was written through the API.
         default_company: the company of the user that the client id is mapped to.
+        limits: name the largest page.
 
     Attributes:
         packages: the data management package API, whose actions stand among the entity sets.
     """
 
-    def __init__(self, store: Store, writes: Writes, default_company: str) -> None:
+    def __init__(self, store: Store, writes: Writes, default_company: str, limits: Limits) -> None:
+        self._limits = limits
         self._store = store
         self._schema = store.schema
         self._writes = writes
@@ -139,7 +141,8 @@ class FinanceApi:
         order = call.options.get("$orderby")
         terms = [*(order_by(order, self._resolver(table)) if order else []), '"RecId"']
         top, skip = whole(call.options, "$top"), whole(call.options, "$skip") or 0
-        limit = LARGEST_PAGE if top is None else min(top, LARGEST_PAGE)
+        largest = self._limits.grants.finance.page
+        limit = largest if top is None else min(top, largest)
         body: dict[str, object] = {"@odata.context": f"{call.service}/$metadata#{table.set}"}
         sql = f"{shape.sql}{where} ORDER BY {', '.join(terms)} LIMIT ? OFFSET ?"
         with self._store.reading() as tx:

@@ -90,6 +90,17 @@ class _Job:
         return self.state not in ("NotRun", "Executing")
 
 
+def exempt(path: str) -> bool:
+    """Whether a request is exempt from throttling: data management and recurring integrations are.
+
+    Follows "Service protection API limits" (service-protection-api-limits.md).
+
+    Args:
+        path: below the root of the service.
+    """
+    return path.startswith(SET)
+
+
 class Packages:
     """The package API over one store.
 
