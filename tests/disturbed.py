@@ -1,6 +1,6 @@
 """A synchronised world with changes to carry, put back before every test: what a run in it meets is planned.
 
-The sandbox stays up; its rows go back to a snapshot and dualsync's own state to a copy, which costs milliseconds. Waiting
+The sandbox stays up; its rows go back to a snapshot and the state of dualsync to a copy, in milliseconds. Waiting
 moves the sandbox's clock instead of taking time.
 """
 
