@@ -225,7 +225,7 @@ class Runner:
         return answers
 
     def _body(self, operation: Operation) -> bytes | Reply:
-        """The body with ``@odata.bind`` (or ``@odata.id``) to ``$1`` leading to what the operation of that name created."""
+        """The body with ``@odata.bind`` or ``@odata.id`` of ``$1`` leading to what the operation of that name made."""
         missing: list[str] = []
 
         def place(match: re.Match[bytes]) -> bytes:

@@ -177,7 +177,7 @@ def test_change_sets_are_all_or_nothing(api: httpx.Client, bare: Sandbox) -> Non
 
 
 def test_references_to_what_was_created_before(api: httpx.Client) -> None:
-    """Reference URIs in an operation: in the URL, in @odata.bind and in @odata.id, of rows created earlier in the set."""
+    """Reference URIs in an operation: in the URL, in @odata.bind and in @odata.id, of rows created earlier."""
     parent, child = f"O-{uuid.uuid4()}", f"A-{uuid.uuid4()}"
     response = send(
         api,

@@ -1,4 +1,4 @@
-"""``$batch`` of Dataverse: "Execute batch operations using the Web API" (webapi/execute-batch-operations-using-web-api).
+"""``$batch`` of Dataverse: "Execute batch operations" (webapi/execute-batch-operations-using-web-api).
 
 Requests run in order. The first that fails ends the batch, whose own status is then 400, with the answers so far as its
 body; ``Prefer: odata.continue-on-error`` lets the rest run, and the status is 200. Change sets are all or nothing.
@@ -22,7 +22,7 @@ from dualsync_sandbox.trace import Writes
 MOST_OPERATIONS = 1000
 #: Longest URL of a request inside a batch; outside it is half of that.
 LONGEST_URL = 64 * 1024
-_BARE_BREAK = re.compile(rb"(?<!\r)\n(?=--|Content-Type:)", re.IGNORECASE)
+_BARE_BREAK = re.compile(rb"(?<!\r)\n(?=--|Content-)", re.IGNORECASE)
 
 
 def run_batch(call: Call, handle: Callable[[Call], Reply], store: Store, writes: Writes) -> Reply:
