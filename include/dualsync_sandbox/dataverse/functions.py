@@ -120,7 +120,7 @@ def without_aliases(call: Call) -> Call:
         return call
     if "@" in call.options.get("$expand", ""):
         raise ApiError(400, URI_ERROR, "Parameter aliases are not supported inside of $expand.")
-    options = {name: value for name, value in call.options.items() if not name.startswith("@")}
+    options = dict(call.options)
 
     def place(match: re.Match[str]) -> str:
         return match[0] if match[0][0] in "'\"" else call.options.get(match[0], "null")
