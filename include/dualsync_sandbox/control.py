@@ -29,6 +29,11 @@ DELETE   /limits                       grants what is granted at first, forgets 
 GET      /faults                       the plan of faults, and how many requests each met and struck
 POST     /faults                       ``{"kind": "throttled", "times": 1}`` or ``{"faults": [...]}``: plans more
 DELETE   /faults                       plans nothing
+GET      /export-projects              export projects of Finance's data management
+POST     /export-projects              ``{"name": "Groups", "entities": [{"entity": "Customer groups"}]}``
+GET      /recurring-jobs               recurring data jobs of Finance
+POST     /recurring-jobs               ``{"id": "<guid>", "way": "export", "project", "company", "clients": [...]}``
+POST     /recurring-jobs/run           ``{"id": "<guid>"}``: an export job runs as its schedule would let it
 =======  ============================  ==================================================================
 """
 
@@ -87,6 +92,11 @@ def application(sandbox: Sandbox) -> Starlette:
         ("GET", "/faults", control.faults),
         ("POST", "/faults", control.plan_faults),
         ("DELETE", "/faults", control.forget_faults),
+        ("GET", "/export-projects", control.export_projects),
+        ("POST", "/export-projects", control.set_up_export_project),
+        ("GET", "/recurring-jobs", control.recurring_jobs),
+        ("POST", "/recurring-jobs", control.set_up_recurring_job),
+        ("POST", "/recurring-jobs/run", control.run_recurring_job),
     ]
     return Starlette(routes=[Route(path, _endpoint(answer), methods=[method]) for method, path, answer in routes])
 
@@ -223,3 +233,20 @@ class _Control:
     def forget_faults(self, _: Facts) -> Facts:
         self._sandbox.faults.clear()
         return self.faults({})
+
+    def export_projects(self, _: Facts) -> Facts:
+        return {"projects": msgspec.to_builtins(self._sandbox.packages.exports.listed())}
+
+    def set_up_export_project(self, given: Facts) -> Facts:
+        self._sandbox.packages.exports.set_up(**given)
+        return self.export_projects({})
+
+    def recurring_jobs(self, _: Facts) -> Facts:
+        return {"jobs": msgspec.to_builtins(self._sandbox.packages.recurring.listed())}
+
+    def set_up_recurring_job(self, given: Facts) -> Facts:
+        self._sandbox.packages.recurring.set_up(**given)
+        return self.recurring_jobs({})
+
+    def run_recurring_job(self, given: Facts) -> Facts:
+        return {"message": self._sandbox.packages.recurring.run(str(given.get("id", "")))}

@@ -85,7 +85,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_o
     seed: int = 0
     limit: Reason | Literal[""] = ""
     retry_after: float | None = None
-    status: Literal[500, 502, 503, 504] = 503
+    status: int = 503
     when: Literal["before", "after"] = "before"
     seconds: float = 30.0
     pieces: int = 10
@@ -145,6 +145,8 @@ class Faults:
             raise ValueError("times must be at least 1")
         if fault.pieces < 1 or fault.operations < 0 or not 0 <= fault.probability <= 1:
             raise ValueError("pieces, operations and probability are out of range")
+        if fault.status not in (500, 502, 503, 504):
+            raise ValueError("status is 500, 502, 503 or 504")
         with self._lock:
             number = self._next
             self._next += 1

@@ -40,7 +40,9 @@ from dualsync_sandbox.dataverse.api import DataverseApi
 from dualsync_sandbox.faults import Edit, Faults
 from dualsync_sandbox.finance.api import ROOT as FINANCE_ROOT
 from dualsync_sandbox.finance.api import FinanceApi
-from dualsync_sandbox.finance.packages import BLOB_ROOT, Packages, exempt
+from dualsync_sandbox.finance.blobs import ROOT as BLOB_ROOT
+from dualsync_sandbox.finance.packages import Packages, exempt
+from dualsync_sandbox.finance.recurring import ROOT as QUEUE_ROOT
 from dualsync_sandbox.http import to_json
 from dualsync_sandbox.identity import CLIENT, Certificates, Client, Identity, write_private
 from dualsync_sandbox.limits import Limits
@@ -256,6 +258,8 @@ class Sandbox:
         self.dataverse_store.clear()
         self.finance_store.clear()
         self.packages.clear()
+        self.packages.exports.clear()
+        self.packages.recurring.remove_all()
         self.requests.clear()
         for counter in self.writes.values():
             counter.clear()
@@ -333,12 +337,13 @@ class Sandbox:
 
         dataverse = door("dataverse", DATAVERSE_ROOT, self._dataverse.handle)
         finance = door("finance", FINANCE_ROOT, self._finance.handle, limited=lambda path: not exempt(path))
+        queues = door("finance", QUEUE_ROOT, self.packages.recurring.handle, limited=lambda _: False)
         # Blob storage checks the right of access in the URL itself; it lies on the host of Finance to save a port.
-        blobs = open_door("finance", BLOB_ROOT, self.packages.blob)
+        blobs = open_door("finance", BLOB_ROOT, self.packages.blobs.handle)
         return {
             "identity": Starlette(routes=[open_door("identity", "", self.identity.handle).route()]),
             "dataverse": Starlette(routes=[dataverse.route()]),
-            "finance": Starlette(routes=[blobs.route(BLOB_ROOT), finance.route()]),
+            "finance": Starlette(routes=[blobs.route(BLOB_ROOT), queues.route(QUEUE_ROOT), finance.route()]),
             "control": control.application(self),
         }
 

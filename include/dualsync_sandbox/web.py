@@ -166,7 +166,7 @@ class Door:
             return self.manners.refuse(error)
         began = time.perf_counter()
         try:
-            reply = await run_in_threadpool(self._serve, asked, fault)
+            reply = await run_in_threadpool(self._serve, asked, caller, fault)
         finally:
             self.house.limits.leave(ticket, (time.perf_counter() - began) * 1000)
         reply.headers.update(ticket.headers)
@@ -187,13 +187,13 @@ class Door:
             return Ticket()
         return self.house.limits.enter(self.system, caller, asked.headers.get("cookie", ""))
 
-    def _serve(self, asked: _Asked, fault: Fault | None) -> Reply:
+    def _serve(self, asked: _Asked, caller: str, fault: Fault | None) -> Reply:
         inner = self._inner(asked)
         if inner is None:
             return Reply.json(404, {"Message": f"The sandbox serves this system below {self.root}."})
         breakdown = fault.operations if fault is not None and fault.kind == "half_batch" else None
         call = Call(
-            asked.method, asked.base, self.root, inner, asked.options, asked.headers, asked.body, breakdown=breakdown
+            asked.method, asked.base, self.root, inner, asked.options, asked.headers, asked.body, caller, breakdown
         )
         try:
             return self.handle(call)
