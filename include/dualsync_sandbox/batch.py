@@ -28,7 +28,7 @@ class BatchFault(SandboxError):
     """A batch that cannot be read, or asks for something no batch may."""
 
 
-class ServiceBroke(SandboxError):
+class ServiceBroke(Exception):
     """The service breaks down in the middle of a batch: what was committed stays, nothing else is done."""
 
 
