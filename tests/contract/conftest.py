@@ -3,9 +3,17 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as examples
 
 from dualsync.settings import Settings
 from dualsync_sandbox import Sandbox
+
+# The suite tries the same few examples every time; `make fuzz` tries many, and others each time.
+_COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]}
+examples.register_profile("suite", max_examples=40, derandomize=True, database=None, **_COMMON)
+examples.register_profile("fuzz", max_examples=3000, **_COMMON)
+examples.load_profile("suite")
 
 
 @pytest.fixture(scope="session")
