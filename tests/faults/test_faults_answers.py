@@ -20,6 +20,7 @@ UPDATE: Plan = {"system": "finance", "method": "PATCH", "path": "/ProjectsV2"}
 CREATE: Plan = {"system": "finance", "method": "POST"}
 DELETE: Plan = {"system": "finance", "method": "DELETE"}
 TOKEN: Plan = {"system": "identity", "method": "POST"}
+SHORT = ["exchange_rates", "projects"]
 REPEATABLE = (FEED, UPSERT, CREATE_BY_ID, SCAN, UPDATE, DELETE)
 
 TOO_MUCH: Sequence[Plan] = (
@@ -102,6 +103,52 @@ def test_a_creation_whose_answer_is_lost_is_not_repeated_blindly(disturbed: Dist
     assert (leg.map, leg.state) == ("project_tasks", "failed")
     assert leg.message
     assert disturbed.run().state == "settled"
+    disturbed.assert_calm()
+
+
+def test_limits_of_requests_are_waited_out(disturbed: Disturbed) -> None:
+    """Eight requests in five minutes are granted; the run takes several times as long on the sandbox's clock."""
+    disturbed.calm(SHORT)
+    disturbed.world.sandbox.limits.change({"dataverse": {"requests": 8}})
+
+    summary = disturbed.run(SHORT)
+
+    assert summary.state == "settled", messages(summary)
+    refused = disturbed.world.sandbox.trace(system="dataverse", status=429)
+    assert refused
+    assert len(refused) == len(disturbed.waits), "nobody asks before the time is up"
+    assert sum(disturbed.waits) >= 300
+    disturbed.world.sandbox.limits.reset()
+    disturbed.assert_calm(SHORT)
+
+
+def test_finance_that_is_busy_is_given_time(disturbed: Disturbed) -> None:
+    """Its limits go by load: each request costs as much as it can do in some seconds."""
+    disturbed.calm(SHORT)
+    disturbed.world.sandbox.limits.change({"execution_ms": {"finance": 20_000}})
+
+    summary = disturbed.run(SHORT)
+
+    assert summary.state == "settled", messages(summary)
+    assert disturbed.world.sandbox.trace(system="finance", status=429)
+    disturbed.world.sandbox.limits.reset()
+    disturbed.assert_calm(SHORT)
+
+
+def test_bad_weather(disturbed: Disturbed) -> None:
+    """Every kind of failure now and then, for all requests: runs that fail are followed by others until one settles."""
+    disturbed.calm()
+    for number, fault in enumerate((*TOO_MUCH, *OUT_OF_ORDER, *ANSWER_LOST)):
+        disturbed.plan(**fault, probability=0.02, seed=number)
+    disturbed.plan("unavailable", system="identity", probability=0.2, seed=1)
+
+    for _ in range(6):
+        if disturbed.run(read=1.5).state == "settled":
+            break
+    else:
+        pytest.fail("no run settled")
+
+    assert disturbed.struck > 0
     disturbed.assert_calm()
 
 
