@@ -20,6 +20,20 @@ DELETE   /trace                        forgets them
 GET      /writes                       rows written through the APIs, by system, set and kind
 DELETE   /writes                       counts from nothing again
 POST     /change-tracking/expire       lets every change token given so far expire
+GET      /snapshots                    names of the snapshots
+POST     /snapshots                    ``{"name": "before"}``: keeps all rows, the clock and the switches
+POST     /snapshots/restore            ``{"name": "before"}``: goes back to them
+GET      /limits                       what callers are granted, and how long answers take
+PUT      /limits                       ``{"dataverse": {"enabled": false}}``: changes some of it
+DELETE   /limits                       grants what is granted at first, forgets all requests so far
+GET      /faults                       the plan of faults, and how many requests each met and struck
+POST     /faults                       ``{"kind": "throttled", "times": 1}`` or ``{"faults": [...]}``: plans more
+DELETE   /faults                       plans nothing
+GET      /export-projects              export projects of Finance's data management
+POST     /export-projects              ``{"name": "Groups", "entities": [{"entity": "Customer groups"}]}``
+GET      /recurring-jobs               recurring data jobs of Finance
+POST     /recurring-jobs               ``{"id": "<guid>", "way": "export", "project", "company", "clients": [...]}``
+POST     /recurring-jobs/run           ``{"id": "<guid>"}``: an export job runs as its schedule would let it
 =======  ============================  ==================================================================
 """
 
@@ -69,6 +83,20 @@ def application(sandbox: Sandbox) -> Starlette:
         ("GET", "/writes", control.writes),
         ("DELETE", "/writes", control.forget_writes),
         ("POST", "/change-tracking/expire", control.expire_changes),
+        ("GET", "/snapshots", control.snapshots),
+        ("POST", "/snapshots", control.snapshot),
+        ("POST", "/snapshots/restore", control.restore),
+        ("GET", "/limits", control.limits),
+        ("PUT", "/limits", control.set_limits),
+        ("DELETE", "/limits", control.reset_limits),
+        ("GET", "/faults", control.faults),
+        ("POST", "/faults", control.plan_faults),
+        ("DELETE", "/faults", control.forget_faults),
+        ("GET", "/export-projects", control.export_projects),
+        ("POST", "/export-projects", control.set_up_export_project),
+        ("GET", "/recurring-jobs", control.recurring_jobs),
+        ("POST", "/recurring-jobs", control.set_up_recurring_job),
+        ("POST", "/recurring-jobs/run", control.run_recurring_job),
     ]
     return Starlette(routes=[Route(path, _endpoint(answer), methods=[method]) for method, path, answer in routes])
 
@@ -168,3 +196,57 @@ class _Control:
     def expire_changes(self, _: Facts) -> Facts:
         self._sandbox.dataverse_store.expire_changes()
         return {"status": "ok"}
+
+    def snapshots(self, _: Facts) -> Facts:
+        return {"snapshots": self._sandbox.snapshots()}
+
+    def snapshot(self, given: Facts) -> Facts:
+        self._sandbox.snapshot(str(given.get("name", "")))
+        return self.snapshots({})
+
+    def restore(self, given: Facts) -> Facts:
+        self._sandbox.restore(str(given.get("name", "")))
+        return {"status": "ok"}
+
+    def limits(self, _: Facts) -> Facts:
+        return self._sandbox.limits.as_dict()
+
+    def set_limits(self, given: Facts) -> Facts:
+        self._sandbox.limits.change(given)
+        return self.limits({})
+
+    def reset_limits(self, _: Facts) -> Facts:
+        self._sandbox.limits.reset()
+        return self.limits({})
+
+    def faults(self, _: Facts) -> Facts:
+        return {"faults": self._sandbox.faults.listed()}
+
+    def plan_faults(self, given: Facts) -> Facts:
+        several = given.get("faults", [given])
+        if not isinstance(several, list) or not all(isinstance(one, dict) for one in several):
+            raise Refused("faults is a list of faults")
+        for one in several:
+            self._sandbox.faults.plan(**one)
+        return self.faults({})
+
+    def forget_faults(self, _: Facts) -> Facts:
+        self._sandbox.faults.clear()
+        return self.faults({})
+
+    def export_projects(self, _: Facts) -> Facts:
+        return {"projects": msgspec.to_builtins(self._sandbox.packages.exports.listed())}
+
+    def set_up_export_project(self, given: Facts) -> Facts:
+        self._sandbox.packages.exports.set_up(**given)
+        return self.export_projects({})
+
+    def recurring_jobs(self, _: Facts) -> Facts:
+        return {"jobs": msgspec.to_builtins(self._sandbox.packages.recurring.listed())}
+
+    def set_up_recurring_job(self, given: Facts) -> Facts:
+        self._sandbox.packages.recurring.set_up(**given)
+        return self.recurring_jobs({})
+
+    def run_recurring_job(self, given: Facts) -> Facts:
+        return {"message": self._sandbox.packages.recurring.run(str(given.get("id", "")))}

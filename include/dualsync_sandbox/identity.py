@@ -142,6 +142,10 @@ class SignInError(Exception):
         self.code = code
 
 
+class NotSignedIn(Exception):
+    """A request without a token that is good for the system asked; says why."""
+
+
 @dataclass
 class Client:
     """An application that may sign in.
@@ -325,16 +329,19 @@ class Identity:
 
     # -- the check at the systems' doors
 
-    def check(self, authorization: str, audiences: list[str]) -> str | None:
-        """Why a request may not pass; ``None`` when it may.
+    def check(self, authorization: str, audiences: list[str]) -> str:
+        """Who makes a request: the application's id.
 
         Args:
             authorization: the ``Authorization`` header.
             audiences: the base URLs of the system asked.
+
+        Raises:
+            NotSignedIn: the request may not pass.
         """
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token:
-            return "no bearer token"
+            raise NotSignedIn("no bearer token")
         try:
             claims = jwt.decode(
                 token,
@@ -349,13 +356,13 @@ class Identity:
                 },
             )
         except jwt.PyJWTError as error:
-            return type(error).__name__
+            raise NotSignedIn(type(error).__name__) from error
         if claims["tid"] != self.tenant:
-            return "another tenant"
+            raise NotSignedIn("another tenant")
         now = self._clock.now().timestamp()
         if not claims["nbf"] - 300 <= now < claims["exp"]:
-            return "the token has expired"
-        return None
+            raise NotSignedIn("the token has expired")
+        return str(claims["appid"])
 
 
 def _thumbprint_matches(certificate: x509.Certificate, header: dict[str, Any]) -> bool:

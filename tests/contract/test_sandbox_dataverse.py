@@ -170,15 +170,18 @@ def test_keys_and_navigation_names(api: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("method", "url"),
     [
-        ("GET", "accounts?$expand=primarycontactid"),
         ("GET", "accounts?$apply=aggregate($count as n)"),
         ("GET", "accounts?$filter=length(name) eq 3"),
         ("GET", "accounts?$filter=Microsoft.Dynamics.CRM.LastXDays(PropertyName='createdon',PropertyValue=3)"),
-        ("GET", "accounts?$filter=name eq @p1&@p1='x'"),
-        ("POST", "$batch"),
-        ("POST", "accounts/Microsoft.Dynamics.CRM.DeleteMultiple"),
+        ("GET", "accounts?sql=SELECT name FROM account"),
+        ("GET", "accounts?fetchXml=<fetch/>"),
+        ("POST", "accounts/Microsoft.Dynamics.CRM.Assign"),
         ("PUT", "accounts(00000000-0000-0000-0000-000000000001)"),
-        ("GET", "accounts(00000000-0000-0000-0000-000000000001)/name"),
+        ("POST", "CreateEntities"),
+        ("POST", "EntityDefinitions"),
+        ("GET", "EntityDefinitions?$select=ObjectTypeCode"),
+        ("GET", "GlobalOptionSetDefinitions"),
+        ("GET", "asyncoperations(00000000-0000-0000-0000-000000000001)"),
     ],
 )
 def test_what_is_not_played_is_refused_by_name(api: httpx.Client, method: str, url: str) -> None:

@@ -7,6 +7,7 @@ status is an assumption (noted below).
 
 from __future__ import annotations
 
+from dualsync_sandbox.batch import BatchFault
 from dualsync_sandbox.errors import (
     BusinessRuleViolation,
     DeleteRestricted,
@@ -40,6 +41,8 @@ VERSION_MISMATCH = "0x80060882"
 VALIDATION = "0x80044331"
 OPTION_OUT_OF_RANGE = "0x8004431A"
 CHANGES_EXPIRED = "0x80044352"
+#: Assumed: the code of the platform's NotImplemented.
+NOT_IMPLEMENTED_THERE = "0x80040216"
 #: Assumed: the code of the platform's CannotDeleteDueToAssociation.
 STILL_ASSOCIATED = "0x80040227"
 
@@ -66,6 +69,8 @@ def refusal(error: SandboxError) -> ApiError:
             "0x0",
             f"Could not find a property named '{error.name}' on type 'Microsoft.Dynamics.CRM.{error.table.entity}'.",
         )
+    if isinstance(error, BatchFault):
+        return ApiError(400, PARSE_ERROR, str(error))
     if isinstance(error, QueryError):
         return ApiError(400, URI_ERROR, str(error))
     return _store_refusal(error)
@@ -144,8 +149,23 @@ def _invalid_value(error: InvalidValue) -> ApiError:
     return ApiError(400, VALIDATION, str(error))
 
 
-def reply(error: ApiError) -> Reply:
-    """The documented error body."""
-    answer = Reply.json(error.status, {"error": {"code": error.code, "message": str(error)}})
+def reply(error: ApiError, *, detailed: bool = False) -> Reply:
+    """The documented error body.
+
+    Args:
+        error: what is refused.
+        detailed: with the annotations that ``odata.include-annotations="*"`` adds ("Handle errors"); their values other
+            than the message are assumed.
+    """
+    body: dict[str, object] = {"code": error.code, "message": str(error)}
+    if detailed:
+        body |= {
+            "@Microsoft.PowerApps.CDS.ErrorDetails.OperationStatus": "0",
+            "@Microsoft.PowerApps.CDS.ErrorDetails.SubErrorCode": "0",
+            "@Microsoft.PowerApps.CDS.HelpLink": f"http://go.microsoft.com/fwlink/?LinkID=398563&error={error.code}",
+            "@Microsoft.PowerApps.CDS.TraceText": "",
+            "@Microsoft.PowerApps.CDS.InnerError.Message": str(error),
+        }
+    answer = Reply.json(error.status, {"error": body})
     answer.headers.update(error.headers)
     return answer
