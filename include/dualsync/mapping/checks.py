@@ -14,17 +14,20 @@ from typing import Literal
 
 from dualsync.errors import SchemaMismatch
 from dualsync.mapping.catalog import LEGAL_ENTITIES, Catalog
+from dualsync.mapping.expressions import Expression
 from dualsync.mapping.loader import dotted
 from dualsync.mapping.model import (
     COMPANY_WORD,
     DIRECTIONS,
     Direction,
     Field,
+    HeaderUnit,
     Loc,
     Lookup,
     Scalar,
     Side,
     TableMap,
+    UnitLines,
     UnknownDefault,
     receiving_columns,
 )
@@ -53,7 +56,7 @@ class Finding:
 
 def check_catalog(catalog: Catalog, schema: Schema) -> list[Finding]:
     """Everything wrong with the maps of a catalog, by map and line."""
-    found = [finding for table_map in catalog.values() for finding in _Check(table_map, catalog, schema).run()]
+    found = [finding for table_map in catalog.files.values() for finding in _Check(table_map, catalog, schema).run()]
     return sorted(found, key=lambda finding: (finding.map, finding.line, finding.text))
 
 
@@ -81,6 +84,8 @@ class _Check:
         yield from self._later()
         yield from self._rules()
         yield from self._initial()
+        yield from self._parts()
+        yield from self._unit()
 
     def _finding(self, loc: Loc, text: str, severity: Literal["error", "warning"] = "error") -> Finding:
         return Finding(self.map.map, self.map.path, self.map.line(*loc), severity, f"{dotted(loc)}: {text}")
@@ -137,7 +142,9 @@ class _Check:
         if self._known("finance"):
             keys = set(self.schema.table("finance", self.names["finance"]).keys)
             ours = {*self.map.finance.key, *filter(None, (self.map.finance.company,))}
-            if keys and keys != ours:
+            # a row that names two companies has one of them in its entity's key, which need not be the one it is split by
+            companies = {lookup.on[COMPANY_WORD] for lookup in self.map.lookups if COMPANY_WORD in (lookup.on or {})}
+            if keys and keys - companies != ours - companies - {self.map.finance.company}:
                 yield self._finding(("finance", "key"), f"the entity's key is {', '.join(sorted(keys))}")
 
     def _key_pair(self, dataverse: str, finance: str) -> Field | Lookup | None:
@@ -286,6 +293,57 @@ class _Check:
             theirs = self.catalog[parent].initial.order
             if mine is not None and theirs is not None and theirs >= mine:
                 yield self._finding(("initial", "order"), f"{parent} must come first, but has {theirs}")
+
+    def _parts(self) -> Iterator[Finding]:
+        for name, part in self.map.parts.items():
+            for side, text in (("dataverse", part.filter.dataverse), ("finance", part.filter.finance)):
+                for column in Expression.parse(text).columns:
+                    yield from self._missing(side, column, ("parts", name, "filter", side), stops=True)
+        for position, lookup in enumerate(self.map.lookups):
+            for parent in lookup.maps:
+                if self.catalog.files[parent].parts:
+                    yield self._finding(
+                        ("lookups", position), f"{parent} travels in parts, so no base of it has all records"
+                    )
+
+    def _unit(self) -> Iterator[Finding]:
+        unit, trigger = self.map.unit, self.map.trigger
+        if unit is None:
+            return
+        if trigger is not None:
+            yield from self._trigger(unit, trigger)
+        for position, line in enumerate(unit.lines):
+            loc: Loc = ("unit", "lines", position)
+            lines = self.catalog[line if isinstance(line, str) else line.map]
+            if self.map.enabled and not lines.enabled:
+                yield self._finding(loc, f"{lines.map} is off, so no unit would ever be complete")
+            if trigger is not None and trigger.way not in lines.directions:
+                yield self._finding(loc, f"{lines.map} does not go {_spoken(trigger.way)}, as the trigger does")
+            if isinstance(line, UnitLines):
+                yield from self._onward(unit, line, loc)
+            elif lines.header_lookup(self.map.map) is None:
+                yield self._finding(loc, f"{lines.map} has no lookup to {self.map.map}")
+            elif self.map.scope != lines.scope:
+                yield self._finding(loc, f"{lines.map} has not the scope of {self.map.map}")
+
+    def _trigger(self, unit: HeaderUnit, trigger: Field) -> Iterator[Finding]:
+        receiver: Side = "finance" if trigger.way == "to_finance" else "dataverse"
+        column = self._column(receiver, str(unit.trigger))
+        if column is not None and unit.rest is not None and (problem := _not_a_value(column, unit.rest)):
+            yield self._finding(("unit", "rest"), problem)
+        if trigger.way not in self._creating():
+            yield self._finding(("unit", "trigger"), f"rows are not created {_spoken(trigger.way)}")
+
+    def _onward(self, unit: HeaderUnit, line: UnitLines, loc: Loc) -> Iterator[Finding]:
+        """Findings about lines that are found through other lines."""
+        if unit.trigger is not None:
+            yield self._finding((*loc, "of"), "lines found through other lines can only be watched, not awaited")
+        if line.of not in unit.maps:
+            yield self._finding((*loc, "of"), f"{line.of} holds no lines of this unit")
+        carried = {field.dataverse for field in self.catalog[line.map].fields_of("to_finance")}
+        for name in line.by:
+            if name not in carried:
+                yield self._finding((*loc, "by"), f"{line.map} does not carry {name} to Finance")
 
 
 def _targets(lookup: Lookup) -> tuple[str | None, ...]:
