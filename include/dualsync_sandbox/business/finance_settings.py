@@ -63,6 +63,10 @@ class CompanySettings:
         prevalidates: only rows that Dataverse confirms are imported (G3).
         cut_off: rows up to this day are beginning balances (G17); empty without.
         blocks_posting: an expense that Dataverse would refuse cannot be posted (I5).
+        write_in: item number of the released product that write-in products are bought as (J9).
+        manual_verification: project managers confirm vendor invoices (J3).
+        blocks_payment: a vendor invoice is not paid before its confirmation (J3).
+        receipts_to_ledger: product receipts of subcontracts post the cost, not the actuals (J13).
     """
 
     area: str
@@ -79,6 +83,10 @@ class CompanySettings:
     prevalidates: bool
     cut_off: str
     blocks_posting: bool
+    write_in: str
+    manual_verification: bool
+    blocks_payment: bool
+    receipts_to_ledger: bool
 
     @classmethod
     def of(cls, tx: Tx, area: str) -> CompanySettings:
@@ -102,6 +110,10 @@ class CompanySettings:
             prevalidates=row.get("PrevalidateActuals") == "Yes",
             cut_off="" if cut_off == NO_DATE else cut_off,
             blocks_posting=row.get("BlockPostingOnSyncError") == "Yes",
+            write_in=text(row, "WriteInProduct"),
+            manual_verification=row.get("IsManualVerificationRequired") == "Yes",
+            blocks_payment=row.get("IsVendorPaymentBlocked") == "Yes",
+            receipts_to_ledger=row.get("PostReceiptsToLedger") == "Yes",
         )
 
 
