@@ -142,9 +142,10 @@ class _Check:
         if self._known("finance"):
             keys = set(self.schema.table("finance", self.names["finance"]).keys)
             ours = {*self.map.finance.key, *filter(None, (self.map.finance.company,))}
-            # a row that names two companies has one of them in its entity's key, which need not be the one it is split by
-            companies = {lookup.on[COMPANY_WORD] for lookup in self.map.lookups if COMPANY_WORD in (lookup.on or {})}
-            if keys and keys - companies != ours - companies - {self.map.finance.company}:
+            # of a row that names two companies, the entity's key may have the one and the legs be split by the other
+            companies = {(lookup.on or {}).get(COMPANY_WORD) for lookup in self.map.lookups} - {None}
+            same = keys == ours or (len(companies) > 1 and keys - companies == ours - companies)
+            if keys and not same:
                 yield self._finding(("finance", "key"), f"the entity's key is {', '.join(sorted(keys))}")
 
     def _key_pair(self, dataverse: str, finance: str) -> Field | Lookup | None:
@@ -156,6 +157,9 @@ class _Check:
                 return pair
             if isinstance(pair, Lookup) and any(pair.on_of(target).get(rest) == finance for target in _targets(pair)):
                 return pair
+            if isinstance(pair, Lookup) and pair.through is not None:
+                if (pair.through.column, pair.finance_columns) == (rest, (finance,)):
+                    return pair
         return None
 
     def _creating(self) -> tuple[Direction, ...]:
@@ -256,6 +260,9 @@ class _Check:
             if not self._has_key_word(parent, word):
                 yield self._finding(place, f"{parent.map} has neither a column nor a key path '{word}'")
         unique = set(words) >= set(parent.dataverse.key) or words == [parent.dataverse.id]
+        if lookup.goes("to_dataverse") and lookup.through is not None:
+            if parent.scope == "company" and lookup.through.company is None:
+                yield self._finding((*loc, "through"), f"say which column of {lookup.through.set} holds the company")
         if lookup.goes("to_dataverse") and not unique:
             yield self._finding(place, f"does not name one record: the key is {', '.join(parent.dataverse.key)}")
 

@@ -300,8 +300,10 @@ class _DataverseSender(Sender):
 
     def _wire(self, unit: Unit, value: Any) -> Any:
         if isinstance(unit.pair, Lookup):
-            parent = self.runtime.catalog[unit.pair.maps[0]]
-            return None if value is None else Bind(parent.dataverse.table, value)
+            # read through another table, the record is one of that table
+            read = unit.pair.through is not None
+            table = unit.column.targets[0] if read else self.runtime.catalog[unit.pair.maps[0]].dataverse.table
+            return None if value is None else Bind(table, value)
         return to_wire(value, unit.column, "dataverse")
 
     def deferred(self, sets: Sets) -> list[tuple[Row, Unit]]:
