@@ -52,10 +52,15 @@ def added_tax(tx: Tx, area: str, group: str, amount: Decimal) -> Decimal:
     return rounded(amount * percentage(tx, area, group) / _PERCENT)
 
 
+def lost_tax(tx: Tx, area: str, group: str, tax: Decimal) -> Decimal:
+    """Return the part of a tax paid that cannot be recovered."""
+    row = tx.find_one("SalesTaxRates", dataAreaId=area, TaxGroupCode=group) if group else None
+    lost = exact(row["NonRecoverablePercentage"]) if row else Decimal(0)
+    return rounded(tax * lost / _PERCENT)
+
+
 def included_tax(tx: Tx, area: str, group: str, gross: Decimal) -> tuple[Decimal, Decimal]:
     """Return the tax that an amount includes, and the part of it that cannot be recovered."""
     rate = percentage(tx, area, group)
     tax = rounded(gross * rate / (_PERCENT + rate))
-    row = tx.find_one("SalesTaxRates", dataAreaId=area, TaxGroupCode=group) if group else None
-    lost = exact(row["NonRecoverablePercentage"]) if row else Decimal(0)
-    return tax, rounded(tax * lost / _PERCENT)
+    return tax, lost_tax(tx, area, group, tax)
