@@ -49,6 +49,9 @@ def rows(data: masters.Masters, ids: Ids, parameters: Parameters) -> Iterator[tu
         yield from _reference(company)
         for vendor in data.vendors[company.code]:
             yield "VendorsV2", _vendor(company, vendor)
+        for other in COMPANIES:
+            if company.integrated and other.integrated and other != company:
+                yield "VendorsV2", _lender(company, other)
         for customer in data.customers[company.code]:
             yield "CustomersV3", _customer(company, customer)
     for worker in data.workers:
@@ -214,6 +217,26 @@ def _vendor(company: Company, vendor: masters.Vendor) -> Row:
         "DefaultVendorPaymentMethodName": vendor.method,
         "SalesTaxGroupCode": vendor.tax_group,
         "OrganizationEmployeeAmount": vendor.employees,
+        "LanguageId": company.language,
+        "OnHoldStatus": "No",
+        "IsOneTimeVendor": "No",
+        "IsForeignEntity": "No",
+    }
+
+
+def _lender(company: Company, lender: Company) -> Row:
+    """Return the vendor that stands for another company of the group (K4)."""
+    return {
+        "dataAreaId": company.area,
+        "VendorAccountNumber": project_accounting.lender_vendor(lender),
+        "VendorPartyType": "Organization",
+        "VendorPartyNumber": f"LE-{lender.code}",
+        "VendorOrganizationName": lender.name,
+        "VendorSearchName": lender.name[:20],
+        "VendorGroupId": "10",
+        "CurrencyCode": company.currency,
+        "DefaultPaymentTermsName": "Net30",
+        "LanguageId": company.language,
         "OnHoldStatus": "No",
         "IsOneTimeVendor": "No",
         "IsForeignEntity": "No",

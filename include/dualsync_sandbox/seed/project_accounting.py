@@ -49,6 +49,19 @@ LINE_PROPERTIES = {
 }
 """A2: line property by billing type."""
 
+PROCUREMENT_CATEGORIES = {
+    "Contract labour": "Work of people from outside",
+    "Travel arrangements": "Tickets and rooms",
+    "Permits and fees": "What authorities charge",
+    "Site materials": "Goods that have no number",
+}
+"""Nodes of the procurement category hierarchy; the last one is not mapped, so that it goes by the default (J7)."""
+
+STOCKED = {"P-1002": "42.50", "P-1004": "598"}
+"""Products that the companies keep in stock, with the cost of one piece in any currency."""
+
+SITE, WAREHOUSE = "1", "11"
+
 WITH_WIP = ("GBPM",)
 """Companies whose profile accrues revenue."""
 
@@ -95,6 +108,7 @@ def _integration(company: Company) -> Iterator[tuple[str, Row]]:
     )
     for billing_type, line_property in LINE_PROPERTIES.items():
         yield "LineProperties", {**area, "BillingType": billing_type, "LineProperty": line_property}
+    yield from _procurement(area)
     profile: Row = {**area, "ProfileId": PROFILE}
     accrues = "Yes" if company.code in WITH_WIP else "No"
     described = {"Description": "All projects", "PostCosts": "ProfitAndLoss", "AccrueRevenue": accrues}
@@ -108,12 +122,35 @@ def _integration(company: Company) -> Iterator[tuple[str, Row]]:
                     **area,
                     "BorrowingCompany": other.area,
                     "CustomerAccountNumber": f"IC-{other.code}",
-                    "VendorAccountNumber": f"IC-{company.code}",
+                    "VendorAccountNumber": lender_vendor(company),
                     "HasLedgerAccounts": "Yes",
                     "HasTradingRelation": "Yes",
                     "HasLendingParameter": "Yes",
                 },
             )
+
+
+def lender_vendor(company: Company) -> str:
+    """Return the vendor account that a lending company has in the others (K4, K5).
+
+    It differs from its customer account, because customers and vendors share the accounts of Dataverse.
+    """
+    return f"ICV-{company.code}"
+
+
+def _procurement(area: Row) -> Iterator[tuple[str, Row]]:
+    """Yield released products (J9: the write-in product among them), procurement and subcontract categories."""
+    for number in (*masters.PRODUCTS, WRITE_IN):
+        product: Row = {**area, "ItemNumber": number, "ProductNumber": number, "PurchaseUnit": "ea"}
+        cost = Decimal(STOCKED.get(number, 0))
+        stocked = {"IsStocked": "Yes" if cost else "No", "UnitCost": cost}
+        yield "ReleasedProducts", {**product, **stocked, "DefaultSite": SITE, "DefaultWarehouse": WAREHOUSE}
+    for name, description in PROCUREMENT_CATEGORIES.items():
+        yield "ProcurementCategories", {**area, "CategoryName": name, "Description": description}
+    nodes = zip(("Hour", "Expense"), PROCUREMENT_CATEGORIES, strict=False)
+    for number, (kind, name) in enumerate(nodes, start=1):
+        named = {"RecordNumber": number, "TransactionType": kind, "ProcurementCategoryName": name}
+        yield "SubcontractCategories", area | named
 
 
 def expense_reports(company: Company, workers: list[masters.Worker]) -> Iterator[tuple[str, Row]]:
