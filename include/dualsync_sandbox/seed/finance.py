@@ -47,11 +47,7 @@ def rows(data: masters.Masters, ids: Ids, parameters: Parameters) -> Iterator[tu
         yield from _company(company)
     for company in COMPANIES:
         yield from _reference(company)
-        for vendor in data.vendors[company.code]:
-            yield "VendorsV2", _vendor(company, vendor)
-        for other in COMPANIES:
-            if company.integrated and other.integrated and other != company:
-                yield "VendorsV2", _lender(company, other)
+        yield from _vendors(company, data.vendors[company.code])
         for customer in data.customers[company.code]:
             yield "CustomersV3", _customer(company, customer)
     for worker in data.workers:
@@ -201,6 +197,14 @@ def _customer(company: Company, customer: masters.Customer) -> Row:
         "OnHoldStatus": "No",
         "IsOneTimeCustomer": "No",
     }
+
+
+def _vendors(company: Company, vendors: list[masters.Vendor]) -> Iterator[tuple[str, Row]]:
+    for vendor in vendors:
+        yield "VendorsV2", _vendor(company, vendor)
+    for other in COMPANIES:
+        if company.integrated and other.integrated and other != company:
+            yield "VendorsV2", _lender(company, other)
 
 
 def _vendor(company: Company, vendor: masters.Vendor) -> Row:
