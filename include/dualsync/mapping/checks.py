@@ -29,6 +29,7 @@ from dualsync.mapping.model import (
     TableMap,
     UnitLines,
     UnknownDefault,
+    Way,
     receiving_columns,
 )
 from dualsync.mapping.schema import Column, Kind, Schema
@@ -157,9 +158,8 @@ class _Check:
                 return pair
             if isinstance(pair, Lookup) and any(pair.on_of(target).get(rest) == finance for target in _targets(pair)):
                 return pair
-            if isinstance(pair, Lookup) and pair.through is not None:
-                if (pair.through.column, pair.finance_columns) == (rest, (finance,)):
-                    return pair
+            if isinstance(pair, Lookup) and pair.through is not None and pair.through.column == rest:
+                return pair if pair.finance_columns == (finance,) else None
         return None
 
     def _creating(self) -> tuple[Direction, ...]:
@@ -260,9 +260,9 @@ class _Check:
             if not self._has_key_word(parent, word):
                 yield self._finding(place, f"{parent.map} has neither a column nor a key path '{word}'")
         unique = set(words) >= set(parent.dataverse.key) or words == [parent.dataverse.id]
-        if lookup.goes("to_dataverse") and lookup.through is not None:
-            if parent.scope == "company" and lookup.through.company is None:
-                yield self._finding((*loc, "through"), f"say which column of {lookup.through.set} holds the company")
+        through = lookup.through if lookup.goes("to_dataverse") else None
+        if through is not None and through.company is None and parent.scope == "company":
+            yield self._finding((*loc, "through"), f"say which column of {through.set} holds the company")
         if lookup.goes("to_dataverse") and not unique:
             yield self._finding(place, f"does not name one record: the key is {', '.join(parent.dataverse.key)}")
 
@@ -303,7 +303,8 @@ class _Check:
 
     def _parts(self) -> Iterator[Finding]:
         for name, part in self.map.parts.items():
-            for side, text in (("dataverse", part.filter.dataverse), ("finance", part.filter.finance)):
+            for side in _SIDES:
+                text = part.filter.dataverse if side == "dataverse" else part.filter.finance
                 for column in Expression.parse(text).columns:
                     yield from self._missing(side, column, ("parts", name, "filter", side), stops=True)
         for position, lookup in enumerate(self.map.lookups):
@@ -357,7 +358,7 @@ def _targets(lookup: Lookup) -> tuple[str | None, ...]:
     return (None,) if lookup.targets is None else tuple(lookup.targets)
 
 
-def _spoken(direction: Direction) -> str:
+def _spoken(direction: Way) -> str:
     return direction.replace("to_", "to ").replace("dataverse", "Dataverse").replace("finance", "Finance")
 
 

@@ -274,7 +274,7 @@ class Transform:
     # --- lookups, to Dataverse ----------------------------------------------------------------------------------
 
     def _lookup_to_dataverse(self, lookup: Lookup, unit: Unit, rows: pd.DataFrame, issues: Issues) -> dict[str, Any]:
-        paths, columns, company = key_paths(lookup, None)
+        _, columns, company = key_paths(lookup, None)
         # A key with an empty part names nothing: an expense may have a project without a task.
         parts = [rows[column].array.__arrow_array__().to_pylist() for column in columns]
         keys: list[tuple[Any, ...] | None] = [
