@@ -82,7 +82,6 @@ class _Check:
             yield from self._field(field, ("fields", position))
         for position, lookup in enumerate(self.map.lookups):
             yield from self._lookup(lookup, ("lookups", position))
-        yield from self._later()
         yield from self._rules()
         yield from self._initial()
         yield from self._parts()
@@ -271,13 +270,6 @@ class _Check:
         if word in parent.dataverse.key or not self.schema.has("dataverse", table):
             return True
         return word in self.schema.table("dataverse", table).columns
-
-    def _later(self) -> Iterator[Finding]:
-        for position, pair in enumerate(self.map.later):
-            loc: Loc = ("later", position)
-            yield from self._missing("finance", pair.finance, (*loc, "finance"), stops=False)
-            if pair.map in self.catalog:
-                yield self._finding((*loc, "map"), f"{pair.map} is there now: make the pair a lookup")
 
     def _rules(self) -> Iterator[Finding]:
         for position, rule in enumerate(self.map.rules):

@@ -352,25 +352,6 @@ class Lookup(_Pair):
         return tuple(dict.fromkeys(column for on in ons for word, column in on.items() if word != COMPANY_WORD))
 
 
-class Later(_Model):
-    """A published pair that waits for a table map which is not there yet. It is on record and carries nothing.
-
-    ``dataverse`` is the whole path of the pair. Once ``map`` exists, the check of the maps asks for the lookup.
-    """
-
-    dataverse: str
-    finance: str
-    way: Way
-    map: str
-    evidence: Annotated[tuple[EvidenceTag, ...], Setting(min_length=1)]
-    note: str = ""
-
-    @field_validator("evidence", mode="before")
-    @classmethod
-    def _single_tag(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
-
-
 class Product(_Model):
     """A number that should be the product of two others, give or take ``within``, in the unit of the number itself."""
 
@@ -495,9 +476,8 @@ class TableMap(_Model):
     """One table map: see the module docstring and ``docs/table-maps.md``.
 
     ``integrated_by`` names the Finance key column of a global map whose rows describe a company: only rows of
-    integrated companies travel. ``later`` keeps published pairs on record whose maps are not there yet. ``rules`` are
-    business rules for the map's suite. ``parts`` and ``unit`` make further maps, which have no files of their own
-    (``parts.py``).
+    integrated companies travel. ``rules`` are business rules for the map's suite. ``parts`` and ``unit`` make further
+    maps, which have no files of their own (``parts.py``).
     """
 
     map: str = Setting(pattern=r"^[a-z][a-z0-9_]*$")
@@ -515,7 +495,6 @@ class TableMap(_Model):
     after: tuple[str, ...] = ()
     lookups: tuple[Lookup, ...] = ()
     fields: tuple[Field, ...] = ()
-    later: tuple[Later, ...] = ()
     rules: tuple[Rule, ...] = ()
     parts: dict[str, Part] = Setting(default_factory=dict)
     unit: HeaderUnit | None = None

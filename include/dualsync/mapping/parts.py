@@ -97,7 +97,6 @@ def _trigger(table_map: TableMap, trigger: Field) -> TableMap:
         "after": (*table_map.after, table_map.map, *table_map.unit.maps),
         "lookups": tuple(one.model_copy(update=way) for one in keep),
         "fields": (*(one.model_copy(update=way) for one in named), trigger),
-        "later": (),
         "rules": (),
     }
     return table_map.model_copy(update=words).as_part(PartOf(table_map.map, TRIGGER))
