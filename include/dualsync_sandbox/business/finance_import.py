@@ -2,7 +2,8 @@
 
 Assumed where no source says it: a journal in draft of the same period is filled up before a new one is made; rows are
 dated by their accounting date when they are held against the cut-off; the intercompany set-up is needed for the lending
-company's rows; a row whose cost Finance has posted before takes over that posting's figures.
+company's rows; a row whose cost Finance has posted before takes over that posting's figures, and its reversal the
+opposite.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dualsync_sandbox.business.finance_relations import Relationships
 from dualsync_sandbox.business.finance_settings import CompanySettings, day_of, next_number, numbered, text
 from dualsync_sandbox.business.finance_staging import BALANCES, IMPORTED, LINES, STAGING, VALIDATIONS, no_date
 from dualsync_sandbox.business.finance_tax import tax_group
+from dualsync_sandbox.business.finance_vendor_invoices import posted_line
 
 if TYPE_CHECKING:
     from dualsync_sandbox.store import Row, Tx
@@ -152,9 +154,12 @@ class Import:
             posted = self._tx.find_one(TRANSACTIONS, dataAreaId=self._area, TransactionId=reference)
             if posted is not None and posted["TransactionOrigin"] in COSTED:
                 accounting = exact(posted["CostAmountAccountingCurrency"])
-                rate = self._rates.of_day(text(staged, "TransactionCurrencyId"), day_of(posted["AccountingDate"]))
-                write_back(self._tx, staged, accounting, rate or Decimal(0), text(posted, "Voucher"), Decimal(0))
-                self._tx.update(TRANSACTIONS, posted["RecId"], {"ActualsImportId": str(staged["ActualsImportId"])})
+                rate = self._rate(staged, day_of(posted["AccountingDate"]))
+                sign = 1 if exact(staged["Amount"]) * exact(posted["Amount"]) >= 0 else -1
+                write_back(self._tx, staged, accounting * sign, rate, text(posted, "Voucher"), Decimal(0))
+                if sign > 0:
+                    known = {"ActualsImportId": str(staged["ActualsImportId"])}
+                    self._tx.update(TRANSACTIONS, posted["RecId"], known)
                 return True
         return False
 
@@ -199,7 +204,7 @@ class Import:
         return kind, found
 
     def _rate(self, staged: Row, day: str) -> Decimal:
-        """G9, H8; an expense that Finance posted keeps the rate it was posted with, so that its account clears."""
+        """G9, H8; what Finance posted as a document keeps the rate it was posted with, so that its account clears."""
         currency = text(staged, "TransactionCurrencyId")
         rate = None
         if staged["TransactionType"] == "Sales":
@@ -207,6 +212,9 @@ class Import:
         expense = self.expense_of(staged)
         if rate is None and expense is not None and expense["CurrencyCode"] == currency:
             rate = exact(expense["ExchangeRate"])
+        bill = posted_line(self._tx, self._area, text(staged, "VendInvoiceLineProjTransId"))
+        if rate is None and bill is not None and bill[0]["CurrencyCode"] == currency:
+            rate = exact(bill[0]["ExchangeRate"])
         if rate is None:
             rate = self._rates.of_day(currency, day)
         if rate is None:
@@ -227,14 +235,19 @@ class Import:
         return self._tx.find_one("ExpenseReportLines", **key)
 
     def _offset(self, staged: Row, kind: str) -> str:
-        """The main account against which a cost is posted (I4, J2)."""
+        """The main account against which a cost is posted (I4, J2).
+
+        What a vendor has charged clears the procurement account, whatever its class (J7); work that a vendor invoice
+        has only replaced names the invoice and no line, and is taken back where it was posted.
+        """
+        if text(staged, "VendInvoiceLineProjTransId"):
+            return self._settings.procurement_account
         if kind == "Hour":
             return MAIN_ACCOUNTS["PayrollAllocation"]
         if kind == "Cost":
             expense = self.expense_of(staged)
             return self._settings.expense_account if expense else MAIN_ACCOUNTS["ProjectOffset"]
-        vendor = text(staged, "VendInvoiceLineProjTransId") or text(staged, "MatchedVendorInvoice")
-        return self._settings.procurement_account if vendor else MAIN_ACCOUNTS["ProjectItemOffset"]
+        return MAIN_ACCOUNTS["ProjectItemOffset"]
 
     def _line(self, staged: Row) -> Row:
         day = self._accounting_date(staged)
