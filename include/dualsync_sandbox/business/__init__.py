@@ -20,7 +20,11 @@ from dualsync_sandbox.business import (
     expense_checks,
     finance_categories,
     finance_forecasts,
+    finance_procurement,
+    finance_purchase_orders,
     finance_staging,
+    finance_subcontracts,
+    finance_vendor_invoices,
     guards,
     milestones,
     numbers,
@@ -73,4 +77,8 @@ def install(
     finance_categories.install(finance, settings)
     finance_forecasts.install(finance)
     finance_staging.install(finance)
+    finance_procurement.install(finance, settings)
+    finance_vendor_invoices.install(finance)
+    finance_purchase_orders.install(finance)
+    finance_subcontracts.install(finance)
     deletes.install(dataverse, finance)
