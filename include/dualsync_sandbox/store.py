@@ -301,7 +301,9 @@ class Tx:
             return count
         return _Bulk(self, self.store.layout(table)).insert(rows)
 
-    def update_many(self, table: str, changes: Iterable[tuple[object, Mapping[str, object]]], hooks: bool = True) -> int:
+    def update_many(
+        self, table: str, changes: Iterable[tuple[object, Mapping[str, object]]], hooks: bool = True
+    ) -> int:
         """Change columns of many rows.
 
         Args:

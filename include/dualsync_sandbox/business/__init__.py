@@ -15,6 +15,7 @@ from dualsync_sandbox.business import (
     contract_actuals,
     contract_customers,
     contract_projects,
+    customer_invoices,
     deletes,
     estimates,
     expense_checks,
@@ -28,6 +29,7 @@ from dualsync_sandbox.business import (
     guards,
     milestones,
     numbers,
+    proformas,
     references,
     roles,
     shared_categories,
@@ -69,6 +71,8 @@ def install(
     approvals.install(dataverse, settings.prices, switched)
     guards.install(dataverse, switched)
     vendor_accounts.install(dataverse)
+    proformas.install(dataverse)
+    customer_invoices.install(dataverse)
     references.install(finance)
     billing_rules.install(finance)
     roles.install(finance, settings)

@@ -86,7 +86,12 @@ class Money:
 
 def new_ids(tx: Tx, seed: object) -> Row:
     """Return the ids of a new actual: they follow from what it is made of and how many actuals there are."""
-    actual_id = uuid.uuid5(_SPACE, f"{seed}/{tx.count(TABLE)}")
+    return ids_of(f"{seed}/{tx.count(TABLE)}")
+
+
+def ids_of(seed: str) -> Row:
+    """Return the ids of a new actual that follow from a text alone."""
+    actual_id = uuid.uuid5(_SPACE, seed)
     return {"msdyn_actualid": str(actual_id), "msdyn_actualimportid": str(uuid.uuid5(actual_id, "import"))}
 
 
@@ -311,21 +316,27 @@ def on_invoice(rows: Iterable[Row]) -> bool:
     return any(row["msdyn_billingstatus"] in INVOICED for row in rows)
 
 
+def copied(row: Row, currency: Row) -> Row:
+    """Return the columns of an actual for another one: without its identity, and without what posting gave it."""
+    return {name: value for name, value in row.items() if name not in _OWN} | {"exchangerate": native_rate(currency)}
+
+
+def reversal_of(row: Row, currency: Row) -> Row:
+    """Return the opposite of an actual in a ``transactioncurrency``, Unadjustable; ids are left to the caller."""
+    opposite = copied(row, currency)
+    for name in _NEGATED:
+        if opposite.get(name) is not None:
+            opposite[name] = -exact(opposite[name])
+    return opposite | {"msdyn_adjustmentstatus": AdjustmentStatus.UNADJUSTABLE}
+
+
 def reverse(tx: Tx, row: Row) -> Row:
     """E6: mark an actual Adjusted and write its opposite, Unadjustable; returns the reversal.
 
     The reversal travels if its original does and stays if that stays (R10 of the reconciliation rules).
     """
-    opposite = {name: value for name, value in row.items() if name not in _OWN}
-    for name in _NEGATED:
-        if opposite[name] is not None:
-            opposite[name] = -exact(opposite[name])
     currency = row_of(tx, "transactioncurrency", row["transactioncurrencyid"])
-    opposite |= {
-        "exchangerate": native_rate(currency),
-        "msdyn_accountingdate": row["msdyn_documentdate"],
-        "msdyn_adjustmentstatus": AdjustmentStatus.UNADJUSTABLE,
-    }
+    opposite = reversal_of(row, currency) | {"msdyn_accountingdate": row["msdyn_documentdate"]}
     reversal = tx.insert(TABLE, {**opposite, **new_ids(tx, row["msdyn_actualid"])})
     original = tx.update(TABLE, row["msdyn_actualid"], {"msdyn_adjustmentstatus": AdjustmentStatus.ADJUSTED})
     connections.connect(tx, reversal, connections.REVERSING, original, connections.ORIGINAL)

@@ -55,6 +55,25 @@ class BillingStatus(IntEnum):
     READY_TO_INVOICE = 192350004
 
 
+class InvoiceStatus(IntEnum):
+    """``msdyn_projectinvoicestatus`` of a proforma invoice (H10); the number of Posted is assumed."""
+
+    DRAFT = 192350000
+    IN_REVIEW = 192350001
+    CONFIRMED = 192350002
+    INVOICE_PAID = 192350003
+    POSTED = 192350004
+
+
+class MilestoneStatus(IntEnum):
+    """``msdyn_invoicestatus`` of a milestone."""
+
+    NOT_READY = 192350000
+    READY = 192350001
+    CUSTOMER_INVOICE_CREATED = 192350002
+    CUSTOMER_INVOICE_POSTED = 192350003
+
+
 class EntryStatus(IntEnum):
     """``msdyn_entrystatus`` of time and ``msdyn_approvalstatus`` of material usage."""
 
