@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from dualsync.errors import DualsyncError, LegsFailed, MapErrors, SettingsError, Superseded, Transient
 from dualsync.ledger import LegCounts, LegRecord, RunRecord
+from dualsync.ledger.holders import this_process
 from dualsync.mapping import Direction
 from dualsync.mapping.loader import nearest
 from dualsync.sync.deletions import delete_rows, pending_deletions
@@ -420,6 +421,7 @@ def run_all(run: RunRef, runtime: Runtime, *, progress: Callable[[StepSummary], 
         runtime: Everything the steps need.
         progress: Called after the legs of a map and direction have ended.
     """
+    runtime.ledger.holder = this_process()
     try:
         for name in run.maps:
             for direction in runtime.catalog[name].directions:
