@@ -1,19 +1,19 @@
 """Confirmation of proforma invoices: what it makes of the sales on them (E9 to E17, F1, G1, H9).
 
-============================  ==========================================================  ==============================
-on the proforma               unbilled sales                                              billed sales
-============================  ==========================================================  ==============================
-as it was (E9)                original posted; its reversal                               one
-less, or otherwise (E10)      original Adjusted, reversal; the parts anew, each reversed  one per part
-more (E11)                    original Adjusted, reversal; new at the quantity, reversed  one at the new quantity
-milestone (E12)               none                                                        one
-milestone credited (E13)      none                                                        original Adjusted, reversal
-less than billed (E14)        the part kept, posted, reversed; the rest, open             original Adjusted, reversal, new
-more than billed (E15)        new at the quantity, reversed                               original Adjusted, reversal, new
-nothing of what was (E16)     new, open                                                   original Adjusted, reversal
-retainer (E17)                a negative one, open                                        one
-retainer used (E17)           the negative one reversed; what is left, negative           one, negative
-============================  ==========================================================  ==============================
+========================  ==========================================================  ================================
+on the proforma           unbilled sales                                              billed sales
+========================  ==========================================================  ================================
+as it was (E9)            original posted; its reversal                               one
+less, or otherwise (E10)  original Adjusted, reversal; the parts anew, reversed       one per part
+more (E11)                original Adjusted, reversal; new at the quantity, reversed  one, at the quantity
+milestone (E12)           none                                                        one
+milestone credited (E13)  none                                                        original Adjusted, reversal
+less than billed (E14)    the part kept, posted, reversed; the rest, open             original Adjusted, reversal, new
+more than billed (E15)    new at the quantity, reversed                               original Adjusted, reversal, new
+nothing of it (E16)       new, open                                                   original Adjusted, reversal
+retainer (E17)            a negative one, open                                        one
+retainer used (E17)       the negative one reversed; what is left, negative           one, negative
+========================  ==========================================================  ================================
 
 Assumed: every negative unbilled sale that reverses one on an invoice carries Skip Sync (G1 says so of the plain
 confirmation only); what stands of a retainer travels, and so does its reversal; another price or billing type is
