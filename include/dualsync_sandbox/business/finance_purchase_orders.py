@@ -202,13 +202,14 @@ def receive_purchase_order(
         _refuse_subcontract(order, "received")
         if not confirmed(order):
             raise BusinessRuleViolation(ORDERS, f"Purchase order {number} is not confirmed.")
-        open_lines = {line["LineNumber"]: line for line in lines_of(tx, order)}
-        wanted: Mapping[object, Decimal] = quantities or {
-            place: exact(line["Quantity"]) - exact(line["ReceivedQuantity"]) for place, line in open_lines.items()
-        }
         receipt = new_receipt(tx, order, finance.clock.now().date().isoformat())
-        for place, (line_number, quantity) in enumerate(wanted.items(), start=1):
-            add_to_receipt(tx, receipt, place, open_lines[line_number], quantity)
+        for place, line in enumerate(lines_of(tx, order), start=1):
+            number_of_line = line["LineNumber"]
+            assert isinstance(number_of_line, int)
+            left = exact(line["Quantity"]) - exact(line["ReceivedQuantity"])
+            quantity = left if quantities is None else quantities.get(number_of_line, Decimal(0))
+            if quantity:
+                add_to_receipt(tx, receipt, place, line, quantity)
         return post_receipt(tx, settings, receipt)
 
 
@@ -345,7 +346,7 @@ def invoice_purchase_order(
             assert isinstance(place, int)
             quantity = received if quantities is None else quantities.get(place, Decimal(0))
             if quantity != received:
-                warnings.append(f"Line {place}: {quantity:f} invoiced, {received:f} received.")
+                warnings.append(f"Line {place}: {quantity.normalize():f} invoiced, {received.normalize():f} received.")
             if quantity:
                 lines.append(_invoice_line(line, place, quantity))
         if not lines:
