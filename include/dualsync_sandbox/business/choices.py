@@ -74,6 +74,33 @@ class MilestoneStatus(IntEnum):
     CUSTOMER_INVOICE_POSTED = 192350003
 
 
+class VendorInvoiceStatus(IntEnum):
+    """``statuscode`` of a project vendor invoice (J5); the numbers are assumed."""
+
+    DRAFT = 192350000
+    IN_REVIEW = 192350001
+    CONFIRMED = 192350002
+    ON_HOLD = 192350003
+    CANCELED = 192350004
+
+
+class VerificationStatus(IntEnum):
+    """``msdyn_verificationstatus`` of a project vendor invoice line (J5); the numbers are assumed."""
+
+    NOT_STARTED = 192350000
+    IN_PROGRESS = 192350001
+    COMPLETE = 192350002
+
+
+class SubcontractStatus(IntEnum):
+    """``statuscode`` of a subcontract (J11); the numbers are assumed."""
+
+    DRAFT = 192350000
+    CONFIRMED = 192350001
+    CLOSED = 192350002
+    CANCELED = 192350003
+
+
 class EntryStatus(IntEnum):
     """``msdyn_entrystatus`` of time and ``msdyn_approvalstatus`` of material usage."""
 
