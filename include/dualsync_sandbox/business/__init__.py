@@ -20,8 +20,10 @@ from dualsync_sandbox.business import (
     estimates,
     expense_checks,
     finance_categories,
+    finance_dataverse,
     finance_forecasts,
     finance_procurement,
+    finance_proposals,
     finance_purchase_orders,
     finance_staging,
     finance_subcontracts,
@@ -81,6 +83,8 @@ def install(
     finance_categories.install(finance, settings)
     finance_forecasts.install(finance)
     finance_staging.install(finance)
+    finance_dataverse.connect(finance, dataverse)
+    finance_proposals.install(finance)
     finance_procurement.install(finance, settings)
     finance_vendor_invoices.install(finance)
     finance_purchase_orders.install(finance)

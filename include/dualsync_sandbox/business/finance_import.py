@@ -15,18 +15,19 @@ from typing import TYPE_CHECKING
 from dualsync_sandbox.business.exchange import NO_DATE, exact
 from dualsync_sandbox.business.finance_categories import CLASSES, project_category
 from dualsync_sandbox.business.finance_ledger import MAIN_ACCOUNTS
+from dualsync_sandbox.business.finance_log import log
 from dualsync_sandbox.business.finance_periods import Periods
 from dualsync_sandbox.business.finance_rates import Rates, in_accounting_currency
 from dualsync_sandbox.business.finance_relations import Relationships
 from dualsync_sandbox.business.finance_settings import CompanySettings, day_of, next_number, numbered, text
 from dualsync_sandbox.business.finance_staging import BALANCES, IMPORTED, LINES, STAGING, VALIDATIONS, no_date
-from dualsync_sandbox.business.finance_tax import tax_group
+from dualsync_sandbox.business.finance_tax import item_tax_group, tax_group
 from dualsync_sandbox.business.finance_vendor_invoices import posted_line
 
 if TYPE_CHECKING:
     from dualsync_sandbox.store import Row, Tx
 
-HEADERS, LOG, TRANSACTIONS = "IntegrationJournalHeaders", "ImportLog", "ProjectTransactions"
+HEADERS, TRANSACTIONS = "IntegrationJournalHeaders", "ProjectTransactions"
 COSTED = frozenset({"StockedVendorInvoice", "PackingSlip", "GeneralJournal"})
 """Origins of project costs that Finance posts by itself, so that no journal repeats them (G18)."""
 
@@ -109,7 +110,7 @@ class Import:
                 self._import(staged)
             except Refused as refused:
                 self.refused.append((str(staged["ActualsImportId"]), str(refused)))
-                self._log(staged, str(refused))
+                log(self._tx, self._area, str(refused), ActualsImportId=staged["ActualsImportId"])
         Relationships(self._tx, self._area).link()
 
     def _waiting(self) -> list[int]:
@@ -279,6 +280,9 @@ class Import:
             "ExchangeRate": rate,
             "AccountingCurrencyAmount": in_accounting_currency(exact(staged["Amount"]), rate),
             "TaxGroupCode": tax_group(self._tx, self._settings.tax_method, staged) if sale else "",
+            "ItemTaxGroupCode": item_tax_group(self._tx, self._area, category, text(staged, "ProductNumber"))
+            if sale
+            else "",
             "TransactionDate": day if no_date(staged["DocumentDate"]) else staged["DocumentDate"],
             "AccountingDate": day,
             "DimensionDisplayValue": text(project, "DimensionDisplayValue") if own else "",
@@ -286,16 +290,6 @@ class Import:
             "OffsetAccount": "" if sale or staged["TransactionType"] == "InterOrgSales" else self._offset(staged, kind),
             "Voucher": numbered(self._tx, self._area, "PVO"),
         }
-
-    def _log(self, staged: Row, message: str) -> None:
-        """One entry per actual, the latest."""
-        key = {"dataAreaId": self._area, "ActualsImportId": staged["ActualsImportId"]}
-        facts = {"Message": message[:500], "LoggedDateTime": self._tx.store.clock.stamp()}
-        standing = self._tx.find_one(LOG, **key)
-        if standing is None:
-            self._tx.insert(LOG, {**key, **facts, "EntryNumber": next_number(self._tx, self._area, "LOG")})
-        elif standing["Message"] != facts["Message"]:
-            self._tx.update(LOG, standing["RecId"], facts)
 
 
 def write_back(

@@ -38,6 +38,13 @@ MAIN_ACCOUNTS = {
     "PurchaseAccrual": "200140",
     "PurchaseExpenditureUninvoiced": "600900",
     "ItemIssue": "140200",
+    "CustomerBalance": "130100",
+    "ProjectInvoicedRevenue": "401100",
+    "ProjectInvoicedOnAccount": "401150",
+    "ProjectWipInvoicedOnAccount": "140380",
+    "SalesTaxPayable": "202200",
+    "IntercompanyReceivable": "130900",
+    "IntercompanyRevenue": "401190",
 }
 """Main account by posting type; the integration accounts stand in the company's parameters."""
 

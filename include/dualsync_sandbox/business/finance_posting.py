@@ -169,7 +169,8 @@ class Posting:
         """The tax of a chargeable sale in its own currency, by the line's group, which accountants may edit (G11)."""
         if line["TransactionType"] != "Sales" or line["BillingType"] != "Chargeable":
             return Decimal(0)
-        return added_tax(self._tx, self._area, text(line, "TaxGroupCode"), exact(line["Amount"]))
+        groups = text(line, "TaxGroupCode"), exact(line["Amount"]), text(line, "ItemTaxGroupCode")
+        return added_tax(self._tx, self._area, *groups)
 
     def _ledger(self, line: Row, debit: str, credit: tuple[str, str]) -> None:
         amount, accounting = exact(line["Amount"]), exact(line["AccountingCurrencyAmount"])

@@ -54,13 +54,13 @@ def bought(tx: Tx, settings: CompanySettings, category: str, item: str, project_
         settings: of the company that buys.
         category: procurement category; empty for an item.
         item: item number; empty for a category.
-        project_category: project category that the clerk chose instead of the default.
+        project_category: project category that the clerk chose instead of the default, or that is all there is.
 
     Raises:
         BusinessRuleViolation: there is no such category or item, neither is given, or no project category follows.
     """
     known = tx.find_one(CATEGORIES, dataAreaId=settings.area, CategoryName=category) if category else None
-    if known is None and (category or not item):
+    if known is None and (category or not (item or project_category)):
         raise BusinessRuleViolation(CATEGORIES, f"Procurement category '{category}' doesn't exist.")
     wanted = project_category or text(known or {}, "ProjectCategoryId") or settings.categories["Item"]
     found = tx.find_one(PROJECT, dataAreaId=settings.area, CategoryId=wanted) if wanted else None

@@ -59,6 +59,7 @@ class CompanySettings:
         period_unit: ``Days``, ``Months``, ``Years`` or ``All`` (G4).
         lines_per_journal: most lines of one journal (G5).
         tax_method: where the sales tax group comes from (H6).
+        milestone_item_group: item sales tax group of milestones (H6).
         moves_to_open_period: accounting dates in closed periods move to the next open one (G6).
         prevalidates: only rows that Dataverse confirms are imported (G3).
         cut_off: rows up to this day are beginning balances (G17); empty without.
@@ -79,6 +80,7 @@ class CompanySettings:
     period_unit: str
     lines_per_journal: int
     tax_method: str
+    milestone_item_group: str
     moves_to_open_period: bool
     prevalidates: bool
     cut_off: str
@@ -106,6 +108,7 @@ class CompanySettings:
             period_unit=text(row, "JournalPeriodUnit") or "Days",
             lines_per_journal=limit if isinstance(limit, int) and limit > 0 else LINES_PER_JOURNAL,
             tax_method=text(row, "SalesTaxGroupMethod") or "Project",
+            milestone_item_group=text(row, "MilestoneItemTaxGroup"),
             moves_to_open_period=row.get("SetAccountingDateToOpenPeriod") == "Yes",
             prevalidates=row.get("PrevalidateActuals") == "Yes",
             cut_off="" if cut_off == NO_DATE else cut_off,

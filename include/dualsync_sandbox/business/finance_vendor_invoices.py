@@ -42,7 +42,7 @@ class VendorLine:
     Attributes:
         quantity: how many units.
         price: of one unit without tax, in the currency of the invoice.
-        category: procurement category (J7); empty for an item.
+        category: procurement category (J7); empty for an item, and for what another company of the group has lent.
         item: number of a released product; empty for a category.
         project_id: the project that bears the cost; empty for none.
         company: the company that owns the project; the invoice's own when empty (K8).
@@ -171,7 +171,7 @@ class InvoiceDesk:
         if line.project_id:
             open_project(self._tx, INVOICE_LINES, owner, line.project_id)
         goods = bought(self._tx, self._settings, line.category, line.item, line.project_category)
-        self._check(line, owner, goods)
+        self._check(header, line, owner, goods)
         category = goods.transaction_category if line.transaction_category is None else line.transaction_category
         net = rounded(line.quantity * line.price)
         tax = added_tax(self._tx, self._area, line.tax_group, net)
@@ -206,8 +206,10 @@ class InvoiceDesk:
             },
         )
 
-    def _check(self, line: VendorLine, owner: str, goods: Bought) -> None:
-        if line.project_id and goods.kind == "Hour" and not line.role:
+    def _check(self, header: Row, line: VendorLine, owner: str, goods: Bought) -> None:
+        """What another company of the group has lent needs no role: it stays out of Dataverse (assumed)."""
+        lent = header["IsIntercompany"] == "Yes"
+        if line.project_id and goods.kind == "Hour" and not (line.role or lent):
             raise BusinessRuleViolation(INVOICE_LINES, "A role is needed for a project category of type Hour.")
         if line.project_id and owner != self._area and goods.kind == "Item":
             raise BusinessRuleViolation(

@@ -310,7 +310,7 @@ class _Confirmation:
         adjustment: AdjustmentStatus | None,
         status: BillingStatus = BillingStatus.CUSTOMER_INVOICE_POSTED,
     ) -> None:
-        changes = {"msdyn_adjustmentstatus": adjustment, "msdyn_billingstatus": status}
+        changes: Row = {"msdyn_adjustmentstatus": adjustment, "msdyn_billingstatus": status}
         self._changes.append((actual["msdyn_actualid"], changes))
 
     def _connect(self, first: Row, first_role: str, second: Row, second_role: str) -> None:

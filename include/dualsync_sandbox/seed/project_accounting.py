@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from dualsync_sandbox.business.finance_proposals import SEQUENCE
 from dualsync_sandbox.business.finance_settings import (
     EXPENSE_INTEGRATION_ACCOUNT,
     FORECAST_MODEL,
@@ -39,6 +40,10 @@ TAX_RATES = {
     "MWST7": ("7", "0"),
 }
 """Sales tax group to its percentage, and to how much of what is paid cannot be recovered."""
+
+TAXED = "FULL"
+ITEM_TAX_GROUPS = {TAXED: "Taxed by the sales tax group", "EXEMPT": "Free of tax"}
+"""H6: item sales tax groups of project categories, products and milestones."""
 
 LINE_PROPERTIES = {
     "NotSpecified": "NOTSPEC",
@@ -92,7 +97,7 @@ def company_rows(company: Company) -> Iterator[tuple[str, Row]]:
 
 
 def _integration(company: Company) -> Iterator[tuple[str, Row]]:
-    area = {"dataAreaId": company.area}
+    area: Row = {"dataAreaId": company.area}
     yield (
         "IntegrationParameters",
         {
@@ -103,9 +108,15 @@ def _integration(company: Company) -> Iterator[tuple[str, Row]]:
             "WriteInProduct": WRITE_IN,
             "JournalPeriodUnit": "Days",
             "SalesTaxGroupMethod": "Search",
+            "MilestoneItemTaxGroup": TAXED,
             "SetAccountingDateToOpenPeriod": "Yes",
         },
     )
+    for group, description in ITEM_TAX_GROUPS.items():
+        exempt = "No" if group == TAXED else "Yes"
+        yield "ItemTaxGroups", {**area, "ItemTaxGroupCode": group, "Description": description, "IsExempt": exempt}
+    proposals = {"NumberSequenceCode": SEQUENCE, "NextNumber": 1, "AllowsUserChanges": "Yes"}
+    yield "NumberSequences", area | proposals
     for billing_type, line_property in LINE_PROPERTIES.items():
         yield "LineProperties", {**area, "BillingType": billing_type, "LineProperty": line_property}
     yield from _procurement(area)
@@ -148,8 +159,8 @@ def _procurement(area: Row) -> Iterator[tuple[str, Row]]:
     for name, description in PROCUREMENT_CATEGORIES.items():
         yield "ProcurementCategories", {**area, "CategoryName": name, "Description": description}
     nodes = zip(("Hour", "Expense"), PROCUREMENT_CATEGORIES, strict=False)
-    for number, (kind, name) in enumerate(nodes, start=1):
-        named = {"RecordNumber": number, "TransactionType": kind, "ProcurementCategoryName": name}
+    for place, (kind, name) in enumerate(nodes, start=1):
+        named: Row = {"RecordNumber": place, "TransactionType": kind, "ProcurementCategoryName": name}
         yield "SubcontractCategories", area | named
 
 
