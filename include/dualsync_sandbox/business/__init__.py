@@ -29,13 +29,16 @@ from dualsync_sandbox.business import (
     finance_subcontracts,
     finance_vendor_invoices,
     guards,
+    material_usages,
     milestones,
     numbers,
     proformas,
     references,
     roles,
     shared_categories,
+    subcontracts,
     vendor_accounts,
+    vendor_invoices,
 )
 from dualsync_sandbox.business.parameters import Parameters
 from dualsync_sandbox.business.switches import Switches
@@ -72,7 +75,10 @@ def install(
     expense_checks.install(dataverse)
     approvals.install(dataverse, settings.prices, switched)
     guards.install(dataverse, switched)
-    vendor_accounts.install(dataverse)
+    vendor_accounts.install(dataverse, switched)
+    subcontracts.install(dataverse)
+    vendor_invoices.install(dataverse, settings.prices, switched)
+    material_usages.install(dataverse, settings.prices)
     proformas.install(dataverse)
     customer_invoices.install(dataverse)
     references.install(finance)

@@ -56,7 +56,6 @@ _OWN = (
     "msdyn_accountingamount",
     "msdyn_salestaxamount",
     "msdyn_isjournalized",
-    "msdyn_externalreferenceid",
     "msdyn_externalreferencedate",
 )
 """What a reversal does not take over: its identity, and what posting the original gave it."""
