@@ -131,9 +131,7 @@ class Maker:
         self._tx = tx
         self._prices = prices
 
-    def make(
-        self, work: Work, billable: Decimal | None = None, *, cost: bool = True, sales: bool = True
-    ) -> list[Row]:
+    def make(self, work: Work, billable: Decimal | None = None, *, cost: bool = True, sales: bool = True) -> list[Row]:
         """Write and connect the actuals of approved work; cost first.
 
         Args:
