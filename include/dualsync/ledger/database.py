@@ -341,8 +341,8 @@ class Ledger:
             self._replace_open_rows(connection, leg, list(open_rows), replaced, kept, list(resolved), now)
             self._save_units(connection, list(units), leg.run_id, now)
             u = t.units.c
-            for map_name, company, key in units_gone:
-                connection.execute(delete(t.units).where(u.map == map_name, u.company == company, u.join_key == key))
+            for map_name, company, header in units_gone:
+                connection.execute(delete(t.units).where(u.map == map_name, u.company == company, u.join_key == header))
             self._save_leg(connection, leg)
             c = t.leases.c
             mine = and_(c.map == leg.map, c.company == leg.company, c.run_id == leg.run_id)
