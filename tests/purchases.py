@@ -1,4 +1,4 @@
-"""A quick hand in procurement on Dataverse: vendors, subcontracts, and vendor invoices as the integration writes them."""
+"""A quick hand in procurement on Dataverse: subcontracts, and vendor invoices as the integration writes them."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -57,7 +57,9 @@ class Purchases:
             },
         )
 
-    def ordered(self, subcontract: str, of: int = TIME, quantity: str = "40", price: str = "65", **values: object) -> str:
+    def ordered(
+        self, subcontract: str, of: int = TIME, quantity: str = "40", price: str = "65", **values: object
+    ) -> str:
         """A line of a subcontract: hours of a consultant, tickets, or sensor kits."""
         works = self.works
         named: Row = {
