@@ -42,9 +42,19 @@ _SOMETIMES = {
     "tie-contract": 0.15,
     "confirm-contract": 0.3,
     "use-retainer": 0.3,
+    "post-vendor-invoice": 0.6,
+    "hold-payment": 0.3,
+    "confirm-vendor-invoice": 0.4,
+    "post-packing-slip": 0.25,
+    "create-subcontract": 0.35,
+    "confirm-subcontract": 0.6,
+    "subcontract-time": 0.6,
+    "subcontract-invoice": 0.4,
+    "reopen-subcontract": 0.2,
 }
 """What happens in a company on a day, with its probability."""
 _FIRST_DAY = ("retainer",)
+_LAST = ("generate-receipts", "post-receipts")
 _EVENING = ("import-from-staging", "post-journal")
 
 
@@ -108,7 +118,7 @@ def play(
                     missing[name] += 1
         _move(clock, datetime.combine(clock.now().date(), _CLOSES, clock.now().tzinfo))
         for code in scene.parameters.integrated_companies:
-            for name in _EVENING:
+            for name in (*_EVENING, *_LAST):
                 EVENTS[name](scene, code, None)
                 happened[name] += 1
     with dataverse.reading() as tx:
