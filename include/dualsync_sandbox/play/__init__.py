@@ -62,9 +62,11 @@ _SOMETIMES = {
 }
 """What happens in a company on a day, with its probability."""
 _FIRST_DAY = ("retainer",)
-_LAST = ("generate-receipts", "post-receipts")
-_EVENING = ("import-from-staging", "post-journal", "import-from-staging", "post-proposal")
-"""Finance's own jobs: the second import gives the proposals of what has just been posted their lines."""
+_EVENING = (
+    "import-from-staging", "post-journal", "import-from-staging", "post-proposal", "generate-receipts", "post-receipts",
+)  # fmt: skip
+"""Finance's own jobs: the second import gives the proposals of what has just been posted their lines; subcontracted
+work is received once it is posted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,8 @@ def play(
     """Play working days in the integrated companies; the clock stands at the end of the last one afterwards.
 
     Mornings and days are in UTC. A play begins today while the working day lasts, else on the next one. In the evening
-    Finance imports from staging, posts its journals, imports again and posts its invoice proposals.
+    Finance imports from staging, posts its journals, imports again, posts its invoice proposals and receives
+    subcontracted work.
 
     Args:
         dataverse: the store of Dataverse.
@@ -127,7 +130,7 @@ def play(
                     missing[name] += 1
         _move(clock, datetime.combine(clock.now().date(), _CLOSES, clock.now().tzinfo))
         for code in scene.parameters.integrated_companies:
-            for name in (*_EVENING, *_LAST):
+            for name in _EVENING:
                 EVENTS[name](scene, code, None)
                 happened[name] += 1
     with dataverse.reading() as tx:
