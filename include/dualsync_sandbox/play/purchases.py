@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -75,7 +76,7 @@ def _post(scene: Scene, code: str, project: str | None, *, by_hand: bool) -> Fac
     site = scene.known_site(owner, project)
     lines = [_line(scene, code, site, vendor, abroad=owner != code) for _ in range(scene.rng.randrange(1, 4))]
     if owner != code:
-        lines = [_to_company(line, owner) for line in lines]
+        lines = [replace(line, company=owner, tax_group="") for line in lines]
     elif scene.rng.random() < 0.2:
         lines.append(VendorLine(Decimal(1), _amount(scene, 20, 300), "Site materials", description="For the office"))
     invoice = VendorInvoice(
@@ -98,11 +99,6 @@ def _told(header: Row, site: Site) -> Facts:
         "project": site.number,
         "amount": header["InvoiceAmount"],
     }
-
-
-def _to_company(line: VendorLine, owner: str) -> VendorLine:
-    values = {name: getattr(line, name) for name in VendorLine.__dataclass_fields__}
-    return VendorLine(**values | {"company": owner, "tax_group": ""})
 
 
 def _amount(scene: Scene, least: int, most: int) -> Decimal:
@@ -136,17 +132,20 @@ def _line(scene: Scene, code: str, site: Site, vendor: Row, *, abroad: bool) -> 
     wanted = [name for name, kind in kinds.items() if kind in ("Hour", "Cost") or not abroad]
     name = scene.one_of(wanted, f"procurement category of {code} that is mapped")
     kind = kinds[name]
-    common = {"project_id": site.number, "activity_number": scene.known_task(site)}
     taxed = str(vendor["SalesTaxGroupCode"]) if scene.rng.random() < 0.5 else ""
+    task = scene.known_task(site)
+    return replace(_goods(scene, name, kind), project_id=site.number, activity_number=task, tax_group=taxed)
+
+
+def _goods(scene: Scene, name: str, kind: str) -> VendorLine:
     if kind == "Hour":
-        hours, role = scene.hours(), _role(scene)
-        return VendorLine(hours, _amount(scene, 50, 120), name, role=role, tax_group=taxed, **common)
+        return VendorLine(scene.hours(), _amount(scene, 50, 120), name, role=_role(scene))
     if kind == "Cost":
-        return VendorLine(Decimal(1), _amount(scene, 30, 600), name, tax_group=taxed, **common)
+        return VendorLine(Decimal(1), _amount(scene, 30, 600), name)
     pieces = Decimal(scene.rng.randrange(1, 12))
     if kind == "Item":
-        return VendorLine(pieces, _amount(scene, 5, 90), name, tax_group=taxed, description="As delivered", **common)
-    return VendorLine(pieces, _amount(scene, 20, 200), item=name, tax_group=taxed, **common)
+        return VendorLine(pieces, _amount(scene, 5, 90), name, description="As delivered")
+    return VendorLine(pieces, _amount(scene, 20, 200), item=name)
 
 
 def _kinds(scene: Scene, code: str) -> dict[str, str]:
