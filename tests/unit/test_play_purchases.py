@@ -7,6 +7,7 @@ import pytest
 from purchases import COMPLETE, CONFIRMED, INVOICE, INVOICE_LINE, SUBCONTRACT, SUBCONTRACT_LINE, Purchases
 
 from dualsync_sandbox.business import finance_jobs
+from dualsync_sandbox.business.finance_vendor_invoices import VendorInvoice, VendorLine, create_pending_vendor_invoice
 from dualsync_sandbox.play import NothingToPlay, play_event
 from dualsync_sandbox.play.purchases import PROCUREMENT
 from dualsync_sandbox.store import Row
@@ -66,6 +67,17 @@ def test_vendors_invoice(purchases: Purchases, project: str) -> None:
     lines = finance(purchases, "ProjVendInvoiceLinesExportEntity", ProjId=project)
     assert {row["VendorInvoiceNum"] for row in lines} == set(numbers)
     assert {row["CategoryType"] for row in lines} == {"Hour", "Cost", "Item"}
+
+
+def test_what_the_group_charges_is_posted_first(purchases: Purchases, project: str) -> None:
+    """K5: it lies there, pending, since the lending company has invoiced."""
+    works = purchases.works
+    category = finance(purchases, "ProjectCategories", dataAreaId="uspm", CategoryType="Hour")[0]["CategoryId"]
+    lent = VendorLine(Decimal(2), Decimal(120), project_id=project, project_category=str(category))
+    invoice = VendorInvoice("ICV-GBPM", "ICI-000000001", (lent,), intercompany=True)
+    create_pending_vendor_invoice(works.finance, "USPM", invoice)
+    facts = event(purchases, "post-vendor-invoice", None)
+    assert (facts["invoice"], facts["amount"]) == ("ICI-000000001", 240)
 
 
 def test_a_payment_is_held(purchases: Purchases, project: str) -> None:

@@ -56,7 +56,16 @@ _LENDERS = "ICV-"
 
 
 def post_bill(scene: Scene, code: str, project: str | None) -> Facts:
-    """J1, J2, J7, J8: a vendor's invoice for a project is posted, now and then from an order that was received."""
+    """J1, J2, J7, J8: a vendor's invoice for a project is posted, now and then from an order that was received.
+
+    K5: what another company of the group has charged lies there already, and comes first.
+    """
+    if project is None:
+        with scene.finance.reading() as tx:
+            pending = tx.find_one(HEADERS, dataAreaId=code.lower(), InvoiceStatus="Pending", IsIntercompany="Yes")
+        if pending is not None:
+            header = post_vendor_invoice(scene.finance, code, str(pending["TableRefId"]))
+            return _told(header) | {"held": False}
     if scene.rng.random() < 0.25:
         return _order_and_invoice(scene, code, project)
     return _post(scene, code, project, by_hand=False)
@@ -89,16 +98,13 @@ def _post(scene: Scene, code: str, project: str | None, *, by_hand: bool) -> Fac
         blocks_payment=True if by_hand else None,
     )
     header = file_vendor_invoice(scene.finance, code, invoice)
-    return _told(header, site) | {"held": header["IsApprovedForPayment"] == "No", "project_company": owner}
+    held = header["IsApprovedForPayment"] == "No"
+    return _told(header) | {"held": held, "project": site.number, "project_company": owner}
 
 
-def _told(header: Row, site: Site) -> Facts:
-    return {
-        "invoice": header["VendorInvoiceNum"],
-        "vendor": header["InvoiceAccount"],
-        "project": site.number,
-        "amount": header["InvoiceAmount"],
-    }
+def _told(header: Row) -> Facts:
+    names = {"invoice": "VendorInvoiceNum", "vendor": "InvoiceAccount", "amount": "InvoiceAmount"}
+    return {word: header[name] for word, name in names.items()}
 
 
 def _amount(scene: Scene, least: int, most: int) -> Decimal:
@@ -177,7 +183,7 @@ def _order_and_invoice(scene: Scene, code: str, project: str | None) -> Facts:
     receive_purchase_order(scene.finance, code, number)
     made = invoice_purchase_order(scene.finance, code, number, _number(scene, code), day=scene.today)
     header = post_vendor_invoice(scene.finance, code, str(made.header["TableRefId"]))
-    return _told(header, site) | {"order": number}
+    return _told(header) | {"order": number, "project": site.number}
 
 
 def confirm_bill(scene: Scene, code: str, project: str | None) -> Facts:
