@@ -33,7 +33,7 @@ from dualsync_sandbox.errors import (
     UnknownColumn,
     UnknownTable,
 )
-from dualsync_sandbox.schema import APPLICATION_USER, Column, Relation, SystemSchema, Table
+from dualsync_sandbox.schema import APPLICATION_USER, NO_GUID, Column, Relation, SystemSchema, Table
 from dualsync_sandbox.values import Decoder, Encoder, SqlValue, decoder, encoder, sql_default
 
 Row = dict[str, object]
@@ -330,22 +330,31 @@ class Tx:
         self.insert_many(table, rows)
         return [str(row[key]).lower() for row in rows]
 
-    def update_all(self, table: str, changes: Sequence[tuple[str, Row]]) -> None:
-        """Change rows of a Dataverse table, in order; where the business does not care, on the bulk path.
+    def update_many(
+        self, table: str, changes: Iterable[tuple[object, Mapping[str, object]]], hooks: bool = True
+    ) -> int:
+        """Change columns of many rows.
 
         Args:
-            table: logical name.
-            changes: ids, each with the columns to change.
+            table: logical name or entity set.
+            changes: id of each row and what changes in it; rows that change the same columns are written fastest when
+                they follow each other.
+            hooks: whether the business sees each row. Without, or where it does not care, the bulk path is taken, which
+                checks values and references but not required columns: it is for what the business itself knows.
+
+        Returns:
+            how many rows were changed.
 
         Raises:
-            RowNotFound: there is no row of one of the ids.
-            StoreError: a row breaks a rule of the schema.
+            RowNotFound: one of the rows is not there.
         """
-        if any(kind == "update" for _, kind in self.store.hooked(table)):
+        if hooks and any(kind == "update" for _, kind in self.store.hooked(table)):
+            count = 0
             for row_id, values in changes:
                 self.update(table, row_id, values)
-        else:
-            _Bulk(self, self.store.layout(table)).update(changes)
+                count += 1
+            return count
+        return _Bulk(self, self.store.layout(table)).update(changes)
 
     def id_of(self, table: str, values: Mapping[str, object]) -> str | None:
         """The id of the row with these values; the first, if there are more."""
@@ -498,7 +507,7 @@ class Tx:
                     raise ReferenceNotFound(layout.table.name, column.name, target, value)
         for relation in layout.table.relations:
             wanted = [values.get(column) for column in relation.columns]
-            if given.isdisjoint(relation.columns) or any(value is None or value == "" for value in wanted):
+            if given.isdisjoint(relation.columns) or any(value in (None, "", NO_GUID) for value in wanted):
                 continue
             if relation.target == layout.table.name and self._names_itself(relation, values, wanted):
                 continue
@@ -599,12 +608,13 @@ class _Bulk:
         self._check_references(first_version, first_rec_id)
         return count
 
-    def update(self, changes: Sequence[tuple[str, Row]]) -> None:
+    def update(self, changes: Iterable[tuple[object, Mapping[str, object]]]) -> int:
         """Change rows by id; consecutive ones with the same columns are written fastest."""
         first_version = self._tx.store._version
+        count = 0
         for names, group in itertools.groupby(changes, key=lambda change: tuple(change[1])):
             sql, encode = self._update_plan(names)
-            rows = [(*encode(values), row_id) for row_id, values in group]
+            rows = [(*encode(values), _id(row_id)) for row_id, values in group]
             try:
                 cursor = self._tx._connection.executemany(sql, rows)
             except sqlite3.IntegrityError as error:
@@ -612,9 +622,12 @@ class _Bulk:
             if cursor.rowcount != len(rows):
                 name = self._layout.table.name
                 raise RowNotFound(name, next(row[-1] for row in rows if self._tx.get(name, row[-1]) is None))
-        self._check_references(first_version, 0)
+            count += len(rows)
+        if self._layout.dataverse:
+            self._check_references(first_version, 0)
+        return count
 
-    def _update_plan(self, names: tuple[str, ...]) -> tuple[str, Callable[[Row], list[SqlValue]]]:
+    def _update_plan(self, names: tuple[str, ...]) -> tuple[str, Callable[[Mapping[str, object]], list[SqlValue]]]:
         layout, store, table = self._layout, self._tx.store, self._layout.table
         self._tx._known(layout, dict.fromkeys(names))
         self._lookups.update(names)
@@ -622,15 +635,23 @@ class _Bulk:
             if column.polymorphic and column.name in names and f"{column.name}@type" not in names:
                 raise Required(table.name, f"{column.name}@type")
         given = [(name, layout.encoders[name]) for name in names if name not in _SYSTEM_COLUMNS]
-        stamps: list[SqlValue] = [self._now, APPLICATION_USER] if "modifiedon" in layout.encoders else []
-        stamped = ["modifiedon", "modifiedby"] if stamps else []
-        columns = [*(name for name, _ in given), *stamped, "versionnumber"]
-        assignments = ", ".join(f"{quoted(name)} = ?" for name in columns)
+        assigned = [f"{quoted(name)} = ?" for name, _ in given]
+        stamps: list[SqlValue] = []
+        if not layout.dataverse:
+            # Any other number will do: it only has to differ from the one before.
+            assigned += ['"RecVersion" = ("RecVersion" * 1103515245 + 12345) & 2147483647', '"_modified" = ?']
+            stamps = [self._now]
+        else:
+            if "modifiedon" in layout.encoders:
+                assigned += ["modifiedon = ?", "modifiedby = ?"]
+                stamps = [self._now, APPLICATION_USER]
+            assigned.append("versionnumber = ?")
 
-        def encode(values: Row) -> list[SqlValue]:
-            return [*(check(values[name]) for name, check in given), *stamps, store._next_version()]
+        def encode(values: Mapping[str, object]) -> list[SqlValue]:
+            version = [store._next_version()] if layout.dataverse else []
+            return [*(check(values[name]) for name, check in given), *stamps, *version]
 
-        return f"UPDATE {quoted(table.name)} SET {assignments} WHERE {quoted(table.id)} = ?", encode
+        return f"UPDATE {quoted(table.name)} SET {', '.join(assigned)} WHERE {quoted(table.id)} = ?", encode
 
     def _flush(self, sql: str, batch: list[list[SqlValue]]) -> None:
         if batch:
@@ -707,7 +728,7 @@ class _Bulk:
                     self._check(source, since, condition, target, join, column.name)
         for relation in table.relations:
             if not self._lookups.isdisjoint(relation.columns):
-                condition = " AND ".join(f"s.{quoted(column)} <> ''" for column in relation.columns)
+                condition = " AND ".join(f"s.{quoted(column)} NOT IN ('', '{NO_GUID}')" for column in relation.columns)
                 pairs = zip(relation.columns, relation.target_columns, strict=True)
                 join = " AND ".join(f"t.{quoted(theirs)} = s.{quoted(ours)}" for ours, theirs in pairs)
                 self._check(source, since, condition, relation.target, join, relation.columns[-1])

@@ -97,7 +97,7 @@ class Bulk:
                 values = read.values(table, target)
                 values.pop(table.id)
                 changes.append((row_id.lower(), values))
-            tx.update_all(table.name, changes)
+            tx.update_many(table.name, changes)
         self._writes.add(table.set, "update", len(targets))
         return Reply(204)
 
@@ -233,7 +233,7 @@ class _Upserts:
     def flush(self) -> None:
         """Write what was gathered."""
         self._tx.insert_all(self._table.name, self._created)
-        self._tx.update_all(self._table.name, self._changed)
+        self._tx.update_many(self._table.name, self._changed)
         self.done.update({"create": len(self._created), "update": len(self._changed)})
         self._created, self._changed = [], []
         self._seen.clear()
