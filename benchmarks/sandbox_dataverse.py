@@ -1,8 +1,8 @@
 """How quick the sandbox's Dataverse is: pages read, rows upserted, memory held. `make bench-sandbox` runs it.
 
-The sandbox runs in a process of its own, as `dualsync sandbox serve` starts it, and is spoken to over TLS. Seconds of CPU
-are given beside those of the clock, because the machine may have other things to do. The client only looks for the next
-link: what it would make of the rows is not the sandbox's time.
+The sandbox runs in a process of its own, as `dualsync sandbox serve` starts it, and is spoken to over TLS. Seconds of
+CPU are given beside those of the clock, because the machine may have other things to do. The client only looks for the
+next link: what it would make of the rows is not the sandbox's time.
 """
 
 from __future__ import annotations
