@@ -49,8 +49,8 @@ def literal(text: str) -> object:
         return text[1:-1].replace("''", "'")
     if text.endswith("'"):
         return text[text.index("'") + 1 : -1]
-    if re.fullmatch(r"-?\d+", text):
+    if re.fullmatch(r"-?[0-9]{1,18}", text):
         return int(text)
-    if re.fullmatch(r"-?\d+\.\d+", text):
+    if re.fullmatch(r"-?[0-9]{1,30}\.[0-9]{1,30}", text):
         return Decimal(text)
     return {"true": True, "false": False, "null": None}.get(text, text)
