@@ -19,17 +19,23 @@ PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt clean
+.PHONY: help run test fuzz bench-sandbox lint fmt clean
 
 help: ## show this list
 	@echo "make TARGET, where TARGET is one of"
-	@sed -nE 's/^([a-z]+):.*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-9s %s\n' "$$name" "$$text"; done
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-15s %s\n' "$$name" "$$text"; done
 
 run: $(INSTALLED) ## sandbox and Airflow here, two working days and their way around, then serve until Ctrl-C (ONCE=1 ends after it; PLAY=days PROFILE=demo|small SEED=1)
 	@exec $(PY) -m dualsync.demo --profile $(PROFILE) --seed $(SEED) $(if $(ONCE),--once) $(if $(PLAY),--play $(PLAY))
 
 test: $(INSTALLED) ## all tests, offline, on two cores (ARGS="-k name" for a part)
 	@exec $(PY) -m pytest -n 2 --dist loadfile $(ARGS)
+
+fuzz: $(INSTALLED) ## the sandbox against thousands of examples made by chance (ARGS="-k filters" for a part)
+	@exec $(PY) -m pytest -n 2 --hypothesis-profile=fuzz -k "fuzz or properties" tests/contract $(ARGS)
+
+bench-sandbox: $(INSTALLED) ## how quick the sandbox is: a million rows read, a hundred thousand upserted (ARGS="--rows 200000")
+	@exec $(PY) benchmarks/sandbox_dataverse.py $(ARGS)
 
 lint: $(LINT_INSTALLED) ## ruff and mypy
 	@$(VENV)/bin/ruff check .

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import httpx
@@ -37,17 +37,25 @@ def change_set(*parts: str) -> str:
 
 def send(api: httpx.Client, *parts: str, end: str = "\r\n", **headers: str) -> httpx.Response:
     """Send requests and change sets as one batch."""
-    body = "".join(f"--batch\r\n{text}\r\n" for text in parts) + "--batch--" + end
-    return api.post("$batch", content=body, headers={"content-type": 'multipart/mixed; boundary="batch"', **headers})
+    headers = {"content-type": 'multipart/mixed; boundary="batch"', **headers}
+    return api.post("$batch", content=whole(*parts, end=end), headers=headers)
+
+
+def whole(*parts: str, end: str = "\r\n") -> bytes:
+    """The body of a batch, with the boundary ``batch``."""
+    return ("".join(f"--batch\r\n{text}\r\n" for text in parts) + "--batch--" + end).encode()
 
 
 def answers(response: httpx.Response) -> list[Part]:
     """The parts of the answer in order, those of change sets among them."""
-    boundary = re.fullmatch(
-        r"multipart/mixed; boundary=(batchresponse_[0-9a-f-]{36})", response.headers["content-type"]
-    )
+    return taken_apart(response.text, response.headers)
+
+
+def taken_apart(text: str, headers: Mapping[str, str]) -> list[Part]:
+    """The parts of an answer, from its text and headers."""
+    boundary = re.fullmatch(r"multipart/mixed; boundary=(batchresponse_[0-9a-f-]{36})", headers["content-type"])
     assert boundary is not None
-    return list(_parts(response.text, boundary[1]))
+    return list(_parts(text, boundary[1]))
 
 
 def _parts(text: str, boundary: str) -> Iterator[Part]:

@@ -106,6 +106,7 @@ class _Layout:
         self.dataverse = schema.system == "dataverse"
         self.columns: list[str] = []
         self.encoders: dict[str, Encoder] = {}
+        self._finders: dict[tuple[str, ...], tuple[str, Callable[[Mapping[str, object]], list[SqlValue]]]] = {}
         self.defaults: dict[str, SqlValue] = {}
         decoders: list[tuple[str, Decoder]] = []
         if not self.dataverse:
@@ -180,6 +181,28 @@ class _Layout:
             if relation.on_delete == "cascade" or relation.target in _INDEXED_TARGETS:
                 yield relation.columns
         yield from self.table.indexes
+
+    def finder(self, names: tuple[str, ...]) -> tuple[str, Callable[[Mapping[str, object]], list[SqlValue]]]:
+        """The statement that gives the id of a row by values of these columns, and what encodes them."""
+        known = self._finders.get(names)
+        if known is None:
+            condition = " AND ".join(f"{quoted(name)} IS ?" for name in names)
+            sql = f"SELECT {quoted(self.table.id)} FROM {quoted(self.table.name)} WHERE {condition} LIMIT 1"
+            encoders = [(name, None if self.compared_as_given(name) else self.encoders[name]) for name in names]
+
+            def encode(values: Mapping[str, object]) -> list[SqlValue]:
+                return [
+                    values[name] if check is None or values[name] is None else check(values[name])  # type: ignore[misc]
+                    for name, check in encoders
+                ]
+
+            known = self._finders[names] = sql, encode
+        return known
+
+    def compared_as_given(self, name: str) -> bool:
+        """Whether values of the column are looked for as they are: nobody is refused for looking for a long text."""
+        column = self.table.columns.get(name)
+        return column is None or column.kind not in ("decimal", "bool", "guid", "lookup", "date")
 
     def row(self, values: Sequence[SqlValue]) -> Row:
         """A row from a full selection."""
@@ -274,9 +297,8 @@ class Tx:
         for name, value in equals.items():
             if name not in layout.columns:
                 raise UnknownColumn(layout.table.name, name)
-            column = layout.table.columns.get(name)
             clauses.append(f"{quoted(name)} IS ?")
-            if value is None or column is None or column.kind not in ("decimal", "bool", "guid", "lookup", "date"):
+            if value is None or layout.compared_as_given(name):
                 values.append(value)
             else:
                 values.append(layout.encoders[name](value))
@@ -359,9 +381,8 @@ class Tx:
     def id_of(self, table: str, values: Mapping[str, object]) -> str | None:
         """The id of the row with these values; the first, if there are more."""
         layout = self.store.layout(table)
-        where, encoded = self._where(layout, values)
-        sql = f"SELECT {quoted(layout.table.id)} FROM {quoted(table)}{where} LIMIT 1"
-        found = self._connection.execute(sql, encoded).fetchone()
+        sql, encode = layout.finder(tuple(values))
+        found = self._connection.execute(sql, encode(values)).fetchone()
         return None if found is None else found[0]
 
     def update(self, table: str, row_id: object, changes: Mapping[str, object]) -> Row:

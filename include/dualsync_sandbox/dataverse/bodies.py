@@ -66,6 +66,7 @@ class Bodies:
         self._model = model
         self._create = create
         self._bound: dict[tuple[str, str], str] = {}
+        self._columns: dict[str, dict[str, bool]] = {}
 
     def read(self, table: Table, body: dict[str, object]) -> Draft:
         """The column values a body writes.
@@ -74,20 +75,28 @@ class Bodies:
             ApiError: an unknown property, a wrong navigation name, or a bind to a row that does not exist.
         """
         draft = Draft()
-        columns = table.columns
+        values, plain = draft.values, self._plain(table)
         for name, value in body.items():
-            column = columns.get(name)
-            if column is not None and column.kind != "lookup":
-                if writable(column):
-                    draft.values[name] = value
+            if name in plain:
+                if plain[name]:
+                    values[name] = value
             elif "@" in name:
                 if name.endswith("@odata.bind"):
                     self._bind(table, name.removesuffix("@odata.bind"), value, draft)
-            elif column is None or name in table.navigation:
+            elif name in table.navigation or name not in table.columns:
                 self._related(table, name, value, draft)
             else:
                 raise _unknown(table, name)
         return draft
+
+    def _plain(self, table: Table) -> dict[str, bool]:
+        """The columns that are no lookups, each with whether callers write it."""
+        known = self._columns.get(table.name)
+        if known is None:
+            columns = table.columns.values()
+            known = {column.name: writable(column) for column in columns if column.kind != "lookup"}
+            self._columns[table.name] = known
+        return known
 
     def values(self, table: Table, body: dict[str, object]) -> Row:
         """Like :meth:`read`, of a body without rows inside."""

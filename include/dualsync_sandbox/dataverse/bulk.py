@@ -211,7 +211,9 @@ class _Upserts:
     def add(self, key_values: Row, values: Row) -> None:
         """One row: created with the values of its key, or changed without them."""
         row = {**key_values, **values}
-        marks = {*self._marks(row), *self._marks(key_values)}
+        marks = {*self._marks(row)}
+        if not self._key_columns.isdisjoint(values):
+            marks.update(self._marks(key_values))
         if not self._seen.isdisjoint(marks):
             # Perhaps it is among those gathered: they must be there before it is looked for.
             self.flush()
@@ -226,9 +228,11 @@ class _Upserts:
             self.flush()
 
     def _marks(self, values: Row) -> Iterator[tuple[object, ...]]:
+        """What tells the row apart, by each key that it has whole."""
         for columns in self._keys:
-            if all(values.get(name) is not None for name in columns):
-                yield columns, *(str(values[name]).lower() for name in columns)
+            parts = [values.get(name) for name in columns]
+            if None not in parts:
+                yield columns, *(str(part).lower() for part in parts)
 
     def flush(self) -> None:
         """Write what was gathered."""

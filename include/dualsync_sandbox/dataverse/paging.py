@@ -98,9 +98,9 @@ def page_size(call: Call) -> int | None:
 
 @dataclass
 class Page:
-    """Rows (as JSON) and links of one answer."""
+    """Rows (as JSON, with commas between them) and links of one answer."""
 
-    rows: list[str]
+    rows: bytes
     next_link: str | None = None
     delta_link: str | None = None
 
@@ -113,26 +113,44 @@ def read_page(tx: Tx, call: Call, shape: Shape, where: Condition, terms: Terms) 
     limit = size if size is not None else min(LARGEST_PAGE if top is None else top, LARGEST_PAGE)
     cookie = Cookie.parse(call.options["$skiptoken"]) if "$skiptoken" in call.options else Cookie()
     order = [*terms, (shape.scope.id, False)]
-    condition, parameters = where
     if cookie.last:
         if len(cookie.last) != len(order):
             raise ApiError(400, URI_ERROR, "The $skiptoken is of another query.")
-        after, values = _after(order, cookie.last)
-        condition, parameters = f"{condition} AND {after}", [*parameters, *values]
-    listed = ", ".join(["", *(sql for sql, _ in terms)]) if terms else ""
-    by = ", ".join(sql + (" DESC" if descending else "") for sql, descending in order)
-    sql = f"{_select(shape, listed)} WHERE {condition} ORDER BY {by} LIMIT ?"
-    found = tx.query(sql, [*shape.parameters, *parameters, limit + 1]).fetchall()
-    page = Page([row[2] for row in found[:limit]])
-    if len(found) > limit and page.rows and (top is None or size is not None):
-        row_id, _, _, *keys = found[limit - 1]
-        page.next_link = call.link(skiptoken=str(replace(cookie, page=cookie.page + 1, last=(*keys, row_id))))
+        where = _and(where, _after(order, cookie.last))
+    if terms:
+        rows, last = _ordered(tx, shape, where, order, limit)
+    else:
+        rows, last = _rows(tx, shape, where, shape.scope.id, limit)
+    page = Page(rows)
+    if last and (top is None or size is not None):
+        page.next_link = call.link(skiptoken=str(replace(cookie, page=cookie.page + 1, last=last)))
     return page
 
 
-def _select(shape: Shape, more: str = "") -> str:
-    scope = shape.scope
-    return f"SELECT {scope.id}, {scope.column('versionnumber')}, {shape.sql}{more} FROM {scope.source}"
+def _and(where: Condition, more: Condition) -> Condition:
+    return f"{where[0]} AND {more[0]}", [*where[1], *more[1]]
+
+
+def _rows(tx: Tx, shape: Shape, where: Condition, key: str, limit: int) -> tuple[bytes, tuple[SqlValue, ...]]:
+    """Rows in the ascending order of ``key``, put together by SQLite; and the last one's key, if there are more."""
+    source, (condition, parameters) = shape.scope.source, where
+    inner = f"SELECT {shape.sql} AS row, {key} AS key FROM {source} WHERE {condition} ORDER BY {key} LIMIT ?"
+    sql = f"SELECT count(*), max(key), CAST(group_concat(row, ',') AS BLOB) FROM ({inner})"
+    count, last, rows = tx.query(sql, [*shape.parameters, *parameters, limit]).fetchone()
+    if count < limit or not limit:
+        return rows or b"", ()
+    following = f"SELECT 1 FROM {source} WHERE {condition} AND {key} > ? LIMIT 1"
+    return rows, (last,) if tx.query(following, [*parameters, last]).fetchone() else ()
+
+
+def _ordered(tx: Tx, shape: Shape, where: Condition, order: Terms, limit: int) -> tuple[bytes, tuple[SqlValue, ...]]:
+    """Rows in any order; and what the last one was ordered by, if there are more."""
+    keys = ", ".join(sql for sql, _ in order)
+    by = ", ".join(sql + (" DESC" if descending else "") for sql, descending in order)
+    sql = f"SELECT {shape.sql}, {keys} FROM {shape.scope.source} WHERE {where[0]} ORDER BY {by} LIMIT ?"
+    found = tx.query(sql, [*shape.parameters, *where[1], limit + 1]).fetchall()
+    rows = ",".join(row for row, *_ in found[:limit]).encode()
+    return rows, tuple(found[limit - 1][1:]) if len(found) > limit > 0 else ()
 
 
 def _after(order: Terms, last: Sequence[SqlValue]) -> Condition:
@@ -197,13 +215,9 @@ def track_page(tx: Tx, call: Call, shape: Shape, now: datetime) -> Page:
 
 
 def _everything(tx: Tx, shape: Shape, cookie: Cookie, limit: int) -> tuple[Page, Cookie | None]:
-    sql = f"{_select(shape)} WHERE {shape.scope.id} > ? ORDER BY {shape.scope.id} LIMIT ?"
-    after = str(cookie.last[-1]) if cookie.last else ""
-    found = tx.query(sql, [*shape.parameters, after, limit + 1]).fetchall()
-    page = Page([row[2] for row in found[:limit]])
-    if len(found) <= limit:
-        return page, None
-    return page, replace(cookie, page=cookie.page + 1, last=(found[limit - 1][0],))
+    after: Condition = f"{shape.scope.id} > ?", [cookie.last[-1] if cookie.last else ""]
+    rows, last = _rows(tx, shape, after, shape.scope.id, limit)
+    return Page(rows), replace(cookie, page=cookie.page + 1, last=last) if last else None
 
 
 def since(tx: Tx, token: str, now: datetime) -> int:
@@ -244,23 +258,23 @@ def _deleted(table: Table) -> str:
 def _changes(tx: Tx, call: Call, shape: Shape, cookie: Cookie, start: int, limit: int) -> tuple[Page, Cookie | None]:
     """New and changed rows by version, then deletions."""
     table = shape.table
-    rows: list[str] = []
+    rows, given = b"", 0
     following = replace(cookie, page=cookie.page + 1)
     if not cookie.deleted:
         version = shape.scope.column("versionnumber")
-        sql = f"{_select(shape)} WHERE {version} > ? AND {version} <= ? ORDER BY {version} LIMIT ?"
-        after = max(start, cookie.version)
-        found = tx.query(sql, [*shape.parameters, after, cookie.until, limit + 1]).fetchall()
-        rows = [row[2] for row in found[:limit]]
-        if len(found) > limit:
-            return Page(rows), replace(following, version=found[limit - 1][1])
-    room = limit - len(rows)
+        changed: Condition = f"{version} > ? AND {version} <= ?", [max(start, cookie.version), cookie.until]
+        rows, last = _rows(tx, shape, changed, version, limit)
+        if last:
+            return Page(rows), replace(following, version=int(str(last[0])))
+        given = min(limit, count(tx, shape.scope.source, changed))
+    room = limit - given
     sql = f"SELECT id FROM _deleted WHERE {_deleted(table)} ORDER BY version LIMIT ? OFFSET ?"
     parameters: list[SqlValue] = [table.name, start, cookie.until, room + 1, cookie.deleted]
     deleted = [found[0] for found in tx.query(sql, parameters)]
     context = msgspec.json.encode(f"{call.service}/$metadata#{table.set}/$deletedEntity").decode()
-    rows += [f'{{"@odata.context":{context},"id":"{row_id}","reason":"deleted"}}' for row_id in deleted[:room]]
+    gone = [f'{{"@odata.context":{context},"id":"{row_id}","reason":"deleted"}}' for row_id in deleted[:room]]
+    page = Page(b",".join(part for part in (rows, ",".join(gone).encode()) if part))
     if len(deleted) <= room:
-        return Page(rows), None
+        return page, None
     # A page full of changed rows has no room for deletions: their page begins with the version past all rows.
-    return Page(rows), replace(following, version=cookie.until, deleted=cookie.deleted + room)
+    return page, replace(following, version=cookie.until, deleted=cookie.deleted + room)

@@ -29,6 +29,8 @@ LARGEST_PAGE = 5_000
 #: Up to here a scaled number and its quotient as a float have the same digits.
 _EXACT = 10**15
 _GROUP = 40
+#: SQLite's functions take at most 127 arguments.
+_MOST_PAIRS = 60
 
 
 @dataclass(frozen=True)
@@ -95,12 +97,12 @@ class Shape:
         self.view = view
         self.table = scope.table
         self.parameters: list[SqlValue] = []
-        parts = [f"""'{{"@odata.etag":"W/\\"' || {scope.column("versionnumber")} || '\\""'"""]
-        for column in self._columns():
-            parts += [_written(column, scope.column(column.name)), *self._notes(column)]
-        for expansion in view.expansions:
-            parts.append(self._expanded(expansion))
-        self.sql = _joined([*parts, "'}'"])
+        columns = self._columns()
+        pairs = [_pair("@odata.etag", f"""'W/"' || {scope.column("versionnumber")} || '"'""")]
+        pairs += [_pair(wire_name(column), _value(column, scope.column(column.name))) for column in columns]
+        more = [note for column in columns for note in self._notes(column)]
+        more += [self._expanded(expansion) for expansion in view.expansions]
+        self.sql = _object(pairs, more)
 
     def _columns(self) -> list[Column]:
         columns = self.table.columns
@@ -217,6 +219,20 @@ def filtered(scope: Scope, text: str) -> tuple[str, list[SqlValue]]:
 # -- SQL that writes JSON
 
 
+def _pair(name: str, value: str) -> str:
+    return f"{_text(name)}, {value}"
+
+
+def _object(pairs: Sequence[str], more: Sequence[str]) -> str:
+    """A JSON object of names with values, and further properties that are written out with a comma before them."""
+    objects = [f"json_object({', '.join(pairs[at : at + _MOST_PAIRS])})" for at in range(0, len(pairs), _MOST_PAIRS)]
+    if len(objects) == 1 and not more:
+        return objects[0]
+    # Values are texts, numbers, true, false or null: the braces at the ends are the object's own.
+    inner = [f"trim({sql}, '{{}}')" for sql in objects]
+    return _joined(["'{'", " || ',' || ".join(inner), *more, "'}'"])
+
+
 def _joined(parts: Sequence[str]) -> str:
     """Concatenated in groups: SQLite limits the depth of an expression."""
     groups = [" || ".join(parts[start : start + _GROUP]) for start in range(0, len(parts), _GROUP)]
@@ -232,30 +248,23 @@ def _note(name: str, value: str) -> str:
     return f"""iif({value} IS NULL, '', ',"{name}":' || json_quote({value}))"""
 
 
-def _written(column: Column, sql: str) -> str:
-    """``,"name":value`` of one column."""
-    name = f',"{wire_name(column)}":'
-    if column.kind == "text":
-        return f"'{name}' || json_quote({sql})"
+def _value(column: Column, sql: str) -> str:
+    """A column as a value of ``json_object``, which knows texts, whole numbers and null by itself."""
     if column.kind == "bool":
-        return f"CASE {sql} WHEN 1 THEN '{name}true' WHEN 0 THEN '{name}false' ELSE '{name}null' END"
-    if column.kind == "decimal":
-        return f"iif({sql} IS NULL, '{name}null', {_decimal(name, sql, column.scale or 0)})"
-    if column.kind in ("int", "option"):
-        return f"iif({sql} IS NULL, '{name}null', '{name}' || {sql})"
-    return f"""iif({sql} IS NULL, '{name}null', '{name}"' || {sql} || '"')"""
+        return f"json(CASE {sql} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END)"
+    if column.kind == "decimal" and column.scale:
+        return f"json({_decimal(sql, column.scale)})"
+    return sql
 
 
-def _decimal(name: str, sql: str, scale: int) -> str:
+def _decimal(sql: str, scale: int) -> str:
     """A scaled whole number as a decimal number with all its decimals; ``printf`` is quick, and exact up to a limit."""
-    if scale == 0:
-        return f"'{name}' || {sql}"
     unit = 10**scale
-    slow = (
-        f"'{name}' || iif({sql} < 0, '-', '') || (abs({sql}) / {unit}) || '.' || "
-        f"substr({unit} + abs({sql}) % {unit}, 2)"
+    slow = f"iif({sql} < 0, '-', '') || (abs({sql}) / {unit}) || '.' || substr({unit} + abs({sql}) % {unit}, 2)"
+    return (
+        f"CASE WHEN {sql} BETWEEN -{_EXACT} AND {_EXACT} THEN printf('%.{scale}f', {sql} / {unit}.0) "
+        f"WHEN {sql} IS NOT NULL THEN {slow} END"
     )
-    return f"iif({sql} BETWEEN -{_EXACT} AND {_EXACT}, printf('{name}%.{scale}f', {sql} / {unit}.0), {slow})"
 
 
 def etag(version: object) -> str:
@@ -263,13 +272,11 @@ def etag(version: object) -> str:
     return f'W/"{version}"'
 
 
-def document(head: dict[str, object], rows: Sequence[str], tail: dict[str, object]) -> bytes:
-    """A JSON object with a list ``value`` of rows that are JSON already."""
+def document(head: dict[str, object], rows: bytes, tail: dict[str, object]) -> bytes:
+    """A JSON object with a list ``value`` of rows that are JSON already, with commas between them."""
     before = msgspec.json.encode(head)[:-1]
-    after = msgspec.json.encode(tail)
-    return b"".join(
-        (before, b',"value":[', ",".join(rows).encode(), b"]", b"," + after[1:] if tail else b"}"),
-    )
+    after = b"," + msgspec.json.encode(tail)[1:] if tail else b"}"
+    return b"".join((before, b',"value":[', rows, b"]", after))
 
 
 def single(head: dict[str, object], row: str) -> bytes:
