@@ -133,13 +133,18 @@ BEFORE = {
     "correct-invoice": "confirm-proforma",
 }
 """The event that makes what another one needs."""
-OF_FINANCE = {"import-from-staging", "post-journal", "post-expense", "post-proposal", "post-intercompany-invoice"}
+OF_FINANCE = {
+    "credit-milestone",
+    "import-from-staging",
+    "post-journal",
+    "post-expense",
+    "post-proposal",
+    "post-intercompany-invoice",
+}
 
 
 def before(name: str) -> list[str]:
     """Everything that has to happen first, in its order."""
-    if name == "credit-milestone":
-        return ["milestone-ready", "create-proforma", "confirm-proforma"]
     earlier = BEFORE.get(name)
     return [*before(earlier), earlier] if earlier else []
 
@@ -151,6 +156,21 @@ def test_every_event_can_be_played_by_itself(works: Works, name: str) -> None:
     facts = event(works, name, company="uspm")
     assert (facts["event"], facts["company"]) == (name, "USPM")
     assert len(facts) > 2
+
+
+def test_a_milestone_is_credited_once_finance_has_posted_it(works: Works) -> None:
+    """E13: what a customer invoice from Finance has set to Posted."""
+    for name in ("milestone-ready", "create-proforma", "confirm-proforma"):
+        number = event(works, name).get("invoice")
+    with pytest.raises(NothingToPlay, match="to correct"):
+        event(works, "credit-milestone")
+    invoice = works.one("invoice", invoicenumber=number)
+    with works.dataverse.transaction() as tx:
+        posted = {"msdyn_customerinvoicenumber": "CIV-1", "msdyn_owningcompany": invoice["msdyn_company"]}
+        tx.insert("msdyn_customerinvoice", posted | {"msdyn_invoice": invoice["invoiceid"]})
+    facts = event(works, "credit-milestone")
+    (reversal,) = [works.one(TABLE, msdyn_actualid=actual) for actual in facts["actuals"]]
+    assert reversal["msdyn_amount"] == -invoice["totalamount"]
 
 
 def test_an_event_on_a_project(works: Works) -> None:

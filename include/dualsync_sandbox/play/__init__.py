@@ -53,10 +53,10 @@ _SOMETIMES = {
     "reopen-subcontract": 0.2,
     "milestone-ready": 0.3,
     "mark-ready": 0.7,
-    "create-proforma": 0.7,
+    "create-proforma": 0.8,
     "edit-proforma": 0.35,
-    "confirm-proforma": 0.7,
-    "correct-invoice": 0.25,
+    "confirm-proforma": 0.85,
+    "correct-invoice": 0.3,
     "credit-milestone": 0.15,
     "post-intercompany-invoice": 0.3,
 }

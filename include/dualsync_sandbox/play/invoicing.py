@@ -132,8 +132,12 @@ def confirm_draft(scene: Scene, code: str, project: str | None) -> Facts:
 
 
 def _to_correct(scene: Scene, code: str, project: str | None, *, milestones: bool) -> Row:
-    """Choose an invoice with lines of one kind that can be corrected; rather one that Finance has posted."""
-    invoices = _invoices(scene, code, project, sorted(CORRECTABLE))
+    """Choose an invoice with lines of one kind that can be corrected; rather one that Finance has posted.
+
+    One with milestones has to be: what Finance still has to say of a milestone would undo that it is ready again.
+    """
+    statuses = {InvoiceStatus.POSTED} if milestones else CORRECTABLE
+    invoices = _invoices(scene, code, project, sorted(statuses))
     with scene.dataverse.reading() as tx:
         found = [
             invoice
