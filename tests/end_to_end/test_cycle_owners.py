@@ -205,7 +205,7 @@ def test_what_is_posted_is_not_undone_by_the_first_run(cycle: Cycle) -> None:
     shutil.rmtree(cycle.world.home / ".dualsync")
     before = [cycle.staged(row) for row in actuals]
 
-    cycle.sync(*maps)
+    cycle.sync(*maps, **US)
 
     assert [cycle.staged(row) for row in actuals] == before
     for row, staged in zip(actuals, before, strict=True):

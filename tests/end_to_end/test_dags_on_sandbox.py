@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("brisk")
 
 COMPANIES = "USPM,GBPM,FRRT"
+AGAIN = ["contract_headers", "customers_v3", "funding_sources", "project_tasks", "projects"]
+"""What the second run is asked for; that the whole area is quiet is the business of test_quiet.py."""
 BILLED = 192350006
 """Billed sales travel with their invoices."""
 
@@ -45,7 +47,7 @@ def test_both_dags_bring_the_systems_in_step(seeded: World, dagbag: DagBag, monk
 
     first, state, tasks = run(dagbag, "setup_configuration")
     assert state == "success", {task: one for task, one in tasks.items() if one == "failed"}
-    again, state, _ = run(dagbag, "setup_configuration")
+    again, state, _ = run(dagbag, "setup_configuration", maps=AGAIN)
     assert state == "success"
 
     with seeded.runtime() as runtime:
