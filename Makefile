@@ -72,7 +72,7 @@ $(LINT_INSTALLED): $(INSTALLED)
 	@rm -f $(VENV)/lint-installed-*
 	@touch $@
 
-$(DLT_INSTALLED): $(INSTALLED)
+$(DLT_INSTALLED): | $(INSTALLED)
 	@echo "Installing dlt into $(DLT) ..."
 	@rm -rf $(DLT)
 	@$(PYTHON) -m venv $(DLT)
