@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from dualsync_sandbox.clock import Clock
 from dualsync_sandbox.dataverse.api import ROOT, DataverseApi
+from dualsync_sandbox.dataverse.errors import CODES
 from dualsync_sandbox.dataverse.metadata import Metadata
 from dualsync_sandbox.dataverse.model import Model
 from dualsync_sandbox.http import Call, Reply, parse_options
@@ -357,6 +358,7 @@ def check(reply: Reply) -> None:
     elif reply.status >= 400:
         error = json.loads(reply.body)["error"]
         assert (error["code"] == "SandboxNotImplemented") == (reply.status == 501)
+        assert error["code"] in CODES
         assert error["message"]
     elif "json" in reply.headers.get("content-type", ""):
         json.loads(reply.body)
