@@ -13,13 +13,15 @@ PY := $(VENV)/bin/python
 # Named after what they install, so that an unchanged lock installs nothing and a changed one always does.
 INSTALLED := $(VENV)/installed-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
 LINT_INSTALLED := $(VENV)/lint-installed-$(shell cksum < requirements-dev.lock | cut -d' ' -f1)
+DLT := $(VENV)/dlt
+DLT_INSTALLED := $(DLT)/installed-$(shell cksum < tests/clients/dlt.lock | cut -d' ' -f1)
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 
 # Where it is set, every process compiles all of Airflow again and start-up takes several times as long.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz bench-sandbox lint fmt clean
+.PHONY: help run test fuzz dlt bench-sandbox lint fmt clean
 
 help: ## show this list
 	@echo "make TARGET, where TARGET is one of"
@@ -33,6 +35,9 @@ test: $(INSTALLED) ## all tests, offline, on two cores (ARGS="-k name" for a par
 
 fuzz: $(INSTALLED) ## the sandbox against thousands of examples made by chance (ARGS="-k filters" for a part)
 	@exec $(PY) -m pytest -n 2 --hypothesis-profile=fuzz -k "fuzz or properties" tests/contract $(ARGS)
+
+dlt: $(INSTALLED) $(DLT_INSTALLED) ## dlt, in an environment of its own, reads the sandbox
+	@DLT_PYTHON=$(abspath $(DLT)/bin/python) exec $(PY) -m pytest tests/clients $(ARGS)
 
 bench-sandbox: $(INSTALLED) ## how quick the sandbox is: a million rows read, a hundred thousand upserted (ARGS="--rows 200000")
 	@exec $(PY) benchmarks/sandbox_dataverse.py $(ARGS)
@@ -65,4 +70,11 @@ $(LINT_INSTALLED): $(INSTALLED)
 	@echo "Installing the lint tools into $(VENV) ..."
 	@$(PIP_INSTALL) --require-hashes -r requirements-dev.lock
 	@rm -f $(VENV)/lint-installed-*
+	@touch $@
+
+$(DLT_INSTALLED): | $(INSTALLED)
+	@echo "Installing dlt into $(DLT) ..."
+	@rm -rf $(DLT)
+	@$(PYTHON) -m venv $(DLT)
+	@$(DLT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/clients/dlt.lock
 	@touch $@

@@ -1,45 +1,12 @@
 """The control plane: what a test or a person may do to the sandbox that no client of the real systems could.
 
-Plain HTTP on a loopback port of its own, without sign-in.
-
-=======  ============================  ==================================================================
-method   path                          does
-=======  ============================  ==================================================================
-GET      /health                       says that it runs, and the time there
-POST     /reset                        removes all rows, traces and counts; the clock shows real time again
-POST     /seed                         ``{"profile", "seed", "projects"}``: fills both systems
-POST     /play                         ``{"days": 5, "seed": 1}``: plays working days, which moves the clock
-POST     /play/event                   ``{"name": "approve-time", "company", "project", "seed"}``: one event
-GET      /switches                     behaviours that tenants show or do not show
-PUT      /switches                     ``{"protect_actuals": true}``: changes some of them
-GET      /clock                        the time, and whether it stands still
-PUT      /clock                        ``{"now": "2026-01-31T10:00:00Z", "frozen": true}``
-POST     /clock/advance                ``{"seconds": 60}`` or ``{"days": 8}``
-GET      /trace                        requests; ``?system= method= path= status= since= limit=``
-DELETE   /trace                        forgets them
-GET      /writes                       rows written through the APIs, by system, set and kind
-DELETE   /writes                       counts from nothing again
-POST     /change-tracking/expire       lets every change token given so far expire
-GET      /snapshots                    names of the snapshots
-POST     /snapshots                    ``{"name": "before"}``: keeps all rows, the clock and the switches
-POST     /snapshots/restore            ``{"name": "before"}``: goes back to them
-GET      /limits                       what callers are granted, and how long answers take
-PUT      /limits                       ``{"dataverse": {"enabled": false}}``: changes some of it
-DELETE   /limits                       grants what is granted at first, forgets all requests so far
-GET      /faults                       the plan of faults, and how many requests each met and struck
-POST     /faults                       ``{"kind": "throttled", "times": 1}`` or ``{"faults": [...]}``: plans more
-DELETE   /faults                       plans nothing
-GET      /export-projects              export projects of Finance's data management
-POST     /export-projects              ``{"name": "Groups", "entities": [{"entity": "Customer groups"}]}``
-GET      /recurring-jobs               recurring data jobs of Finance
-POST     /recurring-jobs               ``{"id": "<guid>", "way": "export", "project", "company", "clients": [...]}``
-POST     /recurring-jobs/run           ``{"id": "<guid>"}``: an export job runs as its schedule would let it
-=======  ============================  ==================================================================
+Plain HTTP on a loopback port of its own, without sign-in. :data:`ROUTES` says what there is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -64,41 +31,105 @@ class Refused(Exception):
     """A control request that makes no sense."""
 
 
+@dataclass(frozen=True)
+class ControlRoute:
+    """A request that the control plane answers.
+
+    Attributes:
+        method: HTTP method.
+        path: of the URL.
+        answer: the method that answers it.
+        takes: an example of its body, or of its query.
+        does: what it does.
+    """
+
+    method: str
+    path: str
+    answer: str
+    takes: str
+    does: str
+
+
+ROUTES = (
+    ControlRoute("GET", "/health", "health", "", "says that it runs, and the time there"),
+    ControlRoute(
+        "POST", "/reset", "reset", "", "removes rows, traces, counts and plans; change tokens expire; real time again"
+    ),
+    ControlRoute("POST", "/seed", "seed", '{"profile": "demo", "seed": 1, "projects": 20}', "fills both systems"),
+    ControlRoute("POST", "/play", "play", '{"days": 5, "seed": 1}', "plays working days, which moves the clock"),
+    ControlRoute(
+        "POST",
+        "/play/event",
+        "play_event",
+        '{"name": "approve-time", "company": "USPM", "project": "...", "seed": 1}',
+        "plays one event",
+    ),
+    ControlRoute("GET", "/switches", "switches", "", "behaviours that tenants show or do not show"),
+    ControlRoute("PUT", "/switches", "set_switches", '{"protect_actuals": true}', "changes some of them"),
+    ControlRoute("GET", "/clock", "clock", "", "the time, and whether it stands still"),
+    ControlRoute(
+        "PUT",
+        "/clock",
+        "set_clock",
+        '{"now": "2026-01-31T10:00:00Z", "frozen": true}',
+        "sets the clock of all",
+    ),
+    ControlRoute(
+        "POST", "/clock/advance", "advance_clock", '{"days": 8}', "moves it by seconds, minutes, hours or days"
+    ),
+    ControlRoute(
+        "GET",
+        "/trace",
+        "trace",
+        "?system=&method=&path=&status=&since=&limit=",
+        "requests with query, body, status and time; never a secret, a token or the right of access in a link",
+    ),
+    ControlRoute("DELETE", "/trace", "forget_trace", "", "forgets them"),
+    ControlRoute("GET", "/writes", "writes", "", "rows written through the APIs, by system, set and kind"),
+    ControlRoute("DELETE", "/writes", "forget_writes", "", "counts from nothing again"),
+    ControlRoute("POST", "/change-tracking/expire", "expire_changes", "", "lets all change tokens given so far expire"),
+    ControlRoute("GET", "/snapshots", "snapshots", "", "names of the snapshots"),
+    ControlRoute("POST", "/snapshots", "snapshot", '{"name": "before"}', "keeps all rows, the clock and the switches"),
+    ControlRoute("POST", "/snapshots/restore", "restore", '{"name": "before"}', "goes back to them"),
+    ControlRoute("GET", "/limits", "limits", "", "what callers are granted, and how long answers take"),
+    ControlRoute("PUT", "/limits", "set_limits", '{"dataverse": {"enabled": false}}', "changes some of it"),
+    ControlRoute("DELETE", "/limits", "reset_limits", "", "grants what is granted at first, forgets requests so far"),
+    ControlRoute("GET", "/faults", "faults", "", "the plan of faults, and how many requests each met and struck"),
+    ControlRoute(
+        "POST", "/faults", "plan_faults", '{"kind": "throttled", "times": 1}', 'plans a fault, or `{"faults": [...]}`'
+    ),
+    ControlRoute("DELETE", "/faults", "forget_faults", "", "plans nothing"),
+    ControlRoute("GET", "/export-projects", "export_projects", "", "export projects of Finance's data management"),
+    ControlRoute(
+        "POST",
+        "/export-projects",
+        "set_up_export_project",
+        '{"name": "Groups", "entities": [{"entity": "Customer groups", "refresh": "IncrementalPush", "fields": []}]}',
+        "makes or replaces one",
+    ),
+    ControlRoute("GET", "/recurring-jobs", "recurring_jobs", "", "recurring data jobs of Finance"),
+    ControlRoute(
+        "POST",
+        "/recurring-jobs",
+        "set_up_recurring_job",
+        '{"id": "<guid>", "way": "export", "project": "Groups", "company": "USPM", "clients": ["<guid>"]}',
+        "makes or replaces one",
+    ),
+    ControlRoute(
+        "POST",
+        "/recurring-jobs/run",
+        "run_recurring_job",
+        '{"id": "<guid>"}',
+        "lets an export job run as its schedule would",
+    ),
+)
+
+
 def application(sandbox: Sandbox) -> Starlette:
     """The web application of the control plane."""
     control = _Control(sandbox)
-    routes = [
-        ("GET", "/health", control.health),
-        ("POST", "/reset", control.reset),
-        ("POST", "/seed", control.seed),
-        ("POST", "/play", control.play),
-        ("POST", "/play/event", control.play_event),
-        ("GET", "/switches", control.switches),
-        ("PUT", "/switches", control.set_switches),
-        ("GET", "/clock", control.clock),
-        ("PUT", "/clock", control.set_clock),
-        ("POST", "/clock/advance", control.advance_clock),
-        ("GET", "/trace", control.trace),
-        ("DELETE", "/trace", control.forget_trace),
-        ("GET", "/writes", control.writes),
-        ("DELETE", "/writes", control.forget_writes),
-        ("POST", "/change-tracking/expire", control.expire_changes),
-        ("GET", "/snapshots", control.snapshots),
-        ("POST", "/snapshots", control.snapshot),
-        ("POST", "/snapshots/restore", control.restore),
-        ("GET", "/limits", control.limits),
-        ("PUT", "/limits", control.set_limits),
-        ("DELETE", "/limits", control.reset_limits),
-        ("GET", "/faults", control.faults),
-        ("POST", "/faults", control.plan_faults),
-        ("DELETE", "/faults", control.forget_faults),
-        ("GET", "/export-projects", control.export_projects),
-        ("POST", "/export-projects", control.set_up_export_project),
-        ("GET", "/recurring-jobs", control.recurring_jobs),
-        ("POST", "/recurring-jobs", control.set_up_recurring_job),
-        ("POST", "/recurring-jobs/run", control.run_recurring_job),
-    ]
-    return Starlette(routes=[Route(path, _endpoint(answer), methods=[method]) for method, path, answer in routes])
+    routes = [Route(one.path, _endpoint(getattr(control, one.answer)), methods=[one.method]) for one in ROUTES]
+    return Starlette(routes=routes)
 
 
 def _endpoint(answer: Callable[[Facts], Facts]) -> Callable[[Request], Awaitable[Response]]:

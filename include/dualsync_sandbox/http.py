@@ -102,7 +102,7 @@ class Call:
         """
         try:
             value = _decoder.decode(self.body)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise ApiError(400, "", f"The payload cannot be parsed: {error}") from error
         if not isinstance(value, dict):
             raise ApiError(400, "", "The payload must be a JSON object.")

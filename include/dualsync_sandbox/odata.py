@@ -80,9 +80,9 @@ _KEYWORDS = frozenset(
     {"and", "or", "not", "eq", "ne", "gt", "ge", "lt", "le", "in", "null", "true", "false"}
     | {"add", "sub", "mul", "div", "divby", "mod", "has"}
 )
-_TEXT_FUNCTIONS = frozenset({"contains", "startswith", "endswith"})
+TEXT_FUNCTIONS = frozenset({"contains", "startswith", "endswith"})
 #: Query functions that take a list of values.
-_LIST_FUNCTIONS = frozenset({"In", "NotIn", "Between"})
+LIST_FUNCTIONS = frozenset({"In", "NotIn", "Between"})
 #: No stored number has more digits.
 _MOST_DIGITS = 30
 _COMPARISONS: Mapping[type, str] = {
@@ -180,7 +180,7 @@ def _name(prepared: _Prepared, text: str, match: re.Match[str]) -> str:
     if token in _KEYWORDS:
         return token
     if following.startswith("("):
-        if token in _TEXT_FUNCTIONS:
+        if token in TEXT_FUNCTIONS:
             return token
         raise NotImplementedInSandbox("$filter", f"function {token}")
     placeholder = f"p_{len(prepared.names)}"
@@ -222,7 +222,7 @@ def _arguments(text: str, start: int) -> tuple[str, int]:
 
 
 def _query_function(prepared: _Prepared, function: str, arguments: str) -> str:
-    if function not in _LIST_FUNCTIONS:
+    if function not in LIST_FUNCTIONS:
         raise NotImplementedInSandbox("$filter", f"function {CRM_NAMESPACE}{function}")
     match = re.fullmatch(r"\s*PropertyName\s*=\s*'(\w+)'\s*,\s*PropertyValues\s*=\s*(\[.*\])\s*", arguments, re.DOTALL)
     if match is None:
@@ -500,7 +500,7 @@ class FilterCompiler:
 
     def _function(self, node: ast.Call) -> str:
         name = node.func.name
-        if name not in _TEXT_FUNCTIONS:
+        if name not in TEXT_FUNCTIONS:
             raise NotImplementedInSandbox("$filter", f"function {name}")
         if self._system == "finance":
             raise NotImplementedInSandbox("$filter", f"function {name} (Finance documents eq with a wildcard instead)")

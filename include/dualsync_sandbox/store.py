@@ -199,6 +199,11 @@ class _Layout:
             known = self._finders[names] = sql, encode
         return known
 
+    def stamps(self, now: str) -> dict[str, SqlValue]:
+        """What the platform says of every change, in tables that have the columns for it."""
+        said: dict[str, SqlValue] = {"modifiedon": now, "modifiedby": APPLICATION_USER}
+        return {name: value for name, value in said.items() if name in self.encoders}
+
     def compared_as_given(self, name: str) -> bool:
         """Whether values of the column are looked for as they are: nobody is refused for looking for a long text."""
         column = self.table.columns.get(name)
@@ -564,9 +569,7 @@ class Tx:
         now = self.store.clock.stamp()
         if layout.dataverse:
             values["versionnumber"] = self.store._next_version()
-            if "modifiedon" in layout.encoders:
-                values["modifiedon"] = now
-                values["modifiedby"] = APPLICATION_USER
+            values.update(layout.stamps(now))
         else:
             seed = f"{before['RecId']}.{before['RecVersion']}".encode()
             values["RecVersion"] = int.from_bytes(hashlib.blake2b(seed, digest_size=4).digest(), "big") >> 1
@@ -656,17 +659,13 @@ class _Bulk:
             if column.polymorphic and column.name in names and f"{column.name}@type" not in names:
                 raise Required(table.name, f"{column.name}@type")
         given = [(name, layout.encoders[name]) for name in names if name not in _SYSTEM_COLUMNS]
-        assigned = [f"{quoted(name)} = ?" for name, _ in given]
-        stamps: list[SqlValue] = []
+        stamped: dict[str, SqlValue] = layout.stamps(self._now) if layout.dataverse else {"_modified": self._now}
+        stamps = list(stamped.values())
+        columns = [name for name, _ in given] + list(stamped)
+        assigned = [f"{quoted(name)} = ?" for name in (*columns, *(["versionnumber"] if layout.dataverse else []))]
         if not layout.dataverse:
             # Any other number will do: it only has to differ from the one before.
-            assigned += ['"RecVersion" = ("RecVersion" * 1103515245 + 12345) & 2147483647', '"_modified" = ?']
-            stamps = [self._now]
-        else:
-            if "modifiedon" in layout.encoders:
-                assigned += ["modifiedon = ?", "modifiedby = ?"]
-                stamps = [self._now, APPLICATION_USER]
-            assigned.append("versionnumber = ?")
+            assigned.append('"RecVersion" = ("RecVersion" * 1103515245 + 12345) & 2147483647')
 
         def encode(values: Mapping[str, object]) -> list[SqlValue]:
             version = [store._next_version()] if layout.dataverse else []

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from dualsync_sandbox.clock import Clock
 from dualsync_sandbox.dataverse.api import ROOT, DataverseApi
+from dualsync_sandbox.dataverse.errors import CODES
 from dualsync_sandbox.dataverse.metadata import Metadata
 from dualsync_sandbox.dataverse.model import Model
 from dualsync_sandbox.http import Call, Reply, parse_options
@@ -34,6 +35,15 @@ EXPECTED = {200, 201, 204, 304, 400, 404, 405, 412, 414, 501}
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DataverseApi]:
     store = Store(tmp_path_factory.mktemp("fuzz") / "dataverse.db", SystemSchema.load("dataverse"), Clock())
+    with store.transaction() as tx:
+        for number, row_id in enumerate(IDS):
+            company = {"cdm_companyid": row_id, "cdm_companycode": f"C{number}"}
+            tx.insert("cdm_company", company)
+            tx.insert("account", {"accountid": row_id, "accountnumber": f"A{number}", "msdyn_company": row_id})
+            tx.insert("contact", {"contactid": row_id, "lastname": "Reed"})
+            tx.insert("cdm_worker", {"cdm_workerid": row_id, "cdm_workernumber": f"W{number}"})
+            order = {"customerid": row_id, "customerid@type": "account", "ordernumber": f"O{number}"}
+            tx.insert("salesorder", {"salesorderid": row_id, "name": "Order", **order})
     yield DataverseApi(store, Writes())
     store.close()
 
@@ -50,15 +60,34 @@ class Described:
         call = Call("GET", BASE, ROOT, "$metadata", {}, {})
         document = ET.fromstring(Metadata(Model(SystemSchema.load("dataverse"))).csdl(call).body)
         edm = "{http://docs.oasis-open.org/odata/ns/edm}"
-        self.sets = sorted(str(item.get("Name")) for item in document.iter(f"{edm}EntitySet"))
-        kinds = [item for item in document.iter(f"{edm}EntityType") if item.get("Name") in _USED]
         tags = (f"{edm}Property", f"{edm}NavigationProperty")
-        self.names = sorted({str(child.get("Name")) for kind in kinds for child in kind if child.tag in tags})
+        of_types = {
+            item.get("Name"): {str(child.get("Name")): str(child.get("Type")) for child in item if child.tag in tags}
+            for item in document.iter(f"{edm}EntityType")
+        }
+        #: By entity set, its properties with their types.
+        self.sets = {
+            str(item.get("Name")): of_types[str(item.get("EntityType")).rpartition(".")[2]]
+            for item in document.iter(f"{edm}EntitySet")
+        }
+        self.names = sorted({name for properties in self.sets.values() for name in properties})
         self.actions = sorted({str(item.get("Name")) for item in document.iter(f"{edm}Action")})
 
 
-_USED = frozenset({"account", "salesorder", "cdm_worker", "msdyn_actual"})
 DESCRIBED = Described()
+IDS = [f"00000000-0000-0000-0000-00000000000{number}" for number in range(4)]
+#: Values that properties of a type take, as literals.
+FITTING = {
+    "Edm.String": ["'x'", "'it''s'", "'%[a-'", "'[^]'", "''"],
+    "Edm.Int32": ["5", "0", "-1", "1", "2"],
+    "Edm.Int64": ["5"],
+    "Edm.Decimal": ["-0.5", "5", "1E400", "0.00000000001"],
+    "Edm.Double": ["0.5"],
+    "Edm.Boolean": ["true", "false"],
+    "Edm.Guid": IDS,
+    "Edm.DateTimeOffset": ["2026-01-01T10:00:00Z", "2026-01-01T10:00:00.123456789Z"],
+    "Edm.Date": ["2026-01-01"],
+}
 LONG = "*LONG*"
 WEIRD = [
     *("", "'", "''", "(", ")", "((((", "%", "%00", "%2F", "$", "@p1", "null", "1e999999999", "-", "²", "\0", "\ud7ff"),
@@ -67,7 +96,7 @@ WEIRD = [
 LITERALS = [
     *("null", "true", "false", "'x'", "'it''s'", "5", "-0.5", "1E400", "2026-01-01", "2026-01-01T10:00:00Z"),
     *("2026-01-01T10:00:00.123456789Z", "'%[a-'", "'[^]'", "Microsoft.Dynamics.CRM.X'y'", "1 add 2", "now()"),
-    *(f"00000000-0000-0000-0000-00000000000{number}" for number in range(4)),
+    *IDS,
 ]
 FUNCTIONS = ["contains", "startswith", "endswith", "length", "concat", "indexof", "any", "accounts/any"]
 QUERY_FUNCTIONS = ["In", "NotIn", "Between", "LastXDays", "ContainValues"]
@@ -109,6 +138,11 @@ class Writer:
 
     def __init__(self, draw: st.DrawFn) -> None:
         self._draw = draw
+        self.set = draw(st.sampled_from(sorted(DESCRIBED.sets)))
+        properties = DESCRIBED.sets[self.set]
+        self._plain = sorted(name for name, kind in properties.items() if kind in FITTING)
+        self._single = sorted(name for name, kind in properties.items() if kind.startswith("mscrm."))
+        self._many = sorted(name for name, kind in properties.items() if kind.startswith("Collection"))
 
     def one(self, *choices: object) -> str:
         return str(self._draw(st.sampled_from(choices))).replace(LONG, "9" * 5000)
@@ -118,7 +152,19 @@ class Writer:
         return self._draw(st.integers(1, most)) == most
 
     def name(self) -> str:
-        return self.one(*WEIRD) if self.odds(6) else self.one(*DESCRIBED.names)
+        """Mostly one of the table's own properties."""
+        if self.odds(12):
+            return self.one(*WEIRD)
+        return self.one(*DESCRIBED.names) if self.odds(12) else self.one(*self._plain)
+
+    def related(self) -> str:
+        """Mostly one of the table's navigation properties."""
+        return self.name() if self.odds(6) else self.one(*self._single, *self._many)
+
+    def fitting(self, name: str) -> str:
+        """Mostly a literal that the property takes."""
+        kind = DESCRIBED.sets[self.set].get(name, "")
+        return self.literal() if kind not in FITTING or self.odds(8) else self.one("null", *FITTING[kind])
 
     def names(self) -> str:
         return ",".join(self.name() for _ in range(self._draw(st.integers(0, 3))))
@@ -135,7 +181,9 @@ class Writer:
     def condition(self, depth: int = 0) -> str:
         kind = self._draw(st.integers(0, 6 if depth < 3 else 3))
         if kind == 0:
-            return f"{self.term()} {self.one('eq', 'ne', 'gt', 'le', 'in', 'has', 'add')} {self.term()}"
+            name = self.term() if self.odds(4) else self.name()
+            word = self.one("in", "has", "add") if self.odds(8) else self.one("eq", "ne", "gt", "le")
+            return f"{name} {word} {self.fitting(name)}"
         if kind == 1:
             return f"{self.one(*FUNCTIONS)}({self.term()},{self.literal()})"
         if kind == 2:
@@ -148,21 +196,21 @@ class Writer:
         if kind == 4:
             return f"({self.condition(depth + 1)} {self.one('and', 'or')} {self.condition(depth + 1)})"
         if kind == 5:
-            return f"{self.name()}/{self.one('any', 'all')}(o:o/{self.condition(depth + 1)})"
+            return f"{self.related()}/{self.one('any', 'all')}(o:o/{self.one('createdon ne null', 'statecode eq 0')})"
         return f"not ({self.condition(depth + 1)})"
 
     def expansion(self, depth: int = 0) -> str:
         if depth == 2 or self.odds(3):
-            return self.name()
+            return self.related()
         options = {
-            "$select": self.names(),
-            "$filter": self.condition(2),
-            "$orderby": self.path(),
-            "$top": self.literal(),
-            "$expand": self.expansion(depth + 1),
+            "$select": self.one("createdon", "statecode,ownerid", "_ownerid_value", self.names()),
+            "$filter": self.one("statecode eq 0", "createdon gt 2026-01-01", self.condition(2)),
+            "$orderby": self.one("createdon desc", "modifiedby/fullname", self.path()),
+            "$top": self.one("0", "1", self.literal()),
+            "$expand": self.one("ownerid", "createdby($select=fullname)", self.expansion(depth + 1)),
         }
-        kept = [f"{name}={value}" for name, value in options.items() if self.odds(2)]
-        return f"{self.name()}({';'.join(kept)})"
+        kept = [f"{name}={value}" for name, value in options.items() if self.odds(3)]
+        return f"{self.related()}({';'.join(kept)})"
 
     def cookie(self) -> str:
         last = json.dumps(self._draw(st.lists(st.integers() | st.text(max_size=5) | st.none(), max_size=3)))
@@ -176,7 +224,7 @@ class Writer:
             "$select": self.names,
             "$filter": self.condition,
             "$orderby": lambda: f"{self.path()} {self.one('', 'asc', 'desc', 'up')}",
-            "$top": self.literal,
+            "$top": lambda: self.one("0", "1", "2", self.literal()),
             "$count": lambda: self.one("true", "false", "1"),
             "$expand": self.expansion,
             "$skiptoken": lambda: self.one(*WEIRD) if self.odds(3) else self.cookie(),
@@ -186,41 +234,65 @@ class Writer:
             "@p1": self.literal,
             "annotations": self.literal,
         }
-        chosen = self._draw(st.lists(st.sampled_from(sorted(options)), max_size=3, unique=True))
+        likely = ["$select", "$filter", "$orderby", "$top", "$count", "$expand"]
+        among = sorted(options) if self.odds(4) else likely
+        chosen = self._draw(st.lists(st.sampled_from(among), max_size=3, unique=True))
         return "&".join(f"{name}={quote(options[name]())}" for name in chosen)
 
     def key(self) -> str:
-        return f"{self.name()}={self.literal()}" if self.odds(3) else self.literal()
+        if self.odds(3):
+            name = self.name()
+            return f"{name}={self.fitting(name)}"
+        return self.literal() if self.odds(3) else self.one(*IDS)
 
     def below(self) -> str:
         if self.odds(3):
             return f"/Microsoft.Dynamics.CRM.{self.one('DeleteMultiple', 'Nothing', *DESCRIBED.actions)}"
         if self.odds(2):
-            return f"/{self.name()}{self.one('', '/$ref', '/$value', '(x)/$ref')}"
+            return f"/{self.one(self.name(), self.related())}{self.one('', '', '/$ref', '/$value', f'({IDS[0]})/$ref')}"
         return self.one("", "/$count", "/$value", "/$ref")
 
-    def target(self) -> str:
-        kind = self._draw(st.integers(0, 6))
+    def target(self) -> tuple[str, str]:
+        """A path, and mostly a method that it takes."""
+        kind = self._draw(st.integers(0, 12))
         if kind == 0:
-            return self.one(*OTHERS)
-        if kind == 1:
-            return self.one(*DEFINITIONS) + self.one(*DEFINITION_KEYS) + self.one(*DEFINITION_PARTS)
-        name = self.one(*WEIRD) if self.odds(10) else self.one(*DESCRIBED.sets)
-        if kind < 4:
-            return name + (self.below() if self.odds(3) else "")
-        return f"{name}({quote(self.key())}){self.below() if self.odds(2) else ''}"
+            path = self.one(*OTHERS)
+            fitting = ["POST"] if path in ("$batch", "BulkDelete") else ["GET"]
+        elif kind == 1:
+            path = self.one(*DEFINITIONS) + self.one(*DEFINITION_KEYS) + self.one(*DEFINITION_PARTS)
+            fitting = ["GET"]
+        else:
+            name = self.one(*WEIRD) if self.odds(20) else self.set
+            below = self.below() if self.odds(3) else ""
+            path = f"{name}{below}" if kind < 7 else f"{name}({quote(self.key())}){below}"
+            fitting = ["GET", "POST"] if kind < 7 else ["GET", "PATCH", "DELETE"]
+            if below:
+                fitting = ["POST"] if "CRM" in below else ["GET", "PUT", "DELETE", "POST"]
+        return path, self.one(*METHODS) if self.odds(10) else self.one(*fitting)
 
     def row(self, depth: int = 0) -> dict[str, object]:
         found: dict[str, object] = {}
         for _ in range(self._draw(st.integers(0, 3))):
             name = self.name()
-            if self.odds(3):
-                found[f"{name}@odata.bind"] = f"/{self.one(*DESCRIBED.sets)}({self.key()})"
+            if self.odds(4):
+                to = self.set if self.odds(2) else self.one("systemusers", "accounts", "cdm_companies")
+                found[f"{self.related()}@odata.bind"] = f"/{to}({self.key()})"
             elif depth < 2 and self.odds(4):
-                found[name] = self.row(depth + 1) if self.odds(2) else [self.row(depth + 1)]
+                inner = {"lastname": "x"} if self.odds(2) else self.row(depth + 1)
+                found[self.related()] = inner if self.odds(2) else [inner]
             else:
-                found[name] = self._draw(VALUES)
+                found[name] = self._draw(VALUES) if self.odds(4) else self.value(name)
         return found
+
+    def value(self, name: str) -> object:
+        """A literal that the property takes, as JSON."""
+        text = self.fitting(name)
+        if text.startswith("'"):
+            return text[1:-1].replace("''", "'")
+        try:
+            return msgspec.json.decode(text.encode())
+        except msgspec.DecodeError:
+            return text
 
     def body(self) -> bytes:
         kind = self._draw(st.integers(0, 3))
@@ -229,11 +301,11 @@ class Writer:
         if kind == 1:
             rows = [self.row() for _ in range(self._draw(st.integers(0, 3)))]
             for row in rows:
-                row["@odata.type"] = f"Microsoft.Dynamics.CRM.{self.one('account', 'cdm_worker', 'x')}"
-                row["@odata.id"] = f"{self.one(*DESCRIBED.sets)}({self.key()})"
+                row["@odata.type"] = f"Microsoft.Dynamics.CRM.{self.one(self.set[:-1], 'account', 'x')}"
+                row["@odata.id"] = f"{self.set}({self.key()})"
             return msgspec.json.encode({"Targets": rows})
         if kind == 2:
-            link = f"{self.one(*DESCRIBED.sets)}({self.key()})"
+            link = f"{self.set}({self.key()})"
             return msgspec.json.encode({"@odata.id": link, "value": self._draw(VALUES), "QuerySet": self._draw(VALUES)})
         return msgspec.json.encode(self.row())
 
@@ -247,7 +319,7 @@ class Writer:
         return {name: value for name, value in found.items() if self.odds(2)}
 
 
-METHODS = ["GET", "GET", "GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS"]
+METHODS = ["GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS"]
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=5), st.sampled_from(LITERALS),
     st.lists(st.integers(), max_size=2), st.dictionaries(st.text(max_size=2), st.none(), max_size=1),
@@ -267,14 +339,14 @@ class Asked:
 @st.composite
 def requests(draw: st.DrawFn) -> Asked:
     writer = Writer(draw)
-    return Asked(writer.one(*METHODS), f"{writer.target()}?{writer.query()}", writer.headers(), writer.body())
+    path, method = writer.target()
+    return Asked(method, f"{path}?{writer.query()}", writer.headers(), writer.body())
 
 
 @st.composite
 def row_writes(draw: st.DrawFn) -> Asked:
     writer = Writer(draw)
-    name = writer.one(*DESCRIBED.sets)
-    method, url = ("POST", name) if writer.odds(2) else ("PATCH", f"{name}({writer.one(*LITERALS[-4:])})")
+    method, url = ("POST", writer.set) if writer.odds(2) else ("PATCH", f"{writer.set}({writer.one(*IDS)})")
     return Asked(method, url, {"prefer": "return=representation"}, msgspec.json.encode(writer.row()))
 
 
@@ -286,6 +358,7 @@ def check(reply: Reply) -> None:
     elif reply.status >= 400:
         error = json.loads(reply.body)["error"]
         assert (error["code"] == "SandboxNotImplemented") == (reply.status == 501)
+        assert error["code"] in CODES
         assert error["message"]
     elif "json" in reply.headers.get("content-type", ""):
         json.loads(reply.body)

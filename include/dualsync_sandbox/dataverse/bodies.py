@@ -13,7 +13,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from urllib.parse import unquote, urlsplit
 
-from dualsync_sandbox.dataverse.errors import PARSE_ERROR, URI_ERROR, not_found, not_found_by_key
+from dualsync_sandbox.dataverse.errors import (
+    PARSE_ERROR,
+    UNKNOWN_PROPERTY,
+    URI_ERROR,
+    not_found,
+    not_found_by_key,
+)
 from dualsync_sandbox.dataverse.model import Model, Relationship
 from dualsync_sandbox.errors import InvalidValue
 from dualsync_sandbox.http import ApiError
@@ -178,7 +184,7 @@ class Bodies:
 def _unknown(table: Table, name: str) -> ApiError:
     return ApiError(
         400,
-        "0x0",
+        UNKNOWN_PROPERTY,
         f"Invalid property '{name}' was found in entity 'Microsoft.Dynamics.CRM.{table.name}'. The "
         f"property '{name}' does not exist on type 'Microsoft.Dynamics.CRM.{table.name}'.",
     )
@@ -234,7 +240,7 @@ def key_values(table: Table, key: str) -> Row:
 def _wrong_key(table: Table) -> ApiError:
     return ApiError(
         400,
-        "0x0",
+        UNKNOWN_PROPERTY,
         "The key in the request URI is not valid for resource 'Microsoft.Dynamics.CRM."
         f"{table.name}'. Ensure that the names and number of key properties match the declared "
         "or alternate key properties for the resource.",

@@ -10,7 +10,7 @@ from dualsync_sandbox.errors import NotImplementedInSandbox
 from dualsync_sandbox.http import ApiError
 
 MOST_EXPANSIONS = 15
-_OPTIONS = frozenset({"$select", "$filter", "$orderby", "$top", "$expand"})
+OPTIONS = frozenset({"$select", "$filter", "$orderby", "$top", "$expand"})
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def _one(text: str) -> Expansion:
     options: dict[str, str] = {}
     for part in split_outside(rest[:-1], ";") if opening else []:
         option, _, value = part.strip().partition("=")
-        if option not in _OPTIONS:
+        if option not in OPTIONS:
             raise ApiError(400, URI_ERROR, f"The query parameter {option} is not supported inside of $expand.")
         options[option] = value
     inner = _parse(options.pop("$expand")) if options.get("$expand") else ()

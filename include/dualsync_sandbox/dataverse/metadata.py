@@ -14,7 +14,7 @@ from odata_query import ast
 
 from dualsync_sandbox.dataverse import facts as known
 from dualsync_sandbox.dataverse.csdl import csdl
-from dualsync_sandbox.dataverse.errors import NO_SUCH_RESOURCE, NOT_FOUND, URI_ERROR
+from dualsync_sandbox.dataverse.errors import NO_SUCH_RESOURCE, NOT_FOUND, UNKNOWN_PROPERTY, URI_ERROR
 from dualsync_sandbox.dataverse.expand import Expansion, parse_expand
 from dualsync_sandbox.dataverse.facts import Facts
 from dualsync_sandbox.dataverse.model import Model
@@ -222,7 +222,7 @@ def _value(item: Facts, path: str) -> object:
         raise NotImplementedInSandbox("metadata property", head)
     if head in known.FACETS and "AttributeType" in item:
         return _NO_VALUE
-    raise ApiError(400, "0x0", f"Could not find a property named '{head}'.")
+    raise ApiError(400, UNKNOWN_PROPERTY, f"Could not find a property named '{head}'.")
 
 
 def _true(parsed: Parsed, node: ast._Node, item: Facts) -> bool:

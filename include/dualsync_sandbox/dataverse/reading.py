@@ -22,12 +22,13 @@ from dualsync_sandbox.values import SqlValue
 _JSON = "application/json; odata.metadata=minimal"
 LIST_OPTIONS = frozenset({"$select", "$expand", "$filter", "$orderby", "$top", "$count", "$skiptoken", "$deltatoken"})
 #: "Unsupported" by the service itself (query/overview).
-_UNSUPPORTED = frozenset({"$skip", "$search", "$format", "$compute", "$index", "$levels"})
+UNSUPPORTED = frozenset({"$skip", "$search", "$format", "$compute", "$index", "$levels"})
 #: Other ways to query, which go by parameters without a dollar sign.
-_OTHER_QUERIES = frozenset({"fetchxml", "sql", "savedquery", "userquery"})
-_TOTAL = "Microsoft.Dynamics.CRM.totalrecordcount"
-_EXCEEDED = "Microsoft.Dynamics.CRM.totalrecordcountlimitexceeded"
-_APPLIED = ("odata.track-changes", "odata.maxpagesize", "odata.include-annotations")
+OTHER_QUERIES = ("fetchXml", "savedQuery", "sql", "userQuery")
+#: Annotations that say how many rows there are.
+COUNTS = ("Microsoft.Dynamics.CRM.totalrecordcount", "Microsoft.Dynamics.CRM.totalrecordcountlimitexceeded")
+_TOTAL, _EXCEEDED = COUNTS
+APPLIED = ("odata.track-changes", "odata.maxpagesize", "odata.include-annotations")
 
 
 def check_options(call: Call, allowed: frozenset[str]) -> None:
@@ -42,11 +43,11 @@ def check_options(call: Call, allowed: frozenset[str]) -> None:
             continue
         if not name.startswith("$"):
             # Others, such as ``tag``, are passed on to plug-ins and change nothing.
-            if name.lower() in _OTHER_QUERIES:
+            if name.lower() in {other.lower() for other in OTHER_QUERIES}:
                 raise NotImplementedInSandbox("query option", name)
         elif name == "$apply":
             raise NotImplementedInSandbox("query option", name)
-        elif name in _UNSUPPORTED:
+        elif name in UNSUPPORTED:
             raise ApiError(400, URI_ERROR, f"The query parameter {name} is not supported.")
         elif name in LIST_OPTIONS:
             raise ApiError(400, URI_ERROR, f"The query parameter {name} is not supported here.")
@@ -215,7 +216,7 @@ def _counts(annotations: Annotations, counted: int | None) -> dict[str, object]:
 def _applied(call: Call) -> dict[str, str]:
     """``Preference-Applied``: the preferences that were honoured."""
     parts = []
-    for name in _APPLIED:
+    for name in APPLIED:
         value = call.preferences.get(name)
         if value is not None:
             shown = f'"{value}"' if "annotations" in name else value

@@ -29,7 +29,7 @@ from dualsync_sandbox.values import SqlValue
 
 ROOT = "/data"
 LARGEST_BATCH = 5_000
-_READ_OPTIONS = frozenset({"$filter", "$select", "$orderby", "$top", "$skip", "$count", "$format"})
+READ_OPTIONS = frozenset({"$filter", "$select", "$orderby", "$top", "$skip", "$count", "$format"})
 
 
 class FinanceApi:
@@ -169,7 +169,7 @@ class FinanceApi:
 
     def _read(self, call: Call, table: Table) -> Reply:
         """Pages of at most 10,000 rows; the next link counts on with ``$skip``, as observed."""
-        self._check_options(call, _READ_OPTIONS)
+        self._check_options(call, READ_OPTIONS)
         select = selected(call.options.get("$select"))
         shape = Shape(table, select)
         where, parameters = self._conditions(call, table)

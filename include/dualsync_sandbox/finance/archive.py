@@ -126,15 +126,16 @@ def _refuse_unknown(element: Element) -> None:
 
 
 def _rows(name: str, content: bytes) -> list[dict[str, str]]:
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        text = content.decode("utf-16")
-    else:
-        try:
-            text = content.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise PackageFault(f"{name} is neither UTF-8 nor UTF-16.") from error
-    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", restval="")
-    return [{key: value for key, value in row.items() if key} for row in reader]
+    wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+    try:
+        text = content.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise PackageFault(f"{name} is neither UTF-8 nor UTF-16.") from error
+    try:
+        reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", restval="")
+        return [{key: value for key, value in row.items() if key} for row in reader]
+    except csv.Error as error:
+        raise PackageFault(f"{name} cannot be read: {error}") from error
 
 
 # -- writing

@@ -37,6 +37,55 @@ SET = "DataManagementDefinitionGroups"
 
 
 @dataclass(frozen=True)
+class Action:
+    """An action of data management.
+
+    Attributes:
+        answer: the method that answers it.
+        takes: names of its arguments.
+        gives: what it answers.
+    """
+
+    answer: str
+    takes: str
+    gives: str
+
+
+_IMPORT = Action(
+    "_import",
+    "packageUrl, definitionGroupId, executionId, execute, overwrite, legalEntityId",
+    "the execution id; refused while another import runs",
+)
+_EXPORT = Action(
+    "_export",
+    "definitionGroupId, packageName, executionId, reExecute, legalEntityId",
+    "the execution id; incremental where the project says so",
+)
+_PREVIEW = Action(
+    "_preview",
+    "as ExportToPackage, and count (or exportPreviewCount)",
+    "the execution id; moves no position",
+)
+_OF_ENTITY = "executionId, entityName"
+ACTIONS = {
+    "GetAzureWriteUrl": Action("_write_url", "uniqueFileName", "a text that holds JSON: BlobId and BlobUrl"),
+    "ImportFromPackage": _IMPORT,
+    "ImportFromPackageAsync": _IMPORT,
+    "ExportToPackage": _EXPORT,
+    "ExportToPackageAsync": _EXPORT,
+    "ExportToPackagePreview": _PREVIEW,
+    "ExportToPackagePreviewAsync": _PREVIEW,
+    "GetExportedPackageUrl": Action("_package_url", "executionId", "a link to the package; empty while the job runs"),
+    "GetExecutionSummaryStatus": Action("_status", "executionId", "how far the job is"),
+    "GetExecutionErrors": Action("_errors", "executionId", "a text that holds a JSON list"),
+    "GetImportStagingErrorFileUrl": Action("_staging_url", _OF_ENTITY, "a link to the rows that were not staged"),
+    "GenerateImportTargetErrorKeysFile": Action("_generate_keys", _OF_ENTITY, "whether the target refused rows"),
+    "GetImportTargetErrorKeysFileUrl": Action("_keys_url", _OF_ENTITY, "a link to their keys; empty the first time"),
+    "GetMessageStatus": Action("_message_status", "messageId", "how far a message of a recurring integration is"),
+}
+
+
+@dataclass(frozen=True)
 class _RowError:
     record: int
     field: str
@@ -120,20 +169,7 @@ class Packages:
         self._jobs: dict[str, Job] = {}
         self._by_label = {table.label.lower(): table for table in store.schema.tables.values()}
         self._actions: dict[str, Callable[[Call, Row], object]] = {
-            "GetAzureWriteUrl": self._write_url,
-            "ImportFromPackage": self._import,
-            "ImportFromPackageAsync": self._import,
-            "ExportToPackage": self._export,
-            "ExportToPackageAsync": self._export,
-            "ExportToPackagePreview": self._preview,
-            "ExportToPackagePreviewAsync": self._preview,
-            "GetExportedPackageUrl": self._package_url,
-            "GetExecutionSummaryStatus": self._status,
-            "GetMessageStatus": self._message_status,
-            "GetExecutionErrors": self._errors,
-            "GenerateImportTargetErrorKeysFile": self._generate_keys,
-            "GetImportTargetErrorKeysFileUrl": self._keys_url,
-            "GetImportStagingErrorFileUrl": self._staging_url,
+            name: getattr(self, one.answer) for name, one in ACTIONS.items()
         }
 
     def clear(self) -> None:

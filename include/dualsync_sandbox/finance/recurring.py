@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from dualsync_sandbox.errors import NotImplementedInSandbox, SandboxError
-from dualsync_sandbox.finance.archive import package_of
+from dualsync_sandbox.finance.archive import PackageFault, package_of
 from dualsync_sandbox.finance.blobs import BLOB_LIFE
 from dualsync_sandbox.finance.errors import refusal, reply
 from dualsync_sandbox.http import ApiError, Call, Reply, unescape
@@ -179,7 +179,7 @@ class Recurring:
             if not content.startswith(b"PK"):
                 content = package_of(call.options.get("entity", ""), content)
             self._packages.new_import(message.id, call.options.get("company") or job.company, content)
-        except ApiError:
+        except (ApiError, PackageFault):
             message.status = "PreProcessingError"
         return Reply.json(200, message.id)
 
