@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import format_datetime
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -69,7 +70,8 @@ class Door:
         reply = await run_in_threadpool(self._serve, request.method, base, path, query, headers, body)
         if request.method == "HEAD":
             reply.body = b""
-        return Response(reply.body, reply.status, reply.headers)
+        dated = {"date": format_datetime(self.clock.now(), usegmt=True), **reply.headers}
+        return Response(reply.body, reply.status, dated)
 
     def _serve(self, method: str, base: str, path: str, query: str, headers: dict[str, str], body: bytes) -> Reply:
         started = time.perf_counter()
