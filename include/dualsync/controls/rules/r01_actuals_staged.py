@@ -8,17 +8,9 @@ CONTROL = Control(
     area="estimates_actuals",
     severity="critical",
     compares="Dataverse actuals with Skip Sync = no, by record id, against the staging table of Finance",
-    needs=(
-        "actuals",
-        "staging",
-        "currencies",
-        "projects",
-    ),
+    needs=("actuals", "staging", "currencies", "projects"),
     evidence="derived",
-    basis=(
-        "G1",
-        "G2",
-    ),
+    basis=("G1", "G2"),
     exclusions=(
         "older than the cut-over of their company: Finance has them in its own way",
         "billed sales, which travel with their invoice proposal",

@@ -8,10 +8,7 @@ CONTROL = Control(
     area="estimates_actuals",
     severity="critical",
     compares="Staging rows against the Skip Sync of their actual",
-    needs=(
-        "actuals",
-        "staging",
-    ),
+    needs=("actuals", "staging"),
     evidence="derived",
     basis=("G1",),
     dataverse_table="msdyn_actual",

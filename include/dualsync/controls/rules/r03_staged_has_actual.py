@@ -8,10 +8,7 @@ CONTROL = Control(
     area="estimates_actuals",
     severity="critical",
     compares="Staging rows against Dataverse actuals by record id",
-    needs=(
-        "actuals",
-        "staging",
-    ),
+    needs=("actuals", "staging"),
     evidence="documented",
     basis=("G3",),
     exclusions=("none: actuals cannot be deleted (E21)",),

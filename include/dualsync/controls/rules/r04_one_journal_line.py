@@ -8,18 +8,9 @@ CONTROL = Control(
     area="estimates_actuals",
     severity="critical",
     compares="Staging rows against lines of integration and beginning balance journals, by import id",
-    needs=(
-        "staging",
-        "journal_lines",
-        "balance_lines",
-        "project_transactions",
-    ),
+    needs=("staging", "journal_lines", "balance_lines", "project_transactions"),
     evidence="derived",
-    basis=(
-        "G2",
-        "G17",
-        "G18",
-    ),
+    basis=("G2", "G17", "G18"),
     exclusions=(
         "costs that Finance has posted by itself: stocked vendor invoices, packing slips, general journals (G18)",
     ),

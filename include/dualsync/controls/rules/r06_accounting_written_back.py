@@ -10,12 +10,7 @@ CONTROL = Control(
     compares=(
         "Accounting amount, exchange rate and sales tax of posted actuals against their staging rows and journal lines"
     ),
-    needs=(
-        "actuals",
-        "staging",
-        "journal_lines",
-        "ledgers",
-    ),
+    needs=("actuals", "staging", "journal_lines", "ledgers"),
     evidence="derived",
     basis=("G15",),
     dataverse_table="msdyn_actual",

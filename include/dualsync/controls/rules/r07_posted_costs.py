@@ -8,23 +8,10 @@ CONTROL = Control(
     area="estimates_actuals",
     severity="critical",
     compares="Accounting amounts of posted cost actuals against project transactions of integration journals",
-    needs=(
-        "actuals",
-        "projects",
-        "project_transactions",
-        "balance_lines",
-        "ledgers",
-    ),
+    needs=("actuals", "projects", "project_transactions", "balance_lines", "ledgers"),
     evidence="derived",
-    basis=(
-        "G15",
-        "G17",
-        "G18",
-    ),
-    exclusions=(
-        "beginning balances (G17)",
-        "costs that Finance posted by itself (G18)",
-    ),
+    basis=("G15", "G17", "G18"),
+    exclusions=("beginning balances (G17)", "costs that Finance posted by itself (G18)"),
     dataverse_table="msdyn_project",
     finance_set="ProjectsV2",
     sql="""

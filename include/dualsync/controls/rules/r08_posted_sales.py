@@ -8,18 +8,9 @@ CONTROL = Control(
     area="estimates_actuals",
     severity="critical",
     compares="Accounting amounts of posted unbilled sales actuals against project transactions of integration journals",
-    needs=(
-        "actuals",
-        "projects",
-        "project_transactions",
-        "balance_lines",
-        "ledgers",
-    ),
+    needs=("actuals", "projects", "project_transactions", "balance_lines", "ledgers"),
     evidence="derived",
-    basis=(
-        "G1",
-        "G15",
-    ),
+    basis=("G1", "G15"),
     exclusions=(
         "beginning balances (G17)",
         "reversals at the confirmation of an invoice, which stay in Dataverse (G1)",

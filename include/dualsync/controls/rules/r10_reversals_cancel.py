@@ -11,17 +11,9 @@ CONTROL = Control(
         "Quantity, amount and Skip Sync of adjusted actuals and their reversals, by the connection "
         "Reversing to Original"
     ),
-    needs=(
-        "actuals",
-        "connections",
-        "currencies",
-    ),
+    needs=("actuals", "connections", "currencies"),
     evidence="derived",
-    basis=(
-        "E6",
-        "E7",
-        "E9",
-    ),
+    basis=("E6", "E7", "E9"),
     exclusions=("Skip Sync is a warning: which reversals of an edited invoice carry it is not documented",),
     dataverse_table="msdyn_actual",
     sql="""

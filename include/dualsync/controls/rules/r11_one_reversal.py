@@ -8,16 +8,9 @@ CONTROL = Control(
     area="estimates_actuals",
     severity="critical",
     compares="Adjusted actuals against their reversals, by the connection Reversing to Original",
-    needs=(
-        "actuals",
-        "connections",
-        "currencies",
-    ),
+    needs=("actuals", "connections", "currencies"),
     evidence="derived",
-    basis=(
-        "E6",
-        "E15",
-    ),
+    basis=("E6", "E15"),
     dataverse_table="msdyn_actual",
     sql="""
 WITH reversals AS (

@@ -8,20 +8,9 @@ CONTROL = Control(
     area="expense_management",
     severity="critical",
     compares="Distributions of posted expense lines over projects against expenses by their external number",
-    needs=(
-        "expense_distributions",
-        "expense_lines",
-        "expense_reports",
-        "expenses",
-        "projects",
-        "currencies",
-    ),
+    needs=("expense_distributions", "expense_lines", "expense_reports", "expenses", "projects", "currencies"),
     evidence="derived",
-    basis=(
-        "I2",
-        "I3",
-        "I9",
-    ),
+    basis=("I2", "I3", "I9"),
     exclusions=(
         "older than the cut-over of their company: Finance has them in its own way",
         "expenses of people whose company is not integrated",

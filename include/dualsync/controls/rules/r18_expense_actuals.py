@@ -8,17 +8,9 @@ CONTROL = Control(
     area="expense_management",
     severity="critical",
     compares="Expenses against the actuals made from them",
-    needs=(
-        "expenses",
-        "actuals",
-        "contract_lines",
-        "currencies",
-    ),
+    needs=("expenses", "actuals", "contract_lines", "currencies"),
     evidence="derived",
-    basis=(
-        "I3",
-        "I6",
-    ),
+    basis=("I3", "I6"),
     dataverse_table="msdyn_expense",
     finance_set="ProjExpensesExport",
     sql="""

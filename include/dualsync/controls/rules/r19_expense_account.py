@@ -21,10 +21,7 @@ CONTROL = Control(
         "ledgers",
     ),
     evidence="derived",
-    basis=(
-        "I2",
-        "I4",
-    ),
+    basis=("I2", "I4"),
     exclusions=("expenses of no project",),
     finance_set="LedgerEntries",
     sql="""

@@ -11,22 +11,10 @@ CONTROL = Control(
         "Actuals of entries whose resource belongs to another company, by entry; and the journals, "
         "which hold no such cost"
     ),
-    needs=(
-        "actuals",
-        "contract_lines",
-        "journal_lines",
-        "currencies",
-    ),
+    needs=("actuals", "contract_lines", "journal_lines", "currencies"),
     evidence="documented",
-    basis=(
-        "K1",
-        "K2",
-        "K3",
-    ),
-    exclusions=(
-        "people of companies that are not integrated",
-        "entry journals, which make no such pairs (K7)",
-    ),
+    basis=("K1", "K2", "K3"),
+    exclusions=("people of companies that are not integrated", "entry journals, which make no such pairs (K7)"),
     dataverse_table="msdyn_actual",
     finance_set="IntegrationJournalLines",
     sql="""

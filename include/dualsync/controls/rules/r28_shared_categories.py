@@ -8,10 +8,7 @@ CONTROL = Control(
     area="setup_configuration",
     severity="warning",
     compares="Transaction categories in Dataverse against shared categories in Finance, by suffix",
-    needs=(
-        "transaction_categories",
-        "shared_categories",
-    ),
+    needs=("transaction_categories", "shared_categories"),
     evidence="documented",
     basis=("C12",),
     exclusions=("a fifth one, on account, is only wanted where any category has it: its feature can be off",),

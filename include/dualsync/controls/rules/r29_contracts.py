@@ -20,12 +20,7 @@ CONTROL = Control(
         "billing_rules",
     ),
     evidence="documented",
-    basis=(
-        "C1",
-        "C2",
-        "C3",
-        "C14",
-    ),
+    basis=("C1", "C2", "C3", "C14"),
     dataverse_table="salesorder",
     finance_set="ProjectContractHeaders",
     sql="""

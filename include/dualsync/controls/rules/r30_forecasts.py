@@ -8,19 +8,9 @@ CONTROL = Control(
     area="estimates_actuals",
     severity="critical",
     compares="Resource assignments and pairs of estimate lines against forecasts, by origin",
-    needs=(
-        "assignments",
-        "estimate_lines",
-        "projects",
-        "hour_forecasts",
-        "expense_forecasts",
-        "item_forecasts",
-    ),
+    needs=("assignments", "estimate_lines", "projects", "hour_forecasts", "expense_forecasts", "item_forecasts"),
     evidence="derived",
-    basis=(
-        "D3",
-        "D6",
-    ),
+    basis=("D3", "D6"),
     exclusions=(
         "older than the cut-over of their company: Finance has them in its own way",
         "forecasts without an origin, which Finance has made itself",

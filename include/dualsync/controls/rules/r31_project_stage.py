@@ -8,10 +8,7 @@ CONTROL = Control(
     area="setup_configuration",
     severity="error",
     compares="State of projects in Dataverse against their stage in Finance",
-    needs=(
-        "projects",
-        "finance_projects",
-    ),
+    needs=("projects", "finance_projects"),
     evidence="documented",
     basis=("C11",),
     dataverse_table="msdyn_project",

@@ -8,11 +8,7 @@ CONTROL = Control(
     area="setup_configuration",
     severity="error",
     compares="Project tasks against activities by project and number, and whether a parent is there",
-    needs=(
-        "tasks",
-        "projects",
-        "activities",
-    ),
+    needs=("tasks", "projects", "activities"),
     evidence="derived",
     basis=("C9",),
     dataverse_table="msdyn_projecttask",

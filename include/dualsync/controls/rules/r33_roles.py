@@ -8,10 +8,7 @@ CONTROL = Control(
     area="setup_configuration",
     severity="error",
     compares="Resource roles against the roles of each company in Finance",
-    needs=(
-        "roles",
-        "company_roles",
-    ),
+    needs=("roles", "company_roles"),
     evidence="documented",
     basis=("C10",),
     exclusions=("roles that Finance has beside them",),

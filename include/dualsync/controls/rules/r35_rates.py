@@ -8,18 +8,9 @@ CONTROL = Control(
     area="estimates_actuals",
     severity="warning",
     compares="Exchange rate and accounting amount of posted staging rows against Finance's rates",
-    needs=(
-        "staging",
-        "ledgers",
-        "exchange_rates",
-        "fixed_rates",
-    ),
+    needs=("staging", "ledgers", "exchange_rates", "fixed_rates"),
     evidence="derived",
-    basis=(
-        "G9",
-        "H8",
-        "I8",
-    ),
+    basis=("G9", "H8", "I8"),
     exclusions=(
         "expenses, which keep the rate they were posted with",
         "contracts with a fixed rate (H8)",

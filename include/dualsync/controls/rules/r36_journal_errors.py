@@ -10,16 +10,9 @@ CONTROL = Control(
     area="estimates_actuals",
     severity="error",
     compares="Status of integration journals and their lines",
-    needs=(
-        "journal_headers",
-        "journal_lines",
-        "ledgers",
-    ),
+    needs=("journal_headers", "journal_lines", "ledgers"),
     evidence="documented",
-    basis=(
-        "G13",
-        "G14",
-    ),
+    basis=("G13", "G14"),
     window=timedelta(hours=24),
     finance_set="IntegrationJournalLines",
     sql="""

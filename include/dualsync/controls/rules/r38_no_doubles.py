@@ -8,10 +8,7 @@ CONTROL = Control(
     area="estimates_actuals",
     severity="critical",
     compares="Standing actuals of one entry: type, class, billing type, customer, quantity and amount",
-    needs=(
-        "actuals",
-        "currencies",
-    ),
+    needs=("actuals", "currencies"),
     evidence="derived",
     basis=("E25",),
     exclusions=("entry journals, whose actuals have no entry (E23)",),

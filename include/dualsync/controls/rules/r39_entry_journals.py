@@ -8,10 +8,7 @@ CONTROL = Control(
     area="estimates_actuals",
     severity="warning",
     compares="Actuals without an entry against the connections of costs and unbilled sales",
-    needs=(
-        "actuals",
-        "connections",
-    ),
+    needs=("actuals", "connections"),
     evidence="documented",
     basis=("E23",),
     dataverse_table="msdyn_actual",
