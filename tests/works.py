@@ -145,6 +145,30 @@ class Works:
         self.line(contract, project, method)
         return project
 
+    def milestone(self, project: str, amount: str, name: str = "Milestone") -> str:
+        """A milestone of the project's contract line, not ready to invoice."""
+        line = self.one("salesorderdetail", msdyn_project=project)
+        with self.dataverse.transaction() as tx:
+            row = tx.insert(
+                "msdyn_contractlinescheduleofvalue",
+                {
+                    "msdyn_name": name,
+                    "msdyn_amount": Decimal(amount),
+                    "transactioncurrencyid": line["transactioncurrencyid"],
+                    "msdyn_contract": line["salesorderid"],
+                    "msdyn_contractlineid": line["salesorderdetailid"],
+                    "msdyn_project": project,
+                    "msdyn_projecttask": self.leaf(project),
+                    "msdyn_owningcompany": line["msdyn_company"],
+                    "msdyn_invoicedate": "2026-03-02",
+                    "msdyn_milestonedate": "2026-03-02",
+                    "msdyn_invoicestatus": 192350000,
+                    "msdyn_transactionclassification": 192350003,
+                    "msdyn_transactiontypecode": 192350005,
+                },
+            )
+        return str(row["msdyn_contractlinescheduleofvalueid"])
+
     def contract_of(self, project: str) -> str:
         return str(self.one("msdyn_project", msdyn_projectid=project)["msdyn_salesorderid"])
 

@@ -86,7 +86,7 @@ def _options(
 
 @maps_app.command("list")
 def maps_list(as_json: Json = False) -> None:
-    """List all table maps, parents first."""
+    """List all table maps, parents first, each with its parts below."""
     from dualsync.mapping.views import maps_table
 
     with _runtime() as runtime:
@@ -96,7 +96,8 @@ def maps_list(as_json: Json = False) -> None:
         return
     table = Table("map", "area", "scope", "directions", "pairs", "needs")
     for row in rows:
-        name = row["map"] if row["enabled"] else f"{row['map']} (off)"
+        name = row["map"] if row["part_of"] is None else f"- {row['map']}"
+        name = name if row["enabled"] else f"{name} (off)"
         table.add_row(
             name, row["area"], row["scope"], ", ".join(row["directions"]), str(row["pairs"]), ", ".join(row["needs"])
         )
@@ -131,7 +132,7 @@ def maps_check(
         ]
         if live:
             found += _live_findings(runtime)
-        number = len(runtime.catalog)
+        number = len(runtime.catalog.files)
     if as_json:
         _print_json(found)
     else:
@@ -147,7 +148,7 @@ def _live_findings(runtime: Runtime) -> list[dict[str, str]]:
     from dualsync.sync.extract import missing_columns
 
     found: list[dict[str, str]] = []
-    for name, table_map in runtime.catalog.items():
+    for name, table_map in runtime.catalog.files.items():
         try:
             missing = missing_columns(table_map, runtime)
         except SchemaMismatch as error:

@@ -31,7 +31,7 @@ from dualsync_sandbox.errors import (
     UnknownColumn,
     UnknownTable,
 )
-from dualsync_sandbox.schema import APPLICATION_USER, Column, Relation, SystemSchema, Table
+from dualsync_sandbox.schema import APPLICATION_USER, NO_GUID, Column, Relation, SystemSchema, Table
 from dualsync_sandbox.values import Decoder, Encoder, SqlValue, decoder, encoder, sql_default
 
 Row = dict[str, object]
@@ -301,6 +301,32 @@ class Tx:
             return count
         return _Bulk(self, self.store.layout(table)).insert(rows)
 
+    def update_many(
+        self, table: str, changes: Iterable[tuple[object, Mapping[str, object]]], hooks: bool = True
+    ) -> int:
+        """Change columns of many rows.
+
+        Args:
+            table: logical name or entity set.
+            changes: id of each row and what changes in it; rows that change the same columns are written fastest when
+                they follow each other.
+            hooks: whether the business sees each row. Without, or where it does not care, the bulk path is taken, which
+                checks values but neither references nor required columns: it is for what the business itself knows.
+
+        Returns:
+            how many rows were changed.
+
+        Raises:
+            RowNotFound: one of the rows is not there.
+        """
+        if hooks and any(kind == "update" for _, kind in self.store.hooked(table)):
+            count = 0
+            for row_id, values in changes:
+                self.update(table, row_id, values)
+                count += 1
+            return count
+        return _BulkUpdate(self, self.store.layout(table)).run(changes)
+
     def update(self, table: str, row_id: object, changes: Mapping[str, object]) -> Row:
         """Change columns of a row.
 
@@ -444,7 +470,7 @@ class Tx:
                     raise ReferenceNotFound(layout.table.name, column.name, target, value)
         for relation in layout.table.relations:
             wanted = [values.get(column) for column in relation.columns]
-            if given.isdisjoint(relation.columns) or any(value is None or value == "" for value in wanted):
+            if given.isdisjoint(relation.columns) or any(value in (None, "", NO_GUID) for value in wanted):
                 continue
             if relation.target == layout.table.name and self._names_itself(relation, values, wanted):
                 continue
@@ -620,7 +646,7 @@ class _Bulk:
                     self._check(source, since, condition, target, join, column.name)
         for relation in table.relations:
             if not self._lookups.isdisjoint(relation.columns):
-                condition = " AND ".join(f"s.{quoted(column)} <> ''" for column in relation.columns)
+                condition = " AND ".join(f"s.{quoted(column)} NOT IN ('', '{NO_GUID}')" for column in relation.columns)
                 pairs = zip(relation.columns, relation.target_columns, strict=True)
                 join = " AND ".join(f"t.{quoted(theirs)} = s.{quoted(ours)}" for ours, theirs in pairs)
                 self._check(source, since, condition, relation.target, join, relation.columns[-1])
@@ -633,6 +659,57 @@ class _Bulk:
         missing = self._tx._connection.execute(sql).fetchone()
         if missing is not None:
             raise ReferenceNotFound(self._layout.table.name, column, target, missing[0])
+
+
+class _BulkUpdate:
+    """The fast path of :meth:`Tx.update_many`."""
+
+    def __init__(self, tx: Tx, layout: _Layout) -> None:
+        self._tx = tx
+        self._layout = layout
+        self._stamp, self._stamps = self._stamped()
+
+    def _stamped(self) -> tuple[str, tuple[SqlValue, ...]]:
+        """What every change sets beside the columns that change, without the version of Dataverse's rows."""
+        now = self._tx.store.clock.stamp()
+        if not self._layout.dataverse:
+            # Any other number will do: it only has to differ from the one before.
+            return '"RecVersion" = ("RecVersion" * 1103515245 + 12345) & 2147483647, "_modified" = ?', (now,)
+        if "modifiedon" in self._layout.encoders:
+            return "versionnumber = ?, modifiedon = ?, modifiedby = ?", (now, APPLICATION_USER)
+        return "versionnumber = ?", ()
+
+    def run(self, changes: Iterable[tuple[object, Mapping[str, object]]]) -> int:
+        count = 0
+        shape: tuple[str, ...] | None = None
+        batch: list[tuple[SqlValue, ...]] = []
+        for row_id, values in changes:
+            self._tx._known(self._layout, values)
+            encoded = self._tx._encode(self._layout, values)
+            names = tuple(encoded)
+            if names != shape or len(batch) >= _CHUNK:
+                self._flush(shape, batch)
+                shape = names
+            version = (self._tx.store._next_version(),) if self._layout.dataverse else ()
+            batch.append((*encoded.values(), *version, *self._stamps, _id(row_id)))
+            count += 1
+        self._flush(shape, batch)
+        return count
+
+    def _flush(self, shape: tuple[str, ...] | None, batch: list[tuple[SqlValue, ...]]) -> None:
+        if not batch or shape is None:
+            return
+        layout = self._layout
+        assigned = ", ".join([*(f"{quoted(name)} = ?" for name in shape), self._stamp])
+        sql = f"UPDATE {quoted(layout.table.name)} SET {assigned} WHERE {quoted(layout.table.id)} = ?"
+        try:
+            found = self._tx._connection.executemany(sql, batch).rowcount
+        except sqlite3.IntegrityError as error:
+            raise integrity_error(layout.table, error) from error
+        if found != len(batch):
+            missing = next(values[-1] for values in batch if self._tx.get(layout.table.name, values[-1]) is None)
+            raise RowNotFound(layout.table.name, missing)
+        batch.clear()
 
 
 def _id(value: object) -> SqlValue:

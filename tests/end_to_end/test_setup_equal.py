@@ -645,7 +645,7 @@ def test_every_vendor_stands_as_an_account_too(synced: World) -> None:
         (row["_msdyn_vendor_value"], row["_msdyn_company_value"], row["accountnumber"])
         for row in synced.dataverse_api.rows("accounts", "customertypecode eq 11")
     }
-    assert len(vendors) == 12
+    assert len(vendors) == 18
     assert accounts == vendors
     numbers = {row["VendorAccountNumber"] for row in synced.finance_api.rows("VendorsV2")}
     assert numbers.isdisjoint(row["CustomerAccount"] for row in synced.finance_api.rows("CustomersV3")), (

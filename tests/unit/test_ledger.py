@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from importlib.resources import as_file, files
 from pathlib import Path
 
 import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import text
 
 from dualsync.errors import LegBusy, Superseded
-from dualsync.ledger import BaseRecord, Ledger, LegCounts, LegRecord, OpenRow
+from dualsync.ledger import BaseRecord, Ledger, LegCounts, LegRecord, OpenRow, UnitRecord
+from dualsync.ledger.holders import has_ended, this_process
 
 
 class Clock:
@@ -179,3 +186,83 @@ def test_of_processes_that_settle_at_once_exactly_one_wins(tmp_path: Path) -> No
     assert found.run_id == winner
     assert ledger.position("projects", "to_finance", "USPM") == f"token-{winner[-1]}"
     ledger.close()
+
+
+def unit(key: str, expected: int = 0, acknowledged: int = 0, *, complete: bool = False) -> UnitRecord:
+    return UnitRecord("orders", "USPM", key.casefold(), key, None, "order_lines", expected, acknowledged, complete)
+
+
+def test_a_unit_is_open_from_its_first_write_until_all_of_it_is_there(ledger: Ledger, clock: Clock) -> None:
+    ledger.begin_units([unit("A"), unit("B")], "run-1")
+    clock.now += timedelta(minutes=1)
+    ledger.settle(leg(), base=None, token=None, open_rows=(), replaced=(), resolved=(), units=[unit("A", 3, 2)])
+    (first, second) = ledger.units(map_name="orders", incomplete=True)
+    assert (first.key, first.expected, first.acknowledged, first.run_id) == ("A", 3, 2, "run-1")
+    assert first.since == second.since == clock.now - timedelta(minutes=1)
+
+    clock.now += timedelta(minutes=1)
+    done = [unit("A", 3, 3, complete=True)]
+    ledger.settle(leg("run-2"), base=None, token=None, open_rows=(), replaced=(), resolved=(), units=done)
+    assert [one.key for one in ledger.units(incomplete=True)] == ["B"]
+    (whole,) = ledger.units(key="A", lines="order_lines", company="USPM")
+    assert (whole.complete, whole.since, whole.run_id) == (True, clock.now, "run-2")
+
+    clock.now += timedelta(minutes=1)
+    ledger.begin_units([unit("A")], "run-3")
+    (again,) = ledger.units(key="A")
+    assert (again.complete, again.expected, again.acknowledged, again.since) == (False, 3, 3, clock.now)
+
+    gone = [("orders", "USPM", "a")]
+    ledger.settle(leg("run-3"), base=None, token=None, open_rows=(), replaced=(), resolved=(), units_gone=gone)
+    assert [one.key for one in ledger.units()] == ["B"]
+
+
+def take_and_die(url: str, clock: Clock) -> None:
+    ledger = Ledger.open(url, clock)
+    ledger.holder = this_process()
+    ledger.take_lease("projects", "USPM", "killed")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_the_lease_of_a_process_that_was_killed_on_this_host_is_free(ledger: Ledger, clock: Clock) -> None:
+    process = multiprocessing.get_context("fork").Process(target=take_and_die, args=(ledger.url, clock))
+    process.start()
+    process.join()
+    ledger.take_lease("projects", "USPM", "next")
+    with pytest.raises(LegBusy, match="dualsync resume next"):
+        ledger.take_lease("projects", "USPM", "other")
+
+    # one that lives keeps its lease
+    ledger.holder = this_process()
+    ledger.take_lease("customers", "USPM", "mine")
+    with pytest.raises(LegBusy):
+        ledger.take_lease("customers", "USPM", "other")
+
+
+def test_a_holder_is_told_by_host_number_and_start() -> None:
+    host, number, started = this_process().split("|")
+    assert not has_ended(this_process())
+    assert has_ended(f"{host}|{number}|{float(started) - 60:.2f}")
+    assert not has_ended(f"elsewhere|{number}|1.00")
+    assert not has_ended("")
+
+
+def test_a_ledger_of_the_first_shape_is_brought_up_to_date(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    ledger = Ledger(url)
+    with as_file(files("dualsync.ledger") / "migrations") as folder, ledger._engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(folder))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(
+            text(
+                "INSERT INTO leases (map, company, run_id, expires_at) VALUES ('projects', 'USPM', 'old', '2020-01-01')"
+            )
+        )
+    ledger.close()
+    newer = Ledger.open(url)
+    newer.begin_units([unit("A")], "run-1")
+    newer.take_lease("projects", "USPM", "run-1")
+    assert [one.key for one in newer.units()] == ["A"]
+    newer.close()

@@ -123,13 +123,33 @@ def check(folder: Path, name: str, *changes: tuple[str, str]) -> list[Finding]:
         ),
         ("ledgers", "order: 3", "order: 1", "error", "legal_entities must come first"),
         ("customers_v3", "set: accounts", "set: accountz", "error", "should be 'accounts'"),
-        ("actuals", "map: subcontract_lines", "map: contract_lines", "error", "contract_lines is there now"),
         (
             "actuals",
-            "finance: SubcontractLine",
-            "finance: SubcontractLin",
+            "msdyn_subcontractlinenumber: SubcontractLine",
+            "msdyn_subcontractlinenumber: SubcontractLin",
             "warning",
             "did you mean 'SubcontractLine'?",
+        ),
+        (
+            "vendor_invoice_lines",
+            "key: [ProjTransId]",
+            "key: [Description]",
+            "error",
+            "the entity's key is ProjDataAreaId, ProjTransId",
+        ),
+        (
+            "vendor_invoices_v2",
+            "column: accountnumber, company: msdyn_company}",
+            "column: accountnumber}",
+            "error",
+            "say which column of accounts holds the company",
+        ),
+        (
+            "vendor_invoices_v2",
+            "column: accountnumber,",
+            "column: name,",
+            "error",
+            "no field or lookup pairs msdyn_vendor.accountnumber with InvoiceAccount",
         ),
         ("actuals", "_when: msdyn_skipsync", "_when: msdyn_skipsinc", "error", "did you mean 'msdyn_skipsync'?"),
         ("actuals", "dated_by: msdyn_documentdate", "dated_by: msdyn_amount", "error", "is a decimal, not a date"),
@@ -179,8 +199,8 @@ def test_a_table_that_is_not_known_is_said_once(tmp_path: Path) -> None:
     assert "no columns of OurTaxGroups are known" in findings[0].text
 
 
-def test_maps_that_exclude_each_other_must_not_both_be_on(tmp_path: Path) -> None:
-    exclude = ("scope: global\n", "scope: global\nexcludes: workers\n")
-    assert "workers is on as well" in check(tmp_path, "resource_roles", exclude)[0].text
-    off = ("scope: global\n", "scope: global\nexcludes: workers\nenabled: false\n")
-    assert check(tmp_path, "resource_roles", off) == []
+def test_both_header_maps_of_vendor_invoices_must_not_be_on(tmp_path: Path) -> None:
+    (finding,) = check(tmp_path, "vendor_invoices_v1", ("enabled: false", "enabled: true"))
+    assert (finding.map, finding.severity) == ("vendor_invoices_v1", "error")
+    assert "vendor_invoices_v2 is on as well; turn one of them off" in finding.text
+    assert check(tmp_path, "vendor_invoices_v1") == []

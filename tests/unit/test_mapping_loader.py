@@ -188,8 +188,12 @@ def test_all_mistakes_of_a_file_come_at_once(tmp_path: Path) -> None:
             "through a lookup needs map",
         ),
         (
-            "{dataverse: p, way: both, map: things, on: {n: P}, through: {set: a, id: b, column: c}, evidence: doc}",
-            "through leads to Finance only",
+            f"{{dataverse: p, way: both, map: things, on: {{n: P}}, {THROUGH_LOOKUP}, evidence: doc}}",
+            "through a lookup leads to Finance only",
+        ),
+        (
+            "{dataverse: p, way: both, on: {n: P, m: Q}, through: {set: a, id: b, column: c}, evidence: doc}",
+            "needs one Finance column",
         ),
     ],
 )

@@ -227,7 +227,13 @@ def test_switches_through_the_control_plane(sandbox: Sandbox) -> None:
     """E22, I3."""
     url = f"{sandbox.info['control']}/switches"
     assert httpx.put(url, json={"protect_actuals": True}).json()["protect_actuals"] is True
-    assert httpx.get(url).json() == {"approve_expenses": True, "protect_actuals": True, "integration_user": False}
+    assert httpx.get(url).json() == {
+        "approve_expenses": True,
+        "protect_actuals": True,
+        "protect_vendor_invoices": False,
+        "integration_user": False,
+        "vendor_accounts": True,
+    }
     assert httpx.put(url, json={"dance": True}).status_code == 400
     sandbox.switches.reset()
     assert httpx.get(url).json()["protect_actuals"] is False

@@ -9,9 +9,10 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,19 +23,29 @@ from rich.console import Console
 
 from dualsync.demo import sandbox
 from dualsync.demo.airflow import USER, Airflow
-from dualsync.demo.day import Census, Play
+from dualsync.demo.day import FINANCE_JOBS, Census, Play
 from dualsync.demo.processes import DemoError, Services, tail, wait_for
-from dualsync.ledger import Ledger
-from dualsync.reports.legs import failed_legs, legs_table, wide_console
+from dualsync.ledger import Ledger, LegRecord
+from dualsync.mapping import Catalog
+from dualsync.reports.legs import areas_table, failed_legs, legs_table, wide_console
 from dualsync.settings import Settings, find_home
 
 INITIAL = "initial_sync"
-AREAS = ("setup_configuration", "expense_management", "estimates_actuals")
+AREAS = (
+    "setup_configuration",
+    "subcontract_purchase_orders",
+    "expense_management",
+    "vendor_invoices",
+    "estimates_actuals",
+    "project_invoices",
+)
 CYCLE = "sync_cycle"
 COMPANIES = ("USPM", "GBPM", "FRRT")
 CUTOVER = "2025-01-01"
 """When the companies went over to the integration. The sandbox's projects begin in January 2025, its fiscal periods are
 closed to the end of 2024: nothing in it is older, so that nothing is taken for history."""
+DAYS = 2
+"""Working days that are played at the first start. What is earned on one can be invoiced on the next."""
 RUN_LIMIT = 1800.0
 """Seconds that one DAG run may take before the demo gives up on it."""
 
@@ -50,6 +61,7 @@ class Demo:
 
     home: Path
     console: Console
+    legs: list[LegRecord] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         self.state = self.home / ".dualsync"
@@ -71,8 +83,9 @@ class Demo:
         else:
             results = [self._sync(airflow, dag_id) for dag_id in (INITIAL, AREAS[0])]
         if days is None:
-            days = 0 if self._played.exists() else 1
+            days = 0 if self._played.exists() else DAYS
         results.append(self._days(airflow, described, days, seed) if days else self._sync(airflow, CYCLE))
+        self._summary()
         if once:
             return all(results)
         airflow.start_triggerer()
@@ -94,7 +107,7 @@ class Demo:
         return self.state / "sandbox" / "played.json"
 
     def _days(self, airflow: Airflow, described: dict[str, Any], days: int, seed: int) -> bool:
-        """Play working days and carry their work around: to Finance, and what Finance makes of it back.
+        """Play working days one by one and carry their work around: to Finance, and what Finance makes of it back.
 
         Returns whether everything went well and the loop is closed.
         """
@@ -102,20 +115,32 @@ class Demo:
             {"home": self.home}, environ={"DUALSYNC_SANDBOX": str(self.state / "sandbox" / "sandbox.json")}
         )
         play, before = Play(described["control"]), Census.take(systems)
-        played = play.days(days, seed)
-        self._played.write_text(json.dumps(played))
-        worked = " and ".join(dict.fromkeys((played["days"][0], played["days"][-1])))
-        self._say(
-            f"Played {days} working day{'s' if days > 1 else ''}: {sum(played['events'].values())} events, {worked}"
-        )
-        well = self._sync(airflow, CYCLE)
-        self._say("Finance's batch jobs: import from staging, posting of the integration journals")
-        for refusal in play.finance_jobs(COMPANIES):
-            self.console.print(f"[yellow]Finance refused[/yellow] {refusal}", soft_wrap=True)
+        well = True
+        for _ in range(days):
+            played = play.days(1, seed)
+            self._played.write_text(json.dumps(played))
+            self._say(f"Played the working day {played['days'][0]}: {sum(played['events'].values())} events")
+            well = self._sync(airflow, CYCLE) and well
+            self._say(f"Finance's batch jobs: {', '.join(FINANCE_JOBS)}")
+            for refusal in play.finance_jobs(COMPANIES):
+                self.console.print(f"[yellow]Finance refused[/yellow] {refusal}", soft_wrap=True)
         well = self._sync(airflow, CYCLE) and well
         passed = Census.take(systems).since(before)
         self.console.print(passed.table("What became of the work, as both systems show it"))
         return well and passed.closed
+
+    def _summary(self) -> None:
+        """Print what this start did in each area, and what stands open."""
+        catalog, ledger = Catalog.load(), self._ledger()
+        areas = {name: area for area in ("reference", *AREAS) for name in catalog if catalog[name].area == area}
+        still_open = Counter[str]()
+        for (name, *_), number in ledger.count_open_rows().items():
+            still_open[areas[name]] += number
+        ledger.close()
+        self.console.print(areas_table("All runs together, by area", self.legs, areas, still_open))
+
+    def _ledger(self) -> Ledger:
+        return Ledger.open(Settings.load({"home": self.home}, environ={}).ledger_url)
 
     def _environ(self) -> dict[str, str]:
         """Our own environment, without what would slow down or misdirect the demo's processes."""
@@ -139,9 +164,10 @@ class Demo:
         wait_for(f"DAG {dag_id}", RUN_LIMIT, lambda: airflow.ended(dag_id, run_id) is not None, self.services)
         # or its schedule would start it again beside the runs that follow
         airflow.pause(dag_id, True)
-        ledger = Ledger.open(Settings.load({"home": self.home}, environ={}).ledger_url)
+        ledger = self._ledger()
         legs = ledger.legs(f"{dag_id}.{run_id}")  # as the task `start` names it
         ledger.close()
+        self.legs += legs
         self.console.print(legs_table(f"{dag_id} ({(datetime.now(UTC) - started).total_seconds():.0f} s)", legs))
         for leg in failed_legs(legs):
             self.console.print(f"[red]{leg.map} {leg.direction} {leg.company}: {leg.state}[/red] {leg.message}")
@@ -192,10 +218,10 @@ def main(
     seed: Annotated[int, typer.Option(help="Seed of the sandbox's data.")] = 1,
     once: Annotated[bool, typer.Option(help="End after the synchronisation instead of serving on.")] = False,
     play: Annotated[
-        int | None, typer.Option(min=0, help="Working days to play; one at the first start, none at later ones.")
+        int | None, typer.Option(min=0, help="Working days to play; two at the first start, none at later ones.")
     ] = None,
 ) -> None:
-    """Run the sandbox and Airflow on this machine, let people work a day, and carry their work around."""
+    """Run the sandbox and Airflow on this machine, let people work for some days, and carry their work around."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     console = wide_console()
     demo = Demo(find_home(), console)

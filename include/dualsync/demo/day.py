@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 from rich import box
@@ -14,43 +14,119 @@ from dualsync.demo.processes import DemoError
 from dualsync.settings import Settings, Side
 from dualsync.systems import open_systems
 
-FINANCE_JOBS = ("import-from-staging", "post-journal")
-"""Finance's own batch jobs, by the sandbox's names for them, in their order."""
+FINANCE_JOBS = (
+    "import-from-staging",
+    "post-journal",
+    "import-from-staging",
+    "post-proposal",
+    "generate-receipts",
+    "post-receipts",
+)
+"""Finance's own batch jobs, by the sandbox's names for them, in their order: lines of invoice proposals are imported
+once what they bill is posted, and receipts are made of posted work."""
 
-_STATIONS: tuple[tuple[str, Side, str, str, str | None], ...] = (
-    ("expenses posted in Finance", "finance", "ProjExpensesExport", "ExpTransNumber", None),
-    (
-        "expenses approved in Dataverse",
+
+class Station(NamedTuple):
+    """A place that the work of a day passes, and the rows that show it.
+
+    ``column`` is any column of theirs, ``condition`` an OData filter; None for all rows.
+    """
+
+    area: str
+    name: str
+    side: Side
+    set: str
+    column: str
+    condition: str | None = None
+
+
+_DATA = "Microsoft.Dynamics.DataEntities"
+_STATIONS = (
+    Station("Subcontracts", "subcontracts in Dataverse", "dataverse", "msdyn_subcontracts", "msdyn_subcontractnumber"),
+    Station(
+        "Subcontracts",
+        "their orders confirmed in Finance",
+        "finance",
+        "SubContractPurchaseOrderHeaders",
+        "ProjSubContractNumber",
+        f"SubConStatus eq {_DATA}.ProjSubconStatus'Confirmed'",
+    ),
+    Station(
+        "Subcontracts",
+        "order numbers that came back",
+        "dataverse",
+        "msdyn_subcontracts",
+        "msdyn_subcontractnumber",
+        "msdyn_purchaseordernumber ne null",
+    ),
+    Station("Expenses", "posted in Finance", "finance", "ProjExpensesExport", "ExpTransNumber"),
+    Station(
+        "Expenses",
+        "approved in Dataverse",
         "dataverse",
         "msdyn_expenses",
         "msdyn_externalexpensenumber",
         "msdyn_expensestatus eq 192350002",
     ),
-    # what is not for Finance, and billed sales, which travel with their invoices, are left out as in the table map
-    (
-        "actuals approved in Dataverse, for Finance",
+    Station("Vendor invoices", "posted in Finance", "finance", "VendInvoiceExportsV2", "VendorInvoiceNum"),
+    Station(
+        "Vendor invoices",
+        "lines in Dataverse",
+        "dataverse",
+        "msdyn_projectvendorinvoicelines",
+        "msdyn_externalinvoiceline",
+    ),
+    Station(
+        "Vendor invoices",
+        "confirmed in Dataverse",
+        "dataverse",
+        "msdyn_projectvendorinvoices",
+        "msdyn_vendorinvoicenumber",
+        "statuscode eq 192350002",
+    ),
+    Station(
+        "Actuals",
+        "made in Dataverse, for Finance",
         "dataverse",
         "msdyn_actuals",
         "msdyn_actualimportid",
-        "msdyn_skipsync eq false and msdyn_transactiontypecode ne 192350006",
+        "msdyn_skipsync eq false",
     ),
-    ("rows in Finance's staging table", "finance", "ProjActualsImports", "ActualsImportId", None),
-    (
+    Station("Actuals", "in Finance's staging table", "finance", "ProjActualsImports", "ActualsImportId"),
+    Station(
+        "Actuals",
         "journal lines posted in Finance",
         "finance",
         "IntegrationJournalLines",
         "ActualsImportId",
-        "LineStatus eq Microsoft.Dynamics.DataEntities.ProjIntegrationLineStatus'Posted'",
+        f"LineStatus eq {_DATA}.ProjIntegrationLineStatus'Posted'",
     ),
-    (
-        "vouchers that came back to Dataverse",
+    Station(
+        "Actuals",
+        "vouchers that came back",
         "dataverse",
         "msdyn_actuals",
         "msdyn_actualimportid",
         "msdyn_vouchernumber ne null",
     ),
+    Station(
+        "Project invoices",
+        "confirmed in Dataverse",
+        "dataverse",
+        "invoices",
+        "invoicenumber",
+        "msdyn_projectinvoicestatus eq 192350002 or msdyn_projectinvoicestatus eq 192350004",
+    ),
+    Station("Project invoices", "posted in Finance", "finance", "ProjInvoiceProposalsExport", "InvoiceProposalId"),
+    Station(
+        "Project invoices",
+        "customer invoices that came back",
+        "dataverse",
+        "msdyn_customerinvoices",
+        "msdyn_customerinvoicenumber",
+    ),
 )
-"""Where the work of a day passes: what it is called, and the rows that show it."""
+"""Where the work of a day passes, in the order of the areas."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +137,7 @@ class Census:
         counts: rows by station.
     """
 
-    counts: dict[str, int]
+    counts: dict[Station, int]
 
     @classmethod
     def take(cls, settings: Settings) -> Census:
@@ -70,11 +146,11 @@ class Census:
         Args:
             settings: where they are.
         """
-        counts: dict[str, int] = {}
+        counts: dict[Station, int] = {}
         with open_systems(settings) as systems:
-            for station, side, entity_set, column, condition in _STATIONS:
-                client = systems.dataverse if side == "dataverse" else systems.finance
-                found = client.read(entity_set, select=[column], filter=condition)
+            for station in _STATIONS:
+                client = systems.dataverse if station.side == "dataverse" else systems.finance
+                found = client.read(station.set, select=[station.column], filter=station.condition)
                 counts[station] = sum(len(page) for page in found)
         return cls(counts)
 
@@ -91,9 +167,13 @@ class Census:
         """One line for each station."""
         shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_header=False)
         shown.add_column(no_wrap=True)
+        shown.add_column(no_wrap=True)
         shown.add_column(justify="right")
+        before = ""
         for station, number in self.counts.items():
-            shown.add_row(station, f"{number:,}", style=None if number else "red")
+            area = station.area if station.area != before else ""
+            shown.add_row(area, station.name, f"{number:,}", style=None if number else "red")
+            before = station.area
         return shown
 
 

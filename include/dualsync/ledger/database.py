@@ -26,7 +26,8 @@ from sqlalchemy.exc import IntegrityError
 
 from dualsync.errors import LegBusy, Superseded
 from dualsync.ledger import tables as t
-from dualsync.ledger.records import BaseRecord, LegCounts, LegRecord, OpenRow, RunRecord
+from dualsync.ledger.holders import has_ended
+from dualsync.ledger.records import BaseRecord, LegCounts, LegRecord, OpenRow, RunRecord, UnitRecord
 
 _INSERT_ROWS = 5_000
 _COUNT_COLUMNS = tuple(LegCounts.__dataclass_fields__)
@@ -38,10 +39,15 @@ class Ledger:
     Args:
         url: SQLAlchemy URL; SQLite (opened in WAL mode) or PostgreSQL.
         now: The clock, for tests.
+
+    Attributes:
+        holder: The process that carries whole runs with this ledger (``holders.py``), empty where each step may be a
+            process of its own; leases name it.
     """
 
     def __init__(self, url: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.url = url
+        self.holder = ""
         self._now = now
         self._engine = _engine(url)
 
@@ -181,23 +187,30 @@ class Ledger:
     def take_lease(self, map_name: str, company: str, run_id: str, minutes: int = 30) -> None:
         """Take, or renew, the right to write a map's rows of one company.
 
+        A lease that has run out is free, and so is one whose holder was killed on this host.
+
         Raises:
             LegBusy: Another run holds it; try again later.
         """
         now = self._now()
         c = t.leases.c
         mine = and_(c.map == map_name, c.company == company)
-        values = {"run_id": run_id, "expires_at": now + timedelta(minutes=minutes)}
+        values = {"run_id": run_id, "expires_at": now + timedelta(minutes=minutes), "holder": self.holder}
+        free = (c.run_id == run_id) | (c.expires_at < now)
         try:
             with self._engine.begin() as connection:
-                free = and_(mine, (c.run_id == run_id) | (c.expires_at < now))
-                if connection.execute(update(t.leases).where(free).values(**values)).rowcount == 0:
+                known = connection.execute(select(c.run_id, c.holder).where(mine)).one_or_none()
+                if known is not None and has_ended(known.holder):
+                    free = free | and_(c.run_id == known.run_id, c.holder == known.holder)
+                if connection.execute(update(t.leases).where(mine, free).values(**values)).rowcount == 0:
                     connection.execute(insert(t.leases).values(map=map_name, company=company, **values))
         except IntegrityError:
             with self._engine.connect() as connection:
-                holder = connection.execute(select(c.run_id).where(mine)).scalar_one_or_none()
+                run = connection.execute(select(c.run_id).where(mine)).scalar_one_or_none()
             raise LegBusy(
-                f"{map_name} of {company} is being written by run {holder}; this run yields and tries again"
+                f"{map_name} of {company} is being written by run {run}; this run yields and tries again. If that run "
+                f"was broken off, `dualsync resume {run}` brings it to its end; its hold ends half an hour after its "
+                "last write"
             ) from None
 
     def drop_lease(self, map_name: str, company: str, run_id: str) -> None:
@@ -245,6 +258,49 @@ class Ledger:
         with self._engine.connect() as connection:
             return {(row[0], row[1], row[2], row[3]): int(row[4]) for row in connection.execute(query)}
 
+    # --- units ---------------------------------------------------------------------------------------------------
+
+    def units(
+        self,
+        *,
+        map_name: str | None = None,
+        company: str | None = None,
+        key: str | None = None,
+        lines: str | None = None,
+        incomplete: bool = False,
+    ) -> list[UnitRecord]:
+        """Units of headers and their lines, by map, company and key.
+
+        Args:
+            map_name: The header's map; all where None.
+            company: The header's company; all where None.
+            key: The header's key as people write it; all where None.
+            lines: Only what is kept about this map of lines.
+            incomplete: Only what is not complete.
+        """
+        c = t.units.c
+        given = ((c.map, map_name), (c.company, company), (c.key, key), (c.lines, lines))
+        conditions: list[ColumnElement[bool]] = [column == value for column, value in given if value is not None]
+        if incomplete:
+            conditions.append(c.complete.is_(False))
+        query = select(t.units).where(*conditions).order_by(c.map, c.company, c.join_key, c.lines)
+        with self._engine.connect() as connection:
+            return [_unit(row) for row in connection.execute(query)]
+
+    def begin_units(self, units: Sequence[UnitRecord], run_id: str) -> None:
+        """Say that units are not complete, before anything of them is written; known counts stay."""
+        now = self._now()
+        with self._engine.begin() as connection:
+            for unit in units:
+                key = _unit_key(unit)
+                mine = and_(*(t.units.c[name] == value for name, value in key.items()))
+                open_again = {"complete": False, "since": now, "run_id": run_id}
+                if connection.execute(update(t.units).where(mine, t.units.c.complete).values(**open_again)).rowcount:
+                    continue
+                if connection.execute(select(t.units.c.key).where(mine)).one_or_none() is None:
+                    first = {"key": unit.key, "record_id": unit.record_id, "expected": 0, "acknowledged": 0}
+                    connection.execute(insert(t.units).values(**key, **first, **open_again))
+
     # --- settling ------------------------------------------------------------------------------------------------
 
     def settle(
@@ -257,8 +313,10 @@ class Ledger:
         replaced: Sequence[str],
         resolved: Iterable[str],
         kept: Sequence[str] = (),
+        units: Iterable[UnitRecord] = (),
+        units_gone: Iterable[tuple[str, str, str]] = (),
     ) -> None:
-        """Settle a leg in one transaction: generation, token, open rows and counts together, or nothing.
+        """Settle a leg in one transaction: generation, token, open rows, units and counts together, or nothing.
 
         Args:
             leg: The leg with its final counts; ``generation_from`` is the generation its plan was made from.
@@ -268,6 +326,8 @@ class Ledger:
             replaced: States of open rows that ``open_rows`` replaces as a whole.
             resolved: ``join_key`` of further rows that are no longer open.
             kept: Rules whose rows stay all the same, since the run did not look at them.
+            units: How units stand after this leg.
+            units_gone: Headers that are no more, by map, company and ``join_key``.
 
         Raises:
             Superseded: The generation moved since the plan was made; nothing was written.
@@ -279,6 +339,10 @@ class Ledger:
                 key = {"map": leg.map, "direction": leg.direction, "company": leg.company}
                 _upsert(connection, t.positions, key, {"token": token, "run_id": leg.run_id, "settled_at": now}, {})
             self._replace_open_rows(connection, leg, list(open_rows), replaced, kept, list(resolved), now)
+            self._save_units(connection, list(units), leg.run_id, now)
+            u = t.units.c
+            for map_name, company, header in units_gone:
+                connection.execute(delete(t.units).where(u.map == map_name, u.company == company, u.join_key == header))
             self._save_leg(connection, leg)
             c = t.leases.c
             mine = and_(c.map == leg.map, c.company == leg.company, c.run_id == leg.run_id)
@@ -350,6 +414,23 @@ class Ledger:
         ]
         for start in range(0, len(values), _INSERT_ROWS):
             connection.execute(insert(t.open_rows), values[start : start + _INSERT_ROWS])
+
+    def _save_units(self, connection: Connection, units: list[UnitRecord], run_id: str, now: datetime) -> None:
+        for unit in units:
+            key = _unit_key(unit)
+            c = t.units.c
+            mine = and_(*(c[name] == value for name, value in key.items()))
+            known = connection.execute(select(c.complete, c.since, c.record_id).where(mine)).one_or_none()
+            values = {
+                "key": unit.key,
+                "record_id": unit.record_id or (known.record_id if known else None),
+                "expected": unit.expected,
+                "acknowledged": unit.acknowledged,
+                "complete": unit.complete,
+                "since": known.since if known and known.complete == unit.complete else now,
+                "run_id": run_id,
+            }
+            _upsert(connection, t.units, key, values, {})
 
     def _save_leg(self, connection: Connection, leg: LegRecord) -> None:
         key = {
@@ -431,6 +512,14 @@ def _leg(row: Row[Any]) -> LegRecord:
     values["started_at"] = _aware(values["started_at"])
     values["ended_at"] = _aware(values["ended_at"])
     return LegRecord(counts=counts, **values)
+
+
+def _unit(row: Row[Any]) -> UnitRecord:
+    return UnitRecord(**{**row._mapping, "since": _aware(row.since)})
+
+
+def _unit_key(unit: UnitRecord) -> dict[str, Any]:
+    return {"map": unit.map, "company": unit.company, "join_key": unit.join_key, "lines": unit.lines}
 
 
 def _base(row: Row[Any]) -> BaseRecord:

@@ -107,3 +107,25 @@ class OpenRow:
     run_id: str = ""
     first_seen: datetime | None = None
     last_seen: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnitRecord:
+    """How far one header's lines of one map have come; all records of a header together are its unit.
+
+    ``map`` is the header's map, ``lines`` the map of the lines, or the part that sends the header's trigger: that one
+    counts no lines, and is complete once the trigger is where it belongs. ``since`` is when it became complete or
+    ceased to be.
+    """
+
+    map: str
+    company: str
+    join_key: str
+    key: str
+    record_id: str | None
+    lines: str
+    expected: int
+    acknowledged: int
+    complete: bool
+    since: datetime | None = None
+    run_id: str = ""

@@ -86,6 +86,7 @@ leases = Table(
     Column("company", String(_NAME), primary_key=True),
     Column("run_id", String(_NAME), nullable=False),
     Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("holder", String(200), nullable=False, server_default=""),
 )
 
 open_rows = Table(
@@ -104,4 +105,21 @@ open_rows = Table(
     Column("first_seen", DateTime(timezone=True), nullable=False),
     Column("last_seen", DateTime(timezone=True), nullable=False),
     Index("ix_open_rows_state", "state", "map"),
+)
+
+units = Table(
+    "units",
+    metadata,
+    Column("map", String(_NAME), primary_key=True),
+    Column("company", String(_NAME), primary_key=True),
+    Column("join_key", String(_KEY), primary_key=True),
+    Column("lines", String(_NAME), primary_key=True),
+    Column("key", String(_KEY), nullable=False),
+    Column("record_id", String(40)),
+    Column("expected", Integer, nullable=False),
+    Column("acknowledged", Integer, nullable=False),
+    Column("complete", Boolean, nullable=False),
+    Column("since", DateTime(timezone=True), nullable=False),
+    Column("run_id", String(_NAME), nullable=False),
+    Index("ix_units_complete", "complete", "map"),
 )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
 from dualsync.errors import MapErrors
 from dualsync.mapping.loader import dotted, nearest, read_map
-from dualsync.mapping.model import Loc, TableMap
+from dualsync.mapping.model import Loc, TableMap, UnitLines
+from dualsync.mapping.parts import split
 
 MAPS_FOLDER = Path(__file__).resolve().parent.parent / "maps"
 REFERENCE = "reference"
@@ -22,19 +24,31 @@ _read: dict[Path, tuple[int, int, TableMap]] = {}
 
 
 class Catalog(Mapping[str, TableMap]):
-    """The table maps by name. Build it with :meth:`load`, or from maps already read.
+    """The table maps by name, parts of maps among them. Build it with :meth:`load`, or from maps already read.
 
     Args:
-        maps: the maps; a later one replaces an earlier one of the same name.
+        maps: the maps as read; a later one replaces an earlier one of the same name.
+
+    Attributes:
+        maps: all that runs by itself: each map with the rows that are left to it, and each part.
+        files: the maps as they stand in their files, without parts of their own.
 
     Raises:
-        MapErrors: a map names a map that does not exist, or maps need each other in a circle.
+        MapErrors: a map names a map that does not exist, a part has the name of a map, or maps need each other in a
+            circle.
     """
 
     def __init__(self, maps: Iterable[TableMap]) -> None:
-        named = {table_map.map: table_map for table_map in maps}
-        self.maps: dict[str, TableMap] = dict(sorted(named.items()))
-        problems = list(self._unknown_names())
+        self.files: dict[str, TableMap] = dict(sorted({table_map.map: table_map for table_map in maps}.items()))
+        made = [one for table_map in self.files.values() for one in split(table_map)]
+        self.maps: dict[str, TableMap] = {one.map: one for one in sorted(made, key=lambda one: one.map)}
+        names = Counter(one.map for one in made)
+        problems = [
+            f"{one.path}:1: the part {one.part_of.part} of {one.part_of.map} has the name of another map: {one.map}"
+            for one in made
+            if one.part_of is not None and names[one.map] > 1
+        ]
+        problems += self._unknown_names()
         if not problems and (circle := self._circle()):
             problems.append(f"{self.maps[circle[0]].path}:1: maps need each other in a circle: {' -> '.join(circle)}")
         if problems:
@@ -95,6 +109,14 @@ class Catalog(Mapping[str, TableMap]):
         after ``after``, and legal entities where the table itself holds the company lookup.
         """
         return self._needs[self[name].map]
+
+    def parts(self, name: str) -> tuple[str, ...]:
+        """Names of the parts of a map, sorted."""
+        return tuple(part for part, one in self.maps.items() if one.part_of is not None and one.part_of.map == name)
+
+    def headers(self, name: str) -> tuple[TableMap, ...]:
+        """The maps of whose units the given map holds lines."""
+        return tuple(one for one in self.files.values() if one.unit is not None and name in one.unit.maps)
 
     def children(self, name: str) -> tuple[str, ...]:
         """Maps that need the given one directly, sorted."""
@@ -179,6 +201,10 @@ class Catalog(Mapping[str, TableMap]):
             yield ("excludes",), table_map.excludes
         for position, name in enumerate(table_map.after):
             yield ("after", position), name
+        for part, one in table_map.parts.items():
+            yield from ((("parts", part, "after", position), name) for position, name in enumerate(one.after))
+        for position, line in enumerate(table_map.unit.lines if table_map.unit is not None else ()):
+            yield ("unit", "lines", position), line.map if isinstance(line, UnitLines) else line
         for position, lookup in enumerate(table_map.lookups):
             if lookup.map is not None:
                 yield ("lookups", position, "map"), lookup.map
@@ -190,7 +216,7 @@ class Catalog(Mapping[str, TableMap]):
             yield ("dataverse", "company"), LEGAL_ENTITIES
 
     def _unknown_names(self) -> Iterator[str]:
-        for table_map in self.maps.values():
+        for table_map in self.files.values():
             for loc, name in self._named(table_map):
                 if name not in self.maps:
                     place = f"{table_map.path}:{table_map.line(*loc)}: {dotted(loc)}"

@@ -14,18 +14,22 @@ from typing import Literal
 
 from dualsync.errors import SchemaMismatch
 from dualsync.mapping.catalog import LEGAL_ENTITIES, Catalog
+from dualsync.mapping.expressions import Expression
 from dualsync.mapping.loader import dotted
 from dualsync.mapping.model import (
     COMPANY_WORD,
     DIRECTIONS,
     Direction,
     Field,
+    HeaderUnit,
     Loc,
     Lookup,
     Scalar,
     Side,
     TableMap,
+    UnitLines,
     UnknownDefault,
+    Way,
     receiving_columns,
 )
 from dualsync.mapping.schema import Column, Kind, Schema
@@ -53,7 +57,7 @@ class Finding:
 
 def check_catalog(catalog: Catalog, schema: Schema) -> list[Finding]:
     """Everything wrong with the maps of a catalog, by map and line."""
-    found = [finding for table_map in catalog.values() for finding in _Check(table_map, catalog, schema).run()]
+    found = [finding for table_map in catalog.files.values() for finding in _Check(table_map, catalog, schema).run()]
     return sorted(found, key=lambda finding: (finding.map, finding.line, finding.text))
 
 
@@ -78,9 +82,10 @@ class _Check:
             yield from self._field(field, ("fields", position))
         for position, lookup in enumerate(self.map.lookups):
             yield from self._lookup(lookup, ("lookups", position))
-        yield from self._later()
         yield from self._rules()
         yield from self._initial()
+        yield from self._parts()
+        yield from self._unit()
 
     def _finding(self, loc: Loc, text: str, severity: Literal["error", "warning"] = "error") -> Finding:
         return Finding(self.map.map, self.map.path, self.map.line(*loc), severity, f"{dotted(loc)}: {text}")
@@ -137,7 +142,10 @@ class _Check:
         if self._known("finance"):
             keys = set(self.schema.table("finance", self.names["finance"]).keys)
             ours = {*self.map.finance.key, *filter(None, (self.map.finance.company,))}
-            if keys and keys != ours:
+            # of a row that names two companies, the entity's key may have the one and the legs be split by the other
+            companies = {(lookup.on or {}).get(COMPANY_WORD) for lookup in self.map.lookups} - {None}
+            same = keys == ours or (len(companies) > 1 and keys - companies == ours - companies)
+            if keys and not same:
                 yield self._finding(("finance", "key"), f"the entity's key is {', '.join(sorted(keys))}")
 
     def _key_pair(self, dataverse: str, finance: str) -> Field | Lookup | None:
@@ -149,6 +157,8 @@ class _Check:
                 return pair
             if isinstance(pair, Lookup) and any(pair.on_of(target).get(rest) == finance for target in _targets(pair)):
                 return pair
+            if isinstance(pair, Lookup) and pair.through is not None and pair.through.column == rest:
+                return pair if pair.finance_columns == (finance,) else None
         return None
 
     def _creating(self) -> tuple[Direction, ...]:
@@ -249,6 +259,9 @@ class _Check:
             if not self._has_key_word(parent, word):
                 yield self._finding(place, f"{parent.map} has neither a column nor a key path '{word}'")
         unique = set(words) >= set(parent.dataverse.key) or words == [parent.dataverse.id]
+        through = lookup.through if lookup.goes("to_dataverse") else None
+        if through is not None and through.company is None and parent.scope == "company":
+            yield self._finding((*loc, "through"), f"say which column of {through.set} holds the company")
         if lookup.goes("to_dataverse") and not unique:
             yield self._finding(place, f"does not name one record: the key is {', '.join(parent.dataverse.key)}")
 
@@ -257,13 +270,6 @@ class _Check:
         if word in parent.dataverse.key or not self.schema.has("dataverse", table):
             return True
         return word in self.schema.table("dataverse", table).columns
-
-    def _later(self) -> Iterator[Finding]:
-        for position, pair in enumerate(self.map.later):
-            loc: Loc = ("later", position)
-            yield from self._missing("finance", pair.finance, (*loc, "finance"), stops=False)
-            if pair.map in self.catalog:
-                yield self._finding((*loc, "map"), f"{pair.map} is there now: make the pair a lookup")
 
     def _rules(self) -> Iterator[Finding]:
         for position, rule in enumerate(self.map.rules):
@@ -287,12 +293,64 @@ class _Check:
             if mine is not None and theirs is not None and theirs >= mine:
                 yield self._finding(("initial", "order"), f"{parent} must come first, but has {theirs}")
 
+    def _parts(self) -> Iterator[Finding]:
+        for name, part in self.map.parts.items():
+            for side in _SIDES:
+                text = part.filter.dataverse if side == "dataverse" else part.filter.finance
+                for column in Expression.parse(text).columns:
+                    yield from self._missing(side, column, ("parts", name, "filter", side), stops=True)
+        for position, lookup in enumerate(self.map.lookups):
+            for parent in lookup.maps:
+                if self.catalog.files[parent].parts:
+                    yield self._finding(
+                        ("lookups", position), f"{parent} travels in parts, so no base of it has all records"
+                    )
+
+    def _unit(self) -> Iterator[Finding]:
+        unit, trigger = self.map.unit, self.map.trigger
+        if unit is None:
+            return
+        if trigger is not None:
+            yield from self._trigger(unit, trigger)
+        for position, line in enumerate(unit.lines):
+            loc: Loc = ("unit", "lines", position)
+            lines = self.catalog[line if isinstance(line, str) else line.map]
+            if self.map.enabled and not lines.enabled:
+                yield self._finding(loc, f"{lines.map} is off, so no unit would ever be complete")
+            if trigger is not None and trigger.way not in lines.directions:
+                yield self._finding(loc, f"{lines.map} does not go {_spoken(trigger.way)}, as the trigger does")
+            if isinstance(line, UnitLines):
+                yield from self._onward(unit, line, loc)
+            elif lines.header_lookup(self.map.map) is None:
+                yield self._finding(loc, f"{lines.map} has no lookup to {self.map.map}")
+            elif self.map.scope != lines.scope:
+                yield self._finding(loc, f"{lines.map} has not the scope of {self.map.map}")
+
+    def _trigger(self, unit: HeaderUnit, trigger: Field) -> Iterator[Finding]:
+        receiver: Side = "finance" if trigger.way == "to_finance" else "dataverse"
+        column = self._column(receiver, str(unit.trigger))
+        if column is not None and unit.rest is not None and (problem := _not_a_value(column, unit.rest)):
+            yield self._finding(("unit", "rest"), problem)
+        if trigger.way not in self._creating():
+            yield self._finding(("unit", "trigger"), f"rows are not created {_spoken(trigger.way)}")
+
+    def _onward(self, unit: HeaderUnit, line: UnitLines, loc: Loc) -> Iterator[Finding]:
+        """Findings about lines that are found through other lines."""
+        if unit.trigger is not None:
+            yield self._finding((*loc, "of"), "lines found through other lines can only be watched, not awaited")
+        if line.of not in unit.maps:
+            yield self._finding((*loc, "of"), f"{line.of} holds no lines of this unit")
+        carried = {field.dataverse for field in self.catalog[line.map].fields_of("to_finance")}
+        for name in line.by:
+            if name not in carried:
+                yield self._finding((*loc, "by"), f"{line.map} does not carry {name} to Finance")
+
 
 def _targets(lookup: Lookup) -> tuple[str | None, ...]:
     return (None,) if lookup.targets is None else tuple(lookup.targets)
 
 
-def _spoken(direction: Direction) -> str:
+def _spoken(direction: Way) -> str:
     return direction.replace("to_", "to ").replace("dataverse", "Dataverse").replace("finance", "Finance")
 
 

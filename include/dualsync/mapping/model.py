@@ -9,6 +9,7 @@ a direction or ``"both"``.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -164,11 +165,12 @@ class UnknownDefault(_Model):
 
 
 class _Pair(_Model):
-    """What fields and lookups have in common."""
+    """What fields and lookups have in common. ``part`` names the part of the map that alone carries the pair."""
 
     way: Way
     wins: Side | ConditionalWins = "finance"
     required: StrictBool = False
+    part: str | None = None
     evidence: Annotated[tuple[EvidenceTag, ...], Setting(min_length=1)]
     note: str = ""
 
@@ -274,13 +276,15 @@ class Through(_Model):
 
     ``column`` holds the Finance value itself (systemusers to employeeid). With ``lookup: true`` it is a lookup: the
     record it points to is one of the lookup's ``map``, and ``on`` names columns of that one (a task to its transaction
-    category).
+    category). ``company`` is the table's lookup to the company: on the way to Dataverse a record is found by
+    ``column`` within the company of the row, so it must be named where the values differ by company.
     """
 
     set: str
     id: str
     column: str
     lookup: StrictBool = False
+    company: str | None = None
 
 
 class Lookup(_Pair):
@@ -318,8 +322,10 @@ class Lookup(_Pair):
             raise ValueError("needs map, targets or through")
         elif self.map is None and self.through is not None and self.through.lookup:
             raise ValueError("through a lookup needs map: the map of the record it points to")
-        if self.through is not None and self.way != "to_finance":
-            raise ValueError("through leads to Finance only")
+        if self.through is not None and self.through.lookup and self.way != "to_finance":
+            raise ValueError("through a lookup leads to Finance only")
+        if self.through is not None and len(self.on or {}) != 1 and not self.through.lookup:
+            raise ValueError("through a column needs one Finance column in on")
         return self
 
     @property
@@ -344,25 +350,6 @@ class Lookup(_Pair):
         """Finance columns the lookup stands for, without the one that only says the parent's company."""
         ons = [target.on for target in self.targets.values()] if self.targets is not None else [self.on or {}]
         return tuple(dict.fromkeys(column for on in ons for word, column in on.items() if word != COMPANY_WORD))
-
-
-class Later(_Model):
-    """A published pair that waits for a table map which is not there yet. It is on record and carries nothing.
-
-    ``dataverse`` is the whole path of the pair. Once ``map`` exists, the check of the maps asks for the lookup.
-    """
-
-    dataverse: str
-    finance: str
-    way: Way
-    map: str
-    evidence: Annotated[tuple[EvidenceTag, ...], Setting(min_length=1)]
-    note: str = ""
-
-    @field_validator("evidence", mode="before")
-    @classmethod
-    def _single_tag(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
 
 
 class Product(_Model):
@@ -404,6 +391,66 @@ class Rule(_Model):
         return Expression.parse(self.holds).columns
 
 
+class PartFilter(_Model):
+    """Which rows of a map a part takes, as a condition of each side; they must match the map's own filter too."""
+
+    dataverse: str = Setting(min_length=1)
+    finance: str = ""
+
+    @field_validator("dataverse", "finance")
+    @classmethod
+    def _readable(cls, value: str) -> str:
+        Expression.parse(value)
+        return value
+
+
+class Part(_Model):
+    """Rows of a map that travel by themselves: in an area of their own, with legs and a base of their own.
+
+    Rows that no part takes stay with the map itself, so a row is in exactly one of them.
+    """
+
+    area: str = Setting(pattern=r"^[a-z][a-z0-9_]*$")
+    filter: PartFilter
+    after: tuple[str, ...] = ()
+
+
+class UnitLines(_Model):
+    """Lines of a unit that hold no lookup to its header: they name records of other lines.
+
+    ``of`` is the map of those, ``by`` the columns in Dataverse of which one holds their record id.
+    """
+
+    map: str
+    of: str
+    by: Annotated[tuple[str, ...], Setting(min_length=1)]
+
+
+class HeaderUnit(_Model):
+    """Said of a header: it and its lines are one thing, although they travel as rows of several maps.
+
+    ``lines`` are the maps of the lines. ``trigger`` is the receiving column that sets the other system to work,
+    ``rest`` its value that does not. The header travels with ``rest`` in place of any other value; the part ``trigger``
+    of the map sends the true one, to headers all of whose lines are on both sides. A unit without a trigger is only
+    watched.
+    """
+
+    lines: Annotated[tuple[str | UnitLines, ...], Setting(min_length=1)]
+    trigger: str | None = None
+    rest: Scalar | None = None
+
+    @model_validator(mode="after")
+    def _rests(self) -> HeaderUnit:
+        if (self.trigger is None) != (self.rest is None):
+            raise ValueError("trigger and rest belong together")
+        return self
+
+    @property
+    def maps(self) -> tuple[str, ...]:
+        """Names of the maps of the lines, in the order written."""
+        return tuple(line if isinstance(line, str) else line.map for line in self.lines)
+
+
 @dataclass(frozen=True)
 class Origin:
     """Where a table map was read: its file, the SHA-256 of the file's text and the line of each of its parts."""
@@ -413,12 +460,24 @@ class Origin:
     lines: dict[Loc, int]
 
 
+@dataclass(frozen=True)
+class PartOf:
+    """What a map is a part of: the name of the map in whose file it stands, and the part's own."""
+
+    map: str
+    part: str
+
+
+TRIGGER = "trigger"
+"""The name of the part that sends the trigger of units."""
+
+
 class TableMap(_Model):
     """One table map: see the module docstring and ``docs/table-maps.md``.
 
     ``integrated_by`` names the Finance key column of a global map whose rows describe a company: only rows of
-    integrated companies travel. ``later`` keeps published pairs on record whose maps are not there yet. ``rules`` are
-    business rules for the map's suite.
+    integrated companies travel. ``rules`` are business rules for the map's suite. ``parts`` and ``unit`` make further
+    maps, which have no files of their own (``parts.py``).
     """
 
     map: str = Setting(pattern=r"^[a-z][a-z0-9_]*$")
@@ -436,9 +495,11 @@ class TableMap(_Model):
     after: tuple[str, ...] = ()
     lookups: tuple[Lookup, ...] = ()
     fields: tuple[Field, ...] = ()
-    later: tuple[Later, ...] = ()
     rules: tuple[Rule, ...] = ()
+    parts: dict[str, Part] = Setting(default_factory=dict)
+    unit: HeaderUnit | None = None
 
+    _part_of: PartOf | None = PrivateAttr(default=None)
     _origin: Origin = PrivateAttr(default_factory=lambda: Origin(Path(), "", {}))
 
     @model_validator(mode="after")
@@ -463,6 +524,38 @@ class TableMap(_Model):
                 raise ValueError(f"key path {name} goes through a lookup that is not declared")
         return self
 
+    @model_validator(mode="after")
+    def _parts_fit(self) -> TableMap:
+        if self.parts and self.unit is not None:
+            raise ValueError("a map has either parts or a unit")
+        if self.parts and self.rows.leaves == "delete":
+            raise ValueError("a map with parts cannot say leaves: delete: a row may go from one part to another")
+        for name, part in self.parts.items():
+            if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+                raise ValueError(f"the part {name} needs a name of lower case letters, digits and underscores")
+            if self.finance.write == "odata" and not part.filter.finance:
+                raise ValueError(f"the part {name} needs filter.finance: its rows are read there too")
+        for pair in self.pairs:
+            if pair.part is not None and pair.part not in self.parts:
+                raise ValueError(f"{pair.dataverse} is to travel in the part {pair.part}, which is not there")
+        return self
+
+    @model_validator(mode="after")
+    def _unit_fits(self) -> TableMap:
+        if self.unit is None or self.unit.trigger is None:
+            return self
+        found = [field for field in self.fields if self.unit.trigger in (field.dataverse, field.finance)]
+        if len(found) != 1 or found[0].way == "both" or found[0].constant is not None or found[0].unpaired:
+            raise ValueError(f"the trigger {self.unit.trigger} must be the receiving column of one field of one way")
+        field = found[0]
+        if self.unit.trigger != (field.finance if field.way == "to_finance" else field.dataverse):
+            raise ValueError(f"the trigger {self.unit.trigger} is the sending column, not the receiving one")
+        if field.values is not None and self.unit.rest not in field.values.values():
+            raise ValueError(f"rest must be one of the values that {self.unit.trigger} can get")
+        if self.finance.write == "package":
+            raise ValueError("a trigger needs a header that can be read, so not write: package")
+        return self
+
     @field_validator("rules")
     @classmethod
     def _named_once(cls, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
@@ -481,6 +574,28 @@ class TableMap(_Model):
     def hash(self) -> str:
         """SHA-256 of the file's text, in hexadecimal; plans and legs name it."""
         return self._origin.hash
+
+    @property
+    def part_of(self) -> PartOf | None:
+        """What the map is a part of; None for a map with a file of its own."""
+        return self._part_of
+
+    @property
+    def suite(self) -> str:
+        """The name of the map's suite; a part uses that of its map."""
+        return self.map if self._part_of is None else self._part_of.map
+
+    @property
+    def trigger(self) -> Field | None:
+        """The field of the unit's trigger; None where the map has no unit, or one that is only watched."""
+        if self.unit is None or self.unit.trigger is None:
+            return None
+        return next(field for field in self.fields if self.unit.trigger in (field.dataverse, field.finance))
+
+    @property
+    def sends_trigger(self) -> bool:
+        """True for the part that sends the trigger of the map's units."""
+        return self.unit is not None and self._part_of is not None
 
     @property
     def pairs(self) -> tuple[Field | Lookup, ...]:
@@ -527,10 +642,20 @@ class TableMap(_Model):
                 return lookup
         raise KeyError(attribute)
 
+    def header_lookup(self, header: str) -> Lookup | None:
+        """The lookup of a line to the header of that map; None where there is none."""
+        return next((lookup for lookup in self.lookups if lookup.map == header), None)
+
     def read_from(self, origin: Origin) -> TableMap:
         """The same map, knowing where it was read."""
         placed = self.model_copy()
         placed._origin = origin
+        return placed
+
+    def as_part(self, part_of: PartOf) -> TableMap:
+        """The same map, knowing what it is a part of."""
+        placed = self.model_copy()
+        placed._part_of = part_of
         return placed
 
     def line(self, *loc: str | int) -> int:

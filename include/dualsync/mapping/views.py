@@ -11,10 +11,12 @@ from dualsync.mapping.catalog import Catalog
 class MapRow(TypedDict):
     """One map in a list.
 
-    ``pairs`` counts lookups and fields, unpaired, constant and later ones too; ``evidence`` counts tags.
+    ``pairs`` counts lookups and fields, unpaired and constant ones too; ``evidence`` counts tags. ``part_of`` is
+    the map of which it is a part, None for a map with a file of its own.
     """
 
     map: str
+    part_of: str | None
     title: str
     area: str
     scope: str
@@ -26,19 +28,21 @@ class MapRow(TypedDict):
 
 
 def maps_table(catalog: Catalog) -> list[MapRow]:
-    """One row for each map, parents first."""
+    """One row for each map, parents first; the parts of a map follow it."""
     rows: list[MapRow] = []
-    for name in catalog.order():
-        table_map = catalog[name]
-        tags = Counter(tag for pair in (*table_map.pairs, *table_map.later) for tag in pair.evidence)
+    files = [name for name in catalog.order() if name in catalog.files]
+    for name in (one for file in files for one in (file, *catalog.parts(file))):
+        table_map = catalog[name] if name not in catalog.files else catalog.files[name]
+        tags = Counter(tag for pair in table_map.pairs for tag in pair.evidence)
         rows.append(
             {
                 "map": name,
+                "part_of": table_map.part_of.map if table_map.part_of is not None else None,
                 "title": table_map.title,
                 "area": table_map.area,
                 "scope": table_map.scope,
                 "directions": list(table_map.directions),
-                "pairs": len(table_map.pairs) + len(table_map.later),
+                "pairs": len(table_map.pairs),
                 "evidence": dict(sorted(tags.items())),
                 "needs": list(catalog.needs(name)),
                 "enabled": table_map.enabled,

@@ -1,9 +1,9 @@
-"""The table of a run's legs, as the command line and the demo show it."""
+"""Tables of what runs did, by leg and by area, as the command line and the demo show them."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rich import box
 from rich.console import Console
@@ -14,6 +14,8 @@ from dualsync.ledger.records import LegCounts, LegRecord
 ALWAYS = ("planned", "created", "updated", "unchanged", "waiting", "quarantined")
 SELDOM = ("deleted", "conflict", "skipped")
 """Counts that get a column only where one of them is not zero."""
+
+_DONE = ("created", "updated", "deleted", "unchanged")
 
 FINE = ("settled", "dry_run")
 _WIDTH = 144
@@ -59,6 +61,33 @@ def legs_table(title: str, legs: Iterable[LegRecord]) -> Table:
     if idle:
         shown.caption = f"{idle} more legs had nothing to do"
         shown.caption_justify = "left"
+    return shown
+
+
+def areas_table(
+    title: str, legs: Iterable[LegRecord], areas: Mapping[str, str], still_open: Mapping[str, int]
+) -> Table:
+    """One line for each area: what legs of one run or several did together, and what stands open afterwards.
+
+    Args:
+        title: what stands above.
+        legs: the legs.
+        areas: the area of each map, in the order in which they are shown.
+        still_open: how many rows are held back or wait now, by area.
+    """
+    totals = {area: LegCounts() for area in areas.values()}
+    stopped = dict.fromkeys(totals, 0)
+    for leg in legs:
+        totals[areas[leg.map]] += leg.counts
+        stopped[areas[leg.map]] += leg.state not in FINE
+    shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0)
+    shown.add_column("area", no_wrap=True)
+    for name in (*_DONE, "open now", "legs stopped"):
+        shown.add_column(name, justify="right", no_wrap=True)
+    for area, counts in totals.items():
+        left, failed = still_open.get(area, 0), stopped[area]
+        marks = [f"[red]{number}[/red]" if number else "0" for number in (left, failed)]
+        shown.add_row(area, *_figures(counts, list(_DONE)), *marks)
     return shown
 
 

@@ -30,6 +30,14 @@ _ADVICE = (
         "give company and contracting unit the same currency, and run the map ledgers",
     ),
     (
+        r"Product id is mandatory",
+        "give the line a product, and run the map products in full, so that it is in Dataverse",
+    ),
+    (
+        r"Transaction Category linked to this vendor invoice line is invalid",
+        "transaction categories are made in Dataverse: create the category there, and it goes to Finance",
+    ),
+    (
         r"Project stage finished doesn't allow recording",
         "open the project again, or choose another one",
     ),
@@ -42,6 +50,12 @@ _ADVICE = (
         "Dataverse keeps these columns for the user of dual-write: let dualsync sign in as that application user",
     ),
 )
+_MISSING = {
+    "units": "run the map units in full, so that the unit comes to Dataverse",
+    "products": "run the map products in full, so that the product comes to Dataverse",
+    "transaction_categories": "transaction categories are made in Dataverse: create it there, and it goes to Finance",
+    "accounts": "see that the vendor is in Dataverse, and run the map vendors_v2 in full",
+}
 _KNOWN = tuple((re.compile(pattern, re.IGNORECASE), text) for pattern, text in _ADVICE)
 
 
@@ -53,3 +67,13 @@ def with_advice(message: str) -> str:
     """
     advice = [text for pattern, text in _KNOWN if pattern.search(message)]
     return "; ".join([message.rstrip("; "), *advice])
+
+
+def advised(reason: str, missing: str) -> str:
+    """A reason why a row waits, followed by what to do about it where that is documented.
+
+    Args:
+        reason: Why it waits.
+        missing: What is not there: the map of the parent, or the Dataverse set that was read for it.
+    """
+    return "; ".join([reason, *([_MISSING[missing]] if missing in _MISSING else [])])

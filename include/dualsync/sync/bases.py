@@ -8,13 +8,14 @@ from dualsync.frames import Sets
 from dualsync.sync.shape import Shape
 
 
-def open_base(sets: Sets, shape: Shape, path: UPath | None) -> None:
-    """Make the view ``base``; a column the map has gained since the base was written is null in it."""
-    sets.table("base_columns", shape.base_schema().empty_table())
+def open_base(sets: Sets, shape: Shape, path: UPath | None, name: str = "base") -> None:
+    """Make a view of a base; a column the map has gained since the base was written is null in it."""
+    sets.table(f"{name}_columns", shape.base_schema().empty_table())
     if path is None:
-        sets.run("CREATE OR REPLACE TEMP VIEW base AS SELECT * FROM base_columns")
+        sets.run(f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM {name}_columns")
     else:
-        sets.view("base_file", path)
+        sets.view(f"{name}_file", path)
         sets.run(
-            "CREATE OR REPLACE TEMP VIEW base AS SELECT * FROM base_columns UNION ALL BY NAME SELECT * FROM base_file"
+            f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM {name}_columns UNION ALL BY NAME "
+            f"SELECT * FROM {name}_file"
         )

@@ -14,6 +14,7 @@ from dualsync.mapping import ConditionalWins, Expression, Field
 from dualsync.sync.equality import same
 from dualsync.sync.runtime import Leg
 from dualsync.sync.shape import Shape, Unit
+from dualsync.sync.triggers import GONE, trigger_slot
 
 SIDE_NAMES = {"dataverse": "Dataverse", "finance": "Finance"}
 
@@ -36,6 +37,7 @@ class Comparison:
         self._shape = shape
         self._source_letter, self._target_letter = ("d", "f") if shape.source == "dataverse" else ("f", "d")
         self._adopts = leg.map.initial.master == shape.source
+        self._trigger = trigger_slot(leg.map, shape)
 
     def flags(self, sets: Sets) -> None:
         """Make the table ``compared``: each row of ``want`` with its match, base, and what each unit says."""
@@ -73,13 +75,22 @@ class Comparison:
             "b.join_key IS NOT NULL AS based, h.join_key IS NOT NULL AS held, "
             "wk.n AS want_n, hk.n AS have_n, i.join_key AS known_as, "
             f"{_names(carry)} AS carry, {_names(foreign)} AS foreign_changes, {_names(pending)} AS pending, "
-            f"{_names(overwritten)} AS overwritten, {wanted}{parents}, {held} FROM want w "
+            f"{_names(overwritten)} AS overwritten, NULL::VARCHAR AS lines_missing, {wanted}{parents}, {held} "
+            f"FROM want w {self._trigger_join()}"
             "LEFT JOIN (SELECT * FROM have QUALIFY row_number() OVER (PARTITION BY join_key) = 1) h ON "
             "h.join_key = w.join_key "
             "LEFT JOIN base b ON b.join_key = w.join_key "
             "LEFT JOIN base i ON i.id = w.id "
             "LEFT JOIN want_keys wk ON wk.join_key = w.join_key LEFT JOIN have_keys hk ON hk.join_key = w.join_key"
         )
+
+    def _trigger_join(self) -> str:
+        """What the comparison of a trigger asks beside the two sides and the base; see ``triggers.prepare``."""
+        if self._trigger is None:
+            return ""
+        if self._leg.map.sends_trigger:
+            return "LEFT JOIN due u ON u.due_key = w.join_key "
+        return "LEFT JOIN trigger_base u ON u.join_key = w.join_key "
 
     def _self_units(self) -> list[Unit]:
         return [unit for unit in self._shape.units if unit.pair in self._leg.map.self_lookups]
@@ -90,6 +101,8 @@ class Comparison:
         known = f"b.{quoted(f'{self._target_letter}:{unit.target}')}"
         same = self._same(unit, want, have)
         based, held = "b.join_key IS NOT NULL", "h.join_key IS NOT NULL"
+        if unit is self._trigger:
+            return self._of_trigger(unit, same, based, held)
         if isinstance(unit.pair, Field) and unit.pair.constant is not None:
             return f"({held} AND NOT {same})", "FALSE", "FALSE", "FALSE"
         sources = [(f"w.{quoted('s:' + n)}", f"b.{quoted(f'{self._source_letter}:{n}')}") for n in unit.sources]
@@ -130,6 +143,30 @@ class Comparison:
             # A row that the master's own leg has not brought in line yet: an empty value here is no agreement.
             pending = f"({pending} OR ({held} AND NOT {based} AND {silent} AND NOT {same}))"
         return carry, foreign, pending, target_changed
+
+    def _of_trigger(self, unit: Unit, same: str, based: str, held: str) -> tuple[str, str, str, str]:
+        """As :meth:`_unit`, of the column that triggers.
+
+        The header's own leg carries rest alone, where the sender rests; the leg that sends the trigger everything else,
+        where the ledger calls the unit incomplete, whatever the base knows: what stands there then is our own rest.
+        """
+        have = f"h.{quoted('h:' + unit.target)}"
+        now, before = f"w.{quoted('s:' + unit.sources[0])}", f"b.{quoted(f'{self._source_letter}:{unit.sources[0]}')}"
+        known = f"{self._target_letter}:{unit.target}"
+        adopted = "TRUE" if self._adopts else "FALSE"
+        source_changed = f"({now} IS DISTINCT FROM {before})"
+        target_changed = f"({based} AND NOT {self._same(unit, have, f'b.{quoted(known)}')})"
+        if self._leg.map.sends_trigger:
+            ours, due = "NOT w.rests", " OR u.due_key IS NOT NULL"
+            target_changed = f"({target_changed} AND u.due_key IS NULL)"
+        else:
+            ours, due = "w.rests", ""
+            target_changed = f"({target_changed} AND NOT {self._same(unit, have, f'u.{quoted(known)}')})"
+        differs = f"({held} AND NOT {same})"
+        mine = f"({differs} AND COALESCE({ours}, FALSE) AND {now} IS NOT NULL)"
+        carry = f"({mine} AND (CASE WHEN {based} THEN {source_changed} ELSE {adopted} END{due}))"
+        foreign = f"({mine} AND NOT {carry} AND ({target_changed} OR NOT {based}))"
+        return carry, foreign, f"({differs} AND NOT {carry} AND NOT {foreign})", target_changed
 
     def _wins(self, unit: Unit) -> str:
         wins = unit.pair.wins
@@ -196,6 +233,8 @@ class Comparison:
         """How a row can end, in the order of their weight."""
         leg, shape = self._leg, self._shape
         rows, source, target = leg.map.rows, SIDE_NAMES[shape.source], SIDE_NAMES[shape.target]
+        if leg.map.sends_trigger:
+            return self._trigger_cases()
         target_deletes = rows.deleted_by == shape.target
         restore = "" if target_deletes else f", which does not own it; restore it there or delete it in {source}"
         return [
@@ -244,6 +283,26 @@ class Comparison:
             ),
             *self._history(),
             self._not_held(),
+            self._update(),
+            self._foreign(),
+            Case("TRUE", "unchanged", "NULL", "NULL"),
+        ]
+
+    def _trigger_cases(self) -> list[Case]:
+        """How a row can end in the leg that sends the trigger; what is wrong with a header, its own leg tells."""
+        target = SIDE_NAMES[self._shape.target]
+        double = "want_n > 1 OR have_n > 1 OR (known_as IS NOT NULL AND known_as <> join_key)"
+        return [
+            self._case("state <> 'in'", "skipped", GONE, "its header is no longer a row of the map"),
+            self._case(double, "skipped", "header", "its header is in conflict"),
+            *self._history(),
+            self._case("NOT held", "waiting", "header", f"waits for its header, which is not in {target}"),
+            Case(
+                "len(carry) > 0 AND lines_missing IS NOT NULL",
+                "waiting",
+                literal(f"{self._leg.map.map}.lines"),
+                "lines_missing",
+            ),
             self._update(),
             self._foreign(),
             Case("TRUE", "unchanged", "NULL", "NULL"),

@@ -6,7 +6,7 @@ one is looked at again: the record must truly be gone, and no row of a child map
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -22,10 +22,14 @@ from dualsync.sync.load import check_generation
 from dualsync.sync.runtime import GLOBAL, Leg, Runtime
 from dualsync.sync.settle import leg_record, planned_deletions
 from dualsync.sync.shape import Shape
+from dualsync.sync.triggers import reopen
+from dualsync.sync.units import begin_lines, count_lines
 from dualsync.sync.values import to_wire
 
 DELETE = "delete"
 PREFIX = "delete:"
+_WAITS = (".children", ".header")
+"""How the rules of rows end that wait; a refusal is for a person."""
 
 
 def pending_deletions(leg: Leg, runtime: Runtime) -> list[OpenRow]:
@@ -84,20 +88,57 @@ def delete_rows(leg: Leg, runtime: Runtime) -> LegRecord:
     check_generation(leg, runtime, generation)
     worker = _Deletions(leg, runtime, UPath(base.path) if base else None)
     gone, still_open, dropped = worker.run(rows)
+    waiting = sum(row.rule.endswith(_WAITS) for row in still_open)
     counts = LegCounts(
         rows_read=len(rows),
         planned=len(rows),
         deleted=len(gone),
-        waiting=sum(row.rule.endswith(".children") for row in still_open),
-        quarantined=sum(not row.rule.endswith(".children") for row in still_open),
+        waiting=waiting,
+        quarantined=len(still_open) - waiting,
         skipped=len(dropped),
     )
     record = leg_record(leg, counts, state="settled", message="", generation=generation)
     new_base = worker.new_base(gone, generation) if gone else None
     record = replace(record, generation_to=new_base.generation if new_base else generation)
-    resolved = [row.join_key for row in [*gone, *dropped]]
-    runtime.ledger.settle(record, base=new_base, token=None, open_rows=still_open, replaced=(), resolved=resolved)
+    now = new_base or base
+    with Sets() as sets:
+        units = count_lines(leg, runtime, sets, UPath(now.path) if now else None, planned=False)
+    runtime.ledger.settle(
+        record,
+        base=new_base,
+        token=None,
+        open_rows=still_open,
+        replaced=(),
+        resolved=[row.join_key for row in [*gone, *dropped]],
+        units=units,
+        units_gone=[(leg.map.map, leg.company, _key(row)) for row in gone],
+    )
     return record
+
+
+@dataclass(frozen=True, slots=True)
+class _Children:
+    """Rows that point at rows to be deleted, as they are named in messages.
+
+    Attributes:
+        others: By the parent's record id, the first row of another map.
+        own: By the parent's record id, rows of the same map with their record ids.
+    """
+
+    others: dict[str, str]
+    own: dict[str, list[tuple[str, str]]]
+
+    def of(self, parent: str | None, gone: set[str | None]) -> str | None:
+        """A row that still points at a parent, None where there is none.
+
+        Args:
+            parent: The parent's record id.
+            gone: Record ids of rows of the same map that were deleted just now; the base still has them.
+        """
+        if parent is None:
+            return None
+        left = (text for record, text in self.own.get(parent, ()) if record not in gone)
+        return self.others.get(parent) or next(left, None)
 
 
 class _Deletions:
@@ -111,6 +152,7 @@ class _Deletions:
         """Delete rows; returns those that are gone, those that stay open, and those that need no deletion any more."""
         known = self._known(rows)
         alive = self._alive(rows)
+        children = self._children(rows)
         gone: list[OpenRow] = []
         still_open: list[OpenRow] = []
         dropped: list[OpenRow] = []
@@ -120,11 +162,15 @@ class _Deletions:
             # The base knows another record under this key, or the record is back: nothing is to go any more.
             stays = agreed is None or agreed["id"] != row.record_id or row.record_id in alive
             (dropped if stays else left).append(row)
+        closed = self._reopen(left)
         while left:
             # Rows of one map may be each other's children, so those that had to wait are looked at again.
             parents: list[OpenRow] = []
+            away = {row.record_id for row in gone}
             for row in left:
-                if (child := self._child(row, gone)) is not None:
+                if (reason := closed.get(_key(row))) is not None:
+                    parents.append(replace(row, rule=f"{self._leg.map.map}.header", reason=reason))
+                elif (child := children.of(row.record_id, away)) is not None:
                     rule = f"{self._leg.map.map}.children"
                     reason = f"is deleted once {child} is gone, which points at it"
                     parents.append(replace(row, rule=rule, reason=reason))
@@ -168,37 +214,44 @@ class _Deletions:
         found = self._runtime.systems.dataverse.read_ids(spec.set, ids, select=select)
         return {str(row[spec.id]).lower() for row in found if expression is None or expression.matches(row)}
 
-    def _child(self, row: OpenRow, gone: list[OpenRow]) -> str | None:
-        """A row of a child map that both sides still hold and that points at this row, as it is named in messages.
+    def _reopen(self, rows: list[OpenRow]) -> dict[str, str]:
+        """Let headers of lines that are to be deleted go back to rest; lines of those that do not, with reasons."""
+        leg, runtime = self._leg, self._runtime
+        letter = "d:" if leg.direction == "to_finance" else "f:"
+        with Sets() as sets:
+            open_base(sets, self._shape, self._base)
+            sets.table("asked", pa.table({"asked_key": pa.array([_key(row) for row in rows], type=pa.string())}))
+            lines = "(SELECT base.* FROM base JOIN asked ON join_key = asked_key)"
+            begin_lines(leg, runtime, sets, lines, letter, written=True)
+            return reopen(leg, runtime, sets, lines, letter)
 
-        Args:
-            row: The row to be deleted.
-            gone: Rows of the same map that were deleted just now; the base still has them.
-        """
+    def _children(self, rows: list[OpenRow]) -> _Children:
+        """The rows of child maps that both sides hold and that point at rows to be deleted."""
         runtime, leg = self._runtime, self._leg
+        found = _Children({}, {})
+        asked = pa.table({"asked": pa.array([row.record_id for row in rows], type=pa.string())})
         for name in (*runtime.catalog.children(leg.map.map), leg.map.map):
             child = runtime.catalog[name]
-            if child.rows.deleted_by == "nobody":
-                continue
             path = runtime.base_path(name, GLOBAL if child.scope == "global" else leg.company)
-            if path is None:
+            lookups = [one.dataverse for one in child.lookups if leg.map.map in one.maps]
+            holding = [one for one in dict.fromkeys(lookups) if not self._blocks_nothing(child, one)]
+            if path is None or child.rows.deleted_by == "nobody" or not holding:
                 continue
-            for lookup in child.lookups:
-                if leg.map.map not in lookup.maps:
-                    continue
-                with Sets() as sets:
-                    open_base(sets, Shape(child, "to_finance", runtime.schema), path)
-                    column = quoted(f"d:{lookup.dataverse}")
-                    sets.table("asked", pa.table({"asked": pa.array([row.record_id], type=pa.string())}))
-                    ids = [one.record_id for one in gone] if name == leg.map.map else []
-                    sets.table("gone", pa.table({"gone_id": pa.array(ids, type=pa.string())}))
-                    found = sets.scalar(
-                        f"SELECT min(key) FROM base JOIN asked ON {column} = asked WHERE id <> asked AND id NOT IN "
-                        "(SELECT gone_id FROM gone)"
+            with Sets() as sets:
+                open_base(sets, Shape(child, "to_finance", runtime.schema), path)
+                sets.table("asked", asked)
+                for attribute in holding:
+                    pairs = sets.fetch(
+                        f"SELECT asked, id, key FROM base JOIN asked ON {quoted(f'd:{attribute}')} = asked "
+                        "WHERE id <> asked ORDER BY key"
                     )
-                if found is not None and not self._blocks_nothing(child, lookup.dataverse):
-                    return f"{child.title} {found}"
-        return None
+                    for parent, record, key in zip(*(column.to_pylist() for column in pairs.columns), strict=True):
+                        text = f"{child.title} {key}"
+                        if name == leg.map.map:
+                            found.own.setdefault(parent, []).append((record, text))
+                        else:
+                            found.others.setdefault(parent, text)
+        return found
 
     def _blocks_nothing(self, child: TableMap, attribute: str) -> bool:
         """Whether a child may outlive its parent: it then simply points nowhere.

@@ -107,6 +107,7 @@ class _Explanation:
         self._runtime = runtime
         self._map = table_map
         self._company = company
+        self._parents = Parents(runtime, company)
         self._shape = Shape(table_map, table_map.directions[0], runtime.schema)
         columns = [self._shape.column("finance", name) for name in table_map.finance.key]
         self._parts = [
@@ -194,7 +195,10 @@ class _Explanation:
         attribute, _, rest = path.partition(".")
         value = row.get(attribute)
         while rest and value is not None:
-            table_map = self._runtime.catalog[table_map.lookup(attribute).maps[0]]
+            lookup = table_map.lookup(attribute)
+            if lookup.through is not None:
+                return self._parents.through(lookup, [str(value)]).get(str(value))
+            table_map = self._runtime.catalog[lookup.maps[0]]
             attribute, _, rest = rest.partition(".")
             found = self._runtime.systems.dataverse.get(table_map.dataverse.set, str(value), [attribute])
             value = (found or {}).get(attribute)
@@ -238,7 +242,9 @@ class _Explanation:
             values = [part]
             if "." in rest:
                 return None
-            if rest:
+            if rest and (lookup := self._map.lookup(attribute)).through is not None:
+                values = list(self._parents.records_through(lookup, [part]).values())
+            elif rest:
                 values = self._ids_by(self._runtime.catalog[self._map.lookup(attribute).maps[0]], rest, part)
             conditions = [condition | {attribute: value} for condition in conditions for value in values]
         return conditions

@@ -23,6 +23,7 @@ from dualsync.sync.keys import finance_keys
 from dualsync.sync.parents import Parents
 from dualsync.sync.runtime import GLOBAL, Leg, Runtime
 from dualsync.sync.shape import JOIN_KEY, Shape, columns_of, essential_columns
+from dualsync.sync.units import due
 from dualsync.sync.values import join_key, to_wire
 
 log = logging.getLogger(__name__)
@@ -172,7 +173,8 @@ def _open_ids(leg: Leg, runtime: Runtime) -> list[str]:
         company=leg.company,
         states=("waiting", "quarantined", "conflict"),
     )
-    return [row.record_id for row in rows if row.record_id]
+    known = [row.record_id for row in rows] + [unit.record_id for unit in due(leg, runtime)]
+    return [one for one in dict.fromkeys(known) if one]
 
 
 def _read_again(leg: Leg, runtime: Runtime, shape: Shape, ids: list[str], path: UPath) -> list[str]:
@@ -253,18 +255,19 @@ def _finance_source(leg: Leg, runtime: Runtime, shape: Shape, base: UPath | None
         rows = runtime.ledger.open_rows(
             map_name=leg.map.map, direction=leg.direction, company=leg.company, states=states
         )
-        sets.table("open", pa.table({"open_key": pa.array([row.join_key for row in rows], type=pa.string())}))
+        keys = [row.join_key for row in rows] + [unit.join_key for unit in due(leg, runtime)]
+        sets.table("open", pa.table({"open_key": pa.array(keys, type=pa.string())}))
         keep = "TRUE"
         if leg.run.mode == "incremental":
             differs = [
                 f"scan.{quoted(name)} IS DISTINCT FROM base.{quoted('f:' + name)}" for name in shape.source_columns
             ]
             keep = f"base.join_key IS NULL OR {JOIN} IN (SELECT open_key FROM open) OR {' OR '.join(differs)}"
-        keys = ", ".join(f"{quoted('f:' + name)} AS {quoted(name)}" for name in leg.map.finance.key)
+        named = ", ".join(f"{quoted('f:' + name)} AS {quoted(name)}" for name in leg.map.finance.key)
         sets.save(
             f"SELECT scan.*, 'in' AS {state} FROM scan LEFT JOIN base ON base.join_key = {JOIN} "
             f"WHERE {JOIN} IS NULL OR {keep} UNION ALL BY NAME "
-            f"SELECT {keys}, join_key AS {quoted(JOIN_KEY)}, 'deleted' AS {state} FROM base "
+            f"SELECT {named}, join_key AS {quoted(JOIN_KEY)}, 'deleted' AS {state} FROM base "
             f"WHERE join_key NOT IN (SELECT {JOIN} FROM scan WHERE {JOIN} IS NOT NULL)",
             leg.folder.file("source.parquet"),
         )
@@ -347,6 +350,9 @@ def _dataverse_target(
             write_rows(path, shape.raw_schema("dataverse"), [])
             return
         condition = f"_{entity.company.split('.')[0]}_value eq {company_id}"
+    if leg.map.part_of is not None and leg.map.sends_trigger:
+        # the header's own leg has brought what this one is about
+        base = runtime.base_path(leg.map.part_of.map, leg.company)
     ids = None if read_all else _known_ids(leg, base)
     with ParquetSink(path, shape.raw_schema("dataverse")) as sink:
         if ids is not None:

@@ -56,7 +56,8 @@ def read_feed(leg: Leg, runtime: Runtime, token: str | None, generation: int) ->
     """The feed of a leg's table from a position, read once for all legs of a run that can use the same read.
 
     A read serves a leg only if its base has not moved since before the read: an older picture of the table beside a
-    newer base would pass for a change. A further attempt reads anew.
+    newer base would pass for a change. A further attempt reads anew, and so does the part that sends triggers: what it
+    sends must be what the header says after its lines were written.
 
     Args:
         leg: The leg; in audit mode nothing is tracked.
@@ -68,7 +69,8 @@ def read_feed(leg: Leg, runtime: Runtime, token: str | None, generation: int) ->
         ChangeTokenExpired: The service no longer knows the token.
     """
     track = leg.run.mode != "audit"
-    attempt = f"{leg.map.map}|{leg.direction}|{leg.folder.attempt}" if leg.folder.attempt > 1 else ""
+    alone = leg.folder.attempt > 1 or leg.map.sends_trigger
+    attempt = f"{leg.map.map}|{leg.direction}|{leg.folder.attempt}" if alone else ""
     place = hashlib.sha256(f"{token}|{track}|{attempt}".encode()).hexdigest()[:16]
     folder = UPath(leg.run.folder) / "feeds" / safe_name(leg.map.dataverse.table) / place
     maps = [m for m in runtime.catalog.values() if m.enabled and m.dataverse.table == leg.map.dataverse.table]

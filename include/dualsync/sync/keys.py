@@ -79,7 +79,11 @@ def key_field(table_map: TableMap, attribute: str, name: str) -> Field:
 def _parent_part(
     lookup: Lookup, path: str, ids: pd.Series[Any], parents: Parents, maps: dict[str, TableMap], target: pa.DataType
 ) -> pd.Series[Any]:
-    (parent,) = lookup.maps
-    known = parents.finance_values(maps[parent], [path], [str(i) for i in ids.dropna().unique()])
-    found, _ = translate(ids, lambda record: known.get(record, (None,))[0], target)
+    wanted = [str(i) for i in ids.dropna().unique()]
+    if lookup.through is not None:
+        known = parents.through(lookup, wanted)
+    else:
+        (parent,) = lookup.maps
+        known = {record: value for record, (value,) in parents.finance_values(maps[parent], [path], wanted).items()}
+    found, _ = translate(ids, known.get, target)
     return found

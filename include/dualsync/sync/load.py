@@ -14,6 +14,8 @@ from dualsync.frames import Sets
 from dualsync.sync.runtime import Leg, Runtime
 from dualsync.sync.senders import Row, open_sender
 from dualsync.sync.shape import Shape
+from dualsync.sync.triggers import reopen
+from dualsync.sync.units import PLANNED, SENT, begin
 
 GUARD_FLOOR = 100
 """Updates below this number never trip the guard, whatever their share."""
@@ -47,6 +49,7 @@ def load(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str, Any
         sets.view("plan", leg.folder.file("plan.parquet"))
         sets.view("failures", leg.folder.file("failures.parquet"))
         _guard(leg, runtime, sets)
+        begin(leg, runtime, sets)
         sender = open_sender(leg, runtime, shape)
         sending = leg.folder.done("sending")
         if sending is None:
@@ -57,6 +60,7 @@ def load(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str, Any
             "USING (pos) WHERE action = 'create'"
         )
         sender.stopped.update(value for column in stopped.columns for value in column.to_pylist() if value is not None)
+        sender.closed.update(reopen(leg, runtime, sets, f"(SELECT * FROM plan WHERE {SENT})", PLANNED))
         batches = rows = 0
         for number, batch in enumerate(_batches(sets, sending["batch_rows"]), start=1):
             known = leg.folder.sent(number)

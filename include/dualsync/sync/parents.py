@@ -15,6 +15,7 @@ import pyarrow as pa
 from dualsync.frames import Sets, literal, quoted
 from dualsync.mapping import Expression, Lookup, TableMap
 from dualsync.mapping.model import COMPANY_WORD
+from dualsync.sync.advice import advised
 from dualsync.sync.bases import open_base
 from dualsync.sync.runtime import GLOBAL, Runtime
 from dualsync.sync.shape import Shape
@@ -85,7 +86,12 @@ class Parents:
         return dict(zip(keys, values, strict=True))
 
     def record_ids(
-        self, lookup_map: TableMap, paths: Sequence[str], keys: Sequence[tuple[Any, ...]]
+        self,
+        lookup_map: TableMap,
+        paths: Sequence[str],
+        keys: Sequence[tuple[Any, ...]],
+        *,
+        company: str | None = None,
     ) -> dict[tuple[Any, ...], str]:
         """Record ids of parents given by Finance values.
 
@@ -93,11 +99,12 @@ class Parents:
             lookup_map: The parent's map.
             paths: The parent's columns in Dataverse that the values stand for.
             keys: Values, in the order of ``paths``.
+            company: The parent's company; the leg's where None.
 
         Returns:
             For each key that the base knows, the record id.
         """
-        path = self._base(lookup_map, None)
+        path = self._base(lookup_map, company)
         texts = {join_key(list(key)): key for key in keys}
         if path is None or not texts:
             return {}
@@ -132,6 +139,19 @@ class Parents:
         spec = lookup.through
         rows = self._runtime.systems.dataverse.read_ids(spec.set, ids, select=[spec.id, spec.column])
         return {str(row[spec.id]).lower(): row.get(spec.column) for row in rows}
+
+    def records_through(self, lookup: Lookup, values: Sequence[Any]) -> dict[Any, str]:
+        """Records of the table that a lookup is read through, by the value of its column, within the leg's company."""
+        assert lookup.through is not None
+        spec = lookup.through
+        area = {} if spec.company is None else {spec.company: self._runtime.company_ids.get(self._company)}
+        wanted = {join_key([value]): value for value in values}
+        if not wanted or None in area.values():
+            return {}
+        conditions = [{spec.column: value, **area} for value in wanted.values()]
+        rows = self._runtime.systems.dataverse.read_keys(spec.set, conditions, select=[spec.id, spec.column])
+        found = {join_key([row[spec.column]]): str(row[spec.id]).lower() for row in rows}
+        return {value: found[text] for text, value in wanted.items() if text in found}
 
     def why_missing_records(self, parent: TableMap, attribute: str, ids: Iterable[str]) -> dict[str, Missing]:
         """Why parents given by record id are not in the base, by id."""
@@ -174,10 +194,30 @@ class Parents:
         return reasons
 
     def why_missing_keys(
-        self, parent: TableMap, columns: Sequence[str], paths: Sequence[str], keys: Iterable[tuple[Any, ...]]
+        self,
+        parent: TableMap,
+        columns: Sequence[str],
+        paths: Sequence[str],
+        keys: Iterable[tuple[Any, ...]],
+        *,
+        company: str | None = None,
     ) -> dict[tuple[Any, ...], Missing]:
-        """Why parents given by Finance values are not in the base, by those values."""
+        """Why parents given by Finance values are not in the base, by those values.
+
+        Args:
+            parent: The parent's map.
+            columns: Finance columns that hold the values.
+            paths: The parent's columns in Dataverse that the values stand for.
+            keys: Values, in the order of ``paths``.
+            company: The parent's company; the leg's where None.
+        """
         label = ", ".join(columns)
+        if parent.finance.write == "package":
+            # nothing can be asked about rows of such an entity, and only Dataverse makes them
+            return dict.fromkeys(keys, waiting(parent, label))
+        if company is not None and company not in self._runtime.settings.companies:
+            text = f"{label} names a row of {parent.finance.set} in {company}, which is not integrated"
+            return dict.fromkeys(keys, Missing(QUARANTINED, f"{parent.map}.company", text))
         names = [base_column(parent, path)[2:] for path in paths]
         spec = parent.finance
         expression = Expression.parse(spec.filter) if spec.filter else None
@@ -185,7 +225,7 @@ class Parents:
         wanted = {join_key(list(key)): key for key in asked}
         found: dict[tuple[Any, ...], dict[str, Any]] = {}
         select = list(dict.fromkeys([*names, *(expression.columns if expression else ())]))
-        area = {} if parent.scope == "global" else {str(spec.company): self._company}
+        area = {} if parent.scope == "global" else {str(spec.company): company or self._company}
         conditions = [area | dict(zip(names, key, strict=True)) for key in asked if None not in key]
         for row in self._runtime.systems.finance.read_keys(spec.set, conditions, select=select):
             key = wanted.get(join_key([row.get(name) for name in names]))
@@ -221,12 +261,22 @@ class Parents:
 
 def waiting(parent: TableMap, column: str) -> Missing:
     """The reason of a row whose parent has not arrived."""
-    return Missing(
-        WAITING,
-        f"{parent.map}.waiting",
-        f"{column} points at a row of map {parent.map} that is not on both sides yet; it goes through once that "
-        "row is there",
+    text = (
+        f"{column} points at a row of map {parent.map} that is not on both sides yet; it goes through once that row is "
+        "there"
     )
+    return Missing(WAITING, f"{parent.map}.waiting", advised(text, parent.map))
+
+
+def unread(lookup: Lookup, parent: TableMap, column: str) -> Missing:
+    """The reason of a row whose parent has arrived, but not the record of another table that stands for it."""
+    assert lookup.through is not None
+    spec = lookup.through
+    text = (
+        f"{column} names a row of map {parent.map} for which {spec.set} has no record with that {spec.column} in the "
+        "company; it goes through once there is one"
+    )
+    return Missing(WAITING, f"{parent.map}.waiting", advised(text, spec.set))
 
 
 def base_column(parent: TableMap, path: str) -> str:

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from dualsync.errors import DualsyncError, LegsFailed, MapErrors, SettingsError, Superseded, Transient
 from dualsync.ledger import LegCounts, LegRecord, RunRecord
+from dualsync.ledger.holders import this_process
 from dualsync.mapping import Direction
 from dualsync.mapping.loader import nearest
 from dualsync.sync.deletions import delete_rows, pending_deletions
@@ -268,11 +269,23 @@ def _extract(leg: Leg, runtime: Runtime) -> LegSummary:
     leg.folder.path.mkdir(parents=True, exist_ok=True)
     _note(leg, runtime, "running", "")
     take_over(leg, runtime)
+    if leg.map.sends_trigger:
+        _delete_lines(leg, runtime)
     extracted = extract(leg, runtime)
     leg.folder.finish("extract", extracted)
     if extracted["rows"] == 0 and not extracted["full"]:
         return _ended(leg, settle_empty(leg, runtime, extracted))
     return LegSummary(leg.company, "running", {"rows_read": extracted["rows"] + extracted["target_rows"]})
+
+
+def _delete_lines(leg: Leg, runtime: Runtime) -> None:
+    """Carry out the deletions of lines that this run noted, before their headers get their trigger."""
+    if leg.map.unit is None or not leg.run.writes or leg.run.keys:
+        return
+    for name in leg.map.unit.maps:
+        lines = runtime.leg(leg.run, name, leg.direction, leg.company, DELETES)
+        if name in leg.run.maps and pending_deletions(lines, runtime):
+            delete_rows(lines, runtime)
 
 
 def _reconcile(leg: Leg, runtime: Runtime) -> LegSummary:
@@ -420,6 +433,7 @@ def run_all(run: RunRef, runtime: Runtime, *, progress: Callable[[StepSummary], 
         runtime: Everything the steps need.
         progress: Called after the legs of a map and direction have ended.
     """
+    runtime.ledger.holder = this_process()
     try:
         for name in run.maps:
             for direction in runtime.catalog[name].directions:

@@ -21,6 +21,7 @@ from dualsync.sync.parents import Parents, base_column, key_paths
 from dualsync.sync.runtime import Leg, Runtime
 from dualsync.sync.shape import JOIN_KEY, VERSION, Shape, Unit
 from dualsync.sync.transform import Transform
+from dualsync.sync.triggers import compare_lines, prepare
 
 
 def reconcile(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str, Any]:
@@ -45,8 +46,11 @@ def reconcile(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str
         _views(sets, leg, shape, base)
         _select_keys(sets, leg)
         _resolve_self(sets, leg, shape, transform)
+        prepare(leg, runtime, sets, shape)
         compare = Comparison(leg, shape, runtime.settings.cutover.get(leg.company))
         compare.flags(sets)
+        if leg.map.sends_trigger:
+            compare_lines(leg, runtime, sets)
         strangers = extracted["full"] and _reports_strangers(leg)
         sets.save(compare.plan_sql(strangers=strangers), leg.folder.file("plan.parquet"))
         sets.save(_deletes_sql(leg), leg.folder.file("deletes.parquet"))
@@ -186,10 +190,10 @@ def _order_by_depth(sets: Sets, leg: Leg, parent: str) -> None:
 def _reports_strangers(leg: Leg) -> bool:
     """Whether rows that only the written side has are this leg's to report.
 
-    Where the map also has a leg that reads that side, that leg reports them.
+    Where the map also has a leg that reads that side, that leg reports them; of a trigger, the header's leg.
     """
     other = "to_dataverse" if leg.direction == "to_finance" else "to_finance"
-    return other not in leg.map.directions and leg.map.finance.write != "package"
+    return other not in leg.map.directions and leg.map.finance.write != "package" and not leg.map.sends_trigger
 
 
 def _deletes_sql(leg: Leg) -> str:

@@ -44,7 +44,13 @@ def _refused(leg: Leg, row: Row, error: Refused | ForbiddenKey) -> Ack:
 
 
 class Sender:
-    """Sends batches of one leg to one system."""
+    """Sends batches of one leg to one system.
+
+    Attributes:
+        batch_rows: Rows of a batch.
+        stopped: Id and key of new rows that did not get through.
+        closed: Reasons why rows cannot be written now, by their key: see ``triggers.reopen``.
+    """
 
     batch_rows: int
 
@@ -53,6 +59,7 @@ class Sender:
         self.runtime = runtime
         self.shape = shape
         self.stopped: set[str] = set()
+        self.closed: dict[str, str] = {}
         self.self_units = [u for u in shape.units if isinstance(u.pair, Lookup) and u.pair in leg.map.self_lookups]
 
     def send(self, batch: list[Row], number: int) -> list[Ack]:
@@ -74,7 +81,9 @@ class Sender:
         return []
 
     def waits(self, row: Row) -> Ack | None:
-        """The acknowledgement of a row whose parent in this leg did not get through."""
+        """The acknowledgement of a row whose parent in this leg did not get through, or whose header is closed."""
+        if (reason := self.closed.get(row["join_key"])) is not None:
+            return _ack(row, WAITING, rule=f"{self.leg.map.map}.header", reason=reason)
         for unit in self.self_units:
             parent = row.get(f"p:{unit.target}")
             if parent is not None and parent in self.stopped:
@@ -300,8 +309,10 @@ class _DataverseSender(Sender):
 
     def _wire(self, unit: Unit, value: Any) -> Any:
         if isinstance(unit.pair, Lookup):
-            parent = self.runtime.catalog[unit.pair.maps[0]]
-            return None if value is None else Bind(parent.dataverse.table, value)
+            # read through another table, the record is one of that table
+            read = unit.pair.through is not None
+            table = unit.column.targets[0] if read else self.runtime.catalog[unit.pair.maps[0]].dataverse.table
+            return None if value is None else Bind(table, value)
         return to_wire(value, unit.column, "dataverse")
 
     def deferred(self, sets: Sets) -> list[tuple[Row, Unit]]:

@@ -21,8 +21,9 @@ from dualsync.sync.bases import open_base
 from dualsync.sync.compare import stranger_rule
 from dualsync.sync.runtime import Leg, Runtime
 from dualsync.sync.shape import Shape
+from dualsync.sync.triggers import GONE, triggered_units
+from dualsync.sync.units import OPEN, count_lines, due
 
-OPEN = ("waiting", "quarantined", "conflict")
 _COUNTS = {
     "create": "created",
     "update": "updated",
@@ -80,6 +81,8 @@ def settle(
         base = _new_base(sets, leg, runtime, shape, extracted)
         whole = not leg.run.keys
         open_rows = [*_open_rows(sets, leg), *planned_deletions(sets, leg)]
+        units, gone = triggered_units(leg, runtime, sets)
+        units += count_lines(leg, runtime, sets, _path(base, extracted), planned=True)
         partial = not (whole and extracted["full"])
         # A row that was left open without a whole key stands there under its record id.
         names = "SELECT join_key FROM ended UNION SELECT 'id:' || id FROM ended WHERE id IS NOT NULL"
@@ -93,8 +96,16 @@ def settle(
         replaced=OPEN if whole else (),
         kept=_unseen(leg, extracted),
         resolved=planned,
+        units=units,
+        units_gone=gone,
     )
     return record
+
+
+def _path(base: BaseRecord | None, extracted: dict[str, Any]) -> UPath | None:
+    """The file of the base as a leg leaves it."""
+    path = base.path if base is not None else extracted["base"]
+    return UPath(path) if path else None
 
 
 def settle_sent(leg: Leg, runtime: Runtime, extracted: dict[str, Any], record: LegRecord) -> None:
@@ -138,6 +149,8 @@ def settle_empty(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> LegRe
     if not writes:
         runtime.ledger.save_leg(record)
         return record
+    with Sets() as sets:
+        units = count_lines(leg, runtime, sets, _path(None, extracted), planned=False)
     runtime.ledger.settle(
         replace(record, generation_to=generation),
         base=None,
@@ -146,6 +159,8 @@ def settle_empty(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> LegRe
         replaced=OPEN if whole else (),
         kept=_unseen(leg, extracted),
         resolved=(),
+        units=units,
+        units_gone=[(unit.map, unit.company, unit.join_key) for unit in (due(leg, runtime) if whole else ())],
     )
     return record
 
@@ -265,7 +280,8 @@ def _new_base(sets: Sets, leg: Leg, runtime: Runtime, shape: Shape, extracted: d
     compared = [name for name in names if name not in ("dataverse_version", "finance_version")]
     now = ", ".join(f"t.{quoted(name)}" for name in compared)
     before = ", ".join(f"b.{quoted(name)}" for name in compared)
-    changed = sets.scalar(
+    gone = _gone(sets, leg)
+    changed = gone or sets.scalar(
         f"SELECT count(*) FROM touched t LEFT JOIN base b ON b.join_key = t.join_key WHERE ROW({now}) IS DISTINCT "
         f"FROM ROW({before})"
     )
@@ -275,12 +291,23 @@ def _new_base(sets: Sets, leg: Leg, runtime: Runtime, shape: Shape, extracted: d
     path = runtime.new_base_path(leg.map.map, leg.company, generation)
     columns = ", ".join(quoted(name) for name in names)
     sets.save(
-        f"SELECT {columns} FROM base WHERE join_key NOT IN (SELECT join_key FROM touched) UNION ALL SELECT "
+        f"SELECT {columns} FROM base WHERE join_key NOT IN (SELECT join_key FROM touched UNION ALL SELECT join_key "
+        "FROM gone) UNION ALL SELECT "
         f"{columns} FROM touched "
         "ORDER BY join_key",
         path,
     )
     return BaseRecord(leg.map.map, leg.company, generation, str(path), count_rows(path), leg.run.run_id)
+
+
+def _gone(sets: Sets, leg: Leg) -> int:
+    """Make the table ``gone``: rows of the base that are headers no more, in a leg that sends triggers; how many."""
+    rule = literal(f"{leg.map.map}.{GONE}") if leg.map.sends_trigger else "NULL"
+    sets.run(
+        f"CREATE TEMP TABLE gone AS SELECT b.join_key FROM base b JOIN (SELECT * FROM ended WHERE rule = {rule}) e ON "
+        "e.id = b.id OR e.join_key = b.join_key"
+    )
+    return int(sets.scalar("SELECT count(*) FROM gone") or 0)
 
 
 def _base_expressions(leg: Leg, shape: Shape) -> dict[str, str]:

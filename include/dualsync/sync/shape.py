@@ -10,6 +10,7 @@ from typing import Literal
 import pyarrow as pa
 
 from dualsync.mapping import Column, ConditionalWins, Direction, Expression, Field, Lookup, Schema, Side, TableMap
+from dualsync.mapping.model import COMPANY_WORD
 from dualsync.sync.values import arrow_type
 
 VERSION = "@version"
@@ -165,6 +166,9 @@ def columns_of(table_map: TableMap, side: Side) -> tuple[str, ...]:
         text = table_map.finance.filter
         for lookup in table_map.lookups:
             names += lookup.finance_columns
+            if lookup.goes("to_dataverse") and (company := (lookup.on or {}).get(COMPANY_WORD)) is not None:
+                # says which company's parent a row of Finance names; the row's own company is the leg's
+                names += [company] if company != table_map.finance.company else []
     if text:
         names += Expression.parse(text).columns
     names += [name for field in table_map.fields if (name := field.column(side)) is not None]

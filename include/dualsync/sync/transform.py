@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from dualsync.mapping import Field, Lookup
+from dualsync.mapping import Field, Lookup, TableMap
 from dualsync.sync.extract import STATE
 from dualsync.sync.keys import join_keys
-from dualsync.sync.parents import QUARANTINED, WAITING, Missing, Parents, key_paths
+from dualsync.sync.parents import QUARANTINED, WAITING, Missing, Parents, key_paths, unread
 from dualsync.sync.runtime import Leg, Runtime
 from dualsync.sync.shape import JOIN_KEY, PROBLEM, VERSION, Shape, Unit
 from dualsync.sync.values import arrow_type, converter, display_key, join_key, translate
@@ -274,7 +274,7 @@ class Transform:
     # --- lookups, to Dataverse ----------------------------------------------------------------------------------
 
     def _lookup_to_dataverse(self, lookup: Lookup, unit: Unit, rows: pd.DataFrame, issues: Issues) -> dict[str, Any]:
-        paths, columns, _ = key_paths(lookup, None)
+        _, columns, company = key_paths(lookup, None)
         # A key with an empty part names nothing: an expense may have a project without a task.
         parts = [rows[column].array.__arrow_array__().to_pylist() for column in columns]
         keys: list[tuple[Any, ...] | None] = [
@@ -285,15 +285,48 @@ class Transform:
             texts = [None if key is None else join_key(list(key)) for key in keys]
             return {name: _text([None] * len(rows), rows.index), f"p:{unit.target}": _text(texts, rows.index)}
         parent = self._runtime.catalog[lookup.maps[0]]
-        asked = list(dict.fromkeys(key for key in keys if key is not None))
-        known = self._parents.record_ids(parent, paths, asked)
-        absent = [key for key in asked if key not in known]
+        codes: list[str | None] = [None] * len(rows)
+        if self._other_company(company):
+            given = rows[company].array.__arrow_array__().to_pylist()
+            codes = [self._leg.company if code is None else str(code).upper() for code in given]
+        found: list[str | None] = [None] * len(rows)
+        for code in dict.fromkeys(codes):
+            places = [i for i, key in enumerate(keys) if key is not None and codes[i] == code]
+            asked = list(dict.fromkeys(key for i in places if (key := keys[i]) is not None))
+            known, missing = self._records(lookup, parent, asked, code)
+            for position in places:
+                key = keys[position]
+                assert key is not None
+                found[position] = known.get(key)
+                if key in missing:
+                    issues.add([position], missing[key])
+        return {name: _text(found, rows.index)}
+
+    def _records(
+        self, lookup: Lookup, parent: TableMap, keys: list[tuple[Any, ...]], company: str | None
+    ) -> tuple[dict[tuple[Any, ...], str], dict[tuple[Any, ...], Missing]]:
+        """Record ids of parents by their Finance values, and why others do not resolve."""
+        paths, columns, _ = key_paths(lookup, None)
+        # the company's path says no more than the company itself
+        kept = [i for i, path in enumerate(paths) if path != parent.dataverse.company]
+        short = {key: tuple(key[i] for i in kept) for key in keys}
+        paths, columns = tuple(paths[i] for i in kept), tuple(columns[i] for i in kept)
+        wanted = list(dict.fromkeys(short.values()))
+        based = self._parents.record_ids(parent, paths, wanted, company=company)
+        known = based
+        if lookup.through is not None:
+            read = self._parents.records_through(lookup, [value for (value,) in wanted])
+            known = {(value,): record for value, record in read.items()}
+        missing: dict[tuple[Any, ...], Missing] = {}
+        absent = [key for key in wanted if key not in known]
         if absent and lookup.waits:
-            reasons = self._parents.why_missing_keys(parent, columns, paths, absent)
-            for position, key in enumerate(keys):
-                if key is not None and key in reasons:
-                    issues.add([position], reasons[key])
-        return {name: _text([None if key is None else known.get(key) for key in keys], rows.index)}
+            arrived = {key: unread(lookup, parent, columns[0]) for key in absent if key in based}
+            rest = [key for key in absent if key not in arrived]
+            missing = arrived | self._parents.why_missing_keys(parent, columns, paths, rest, company=company)
+        return (
+            {key: known[one] for key, one in short.items() if one in known},
+            {key: missing[one] for key, one in short.items() if one in missing},
+        )
 
 
 def _text(values: Sequence[str | None], index: pd.Index) -> pd.Series[Any]:

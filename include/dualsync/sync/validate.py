@@ -77,7 +77,7 @@ def suite_of(leg: Leg, runtime: Runtime) -> dict[str, Any]:
     """
     home = runtime.settings.home
     if (home / "great_expectations").is_dir():
-        return load_suite(home, leg.map.map)
+        return load_suite(home, leg.map.suite)
     return build_suite(leg.map, runtime.schema)
 
 

@@ -15,19 +15,30 @@ from dualsync_sandbox.business import (
     contract_actuals,
     contract_customers,
     contract_projects,
+    customer_invoices,
     deletes,
     estimates,
     expense_checks,
     finance_categories,
+    finance_dataverse,
     finance_forecasts,
+    finance_procurement,
+    finance_proposals,
+    finance_purchase_orders,
     finance_staging,
+    finance_subcontracts,
+    finance_vendor_invoices,
     guards,
+    material_usages,
     milestones,
     numbers,
+    proformas,
     references,
     roles,
     shared_categories,
+    subcontracts,
     vendor_accounts,
+    vendor_invoices,
 )
 from dualsync_sandbox.business.parameters import Parameters
 from dualsync_sandbox.business.switches import Switches
@@ -64,7 +75,12 @@ def install(
     expense_checks.install(dataverse)
     approvals.install(dataverse, settings.prices, switched)
     guards.install(dataverse, switched)
-    vendor_accounts.install(dataverse)
+    vendor_accounts.install(dataverse, switched)
+    subcontracts.install(dataverse)
+    vendor_invoices.install(dataverse, settings.prices, switched)
+    material_usages.install(dataverse, settings.prices)
+    proformas.install(dataverse)
+    customer_invoices.install(dataverse)
     references.install(finance)
     billing_rules.install(finance)
     roles.install(finance, settings)
@@ -73,4 +89,10 @@ def install(
     finance_categories.install(finance, settings)
     finance_forecasts.install(finance)
     finance_staging.install(finance)
+    finance_dataverse.connect(finance, dataverse)
+    finance_proposals.install(finance)
+    finance_procurement.install(finance, settings)
+    finance_vendor_invoices.install(finance)
+    finance_purchase_orders.install(finance)
+    finance_subcontracts.install(finance)
     deletes.install(dataverse, finance)

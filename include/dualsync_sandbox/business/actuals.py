@@ -26,7 +26,7 @@ from dualsync_sandbox.business.choices import (
 from dualsync_sandbox.business.engagement import Engagement, Share, engagement_of, row_of, shares
 from dualsync_sandbox.business.exchange import exact
 from dualsync_sandbox.business.prices import Prices, currency_of_company, in_base, native_rate, rounded
-from dualsync_sandbox.business.work import TABLES, Work, work_of
+from dualsync_sandbox.business.work import TABLES, VENDOR_LINE, Work, work_of, work_of_vendor_line
 from dualsync_sandbox.errors import BusinessRuleViolation
 from dualsync_sandbox.schema import APPLICATION_USER, BUSINESS_UNIT
 
@@ -56,7 +56,6 @@ _OWN = (
     "msdyn_accountingamount",
     "msdyn_salestaxamount",
     "msdyn_isjournalized",
-    "msdyn_externalreferenceid",
     "msdyn_externalreferencedate",
 )
 """What a reversal does not take over: its identity, and what posting the original gave it."""
@@ -86,7 +85,12 @@ class Money:
 
 def new_ids(tx: Tx, seed: object) -> Row:
     """Return the ids of a new actual: they follow from what it is made of and how many actuals there are."""
-    actual_id = uuid.uuid5(_SPACE, f"{seed}/{tx.count(TABLE)}")
+    return ids_of(f"{seed}/{tx.count(TABLE)}")
+
+
+def ids_of(seed: str) -> Row:
+    """Return the ids of a new actual that follow from a text alone."""
+    actual_id = uuid.uuid5(_SPACE, seed)
     return {"msdyn_actualid": str(actual_id), "msdyn_actualimportid": str(uuid.uuid5(actual_id, "import"))}
 
 
@@ -127,12 +131,14 @@ class Maker:
         self._tx = tx
         self._prices = prices
 
-    def make(self, work: Work, billable: Decimal | None = None) -> list[Row]:
+    def make(self, work: Work, billable: Decimal | None = None, *, cost: bool = True, sales: bool = True) -> list[Row]:
         """Write and connect the actuals of approved work; cost first.
 
         Args:
             work: what was approved.
             billable: the quantity to charge where it differs from the one submitted (E3 less, E4 more).
+            cost: whether it costs; not where a vendor invoice says what the work costs (J4).
+            sales: whether it sells; not where the work it charges was sold already (J4).
 
         Raises:
             BusinessRuleViolation: a record the work names is missing, or ``billable`` is negative.
@@ -141,13 +147,13 @@ class Maker:
             raise BusinessRuleViolation(TABLE, "The chargeable quantity cannot be negative.")
         place = engagement_of(self._tx, work.project, work.kind)
         lender = self._lender(work, place)
-        cost = self._cost(work, place, lender)
-        made = [cost]
-        if place.billable:
+        made = [self._cost(work, place, lender)] if cost else []
+        costing = made[0] if made else None
+        if place.billable and sales:
             for billing_type, quantity in self._parts(work, billable):
-                made += self._sales(work, place, cost, billing_type, quantity)
-        if lender is not None or self._other_unit(work, place):
-            made += self._intercompany(work, place, lender or place.company, cost)
+                made += self._sales(work, place, costing, billing_type, quantity)
+        if costing is not None and (lender is not None or self._other_unit(work, place)):
+            made += self._intercompany(work, place, lender or place.company, costing)
         return made
 
     def _lender(self, work: Work, place: Engagement) -> Row | None:
@@ -186,8 +192,9 @@ class Maker:
     def _currency(self, work: Work, otherwise: Row) -> Row:
         return row_of(self._tx, "transactioncurrency", work.currency) if work.currency else otherwise
 
-    def _cost_money(self, work: Work, place: Engagement) -> Money:
-        if work.price is not None:
+    def _cost_money(self, work: Work, place: Engagement, lender: Row | None) -> Money:
+        """Return what work costs the project: its own price; hours from another company by the project's list (K6)."""
+        if work.price is not None and (lender is None or work.kind != TransactionClass.TIME):
             currency = self._currency(work, place.currency)
             amount = rounded(work.quantity * work.price if work.amount is None else work.amount, currency)
             return Money(work.quantity, work.price, amount, currency)
@@ -198,7 +205,8 @@ class Maker:
         return Money.of(work.quantity, price, place.currency)
 
     def _sales_price(self, work: Work, place: Engagement) -> Decimal:
-        if work.price is not None:
+        if work.kind == TransactionClass.EXPENSE:
+            assert work.price is not None
             category = self._tx.get("msdyn_transactioncategory", work.category) if work.category else None
             spent_in = self._currency(work, place.currency)
             return self._prices.expense_sale(work.price, spent_in, place.billed_in, category)
@@ -212,12 +220,14 @@ class Maker:
             work,
             place,
             TransactionType.COST,
-            self._cost_money(work, place),
+            self._cost_money(work, place, lender),
             {"msdyn_billingtype": BillingType.NOT_AVAILABLE, "msdyn_skipsync": lender is not None},
         )
 
-    def _sales(self, work: Work, place: Engagement, cost: Row, billing_type: int, quantity: Decimal) -> list[Row]:
-        """E18: one row per contract customer; F1: each connected to the cost."""
+    def _sales(
+        self, work: Work, place: Engagement, cost: Row | None, billing_type: int, quantity: Decimal
+    ) -> list[Row]:
+        """E18: one row per contract customer; F1: each connected to the cost, where that is the entry's own."""
         whole = Money.of(quantity, self._sales_price(work, place), place.billed_in)
         sharing: list[Share | None] = [*shares(self._tx, place.contract)] or [None]
         percents = [share.percent if share else Decimal(100) for share in sharing]
@@ -229,19 +239,20 @@ class Maker:
                 **customer_columns(share.customer if share else None),
             }
             row = self._write(work, place, TransactionType.UNBILLED_SALES, money, more)
-            connections.connect(self._tx, row, connections.UNBILLED, cost, connections.COST)
+            if cost is not None:
+                connections.connect(self._tx, row, connections.UNBILLED, cost, connections.COST)
             rows.append(row)
         return rows
 
     def _intercompany(self, work: Work, place: Engagement, lender: Row, cost: Row) -> list[Row]:
-        """K1, K3, K6: what the lending company bears, and what it charges for: the cost in the borrower's list."""
+        """K1, K3, K6, K8: what the lending company bears, and what it charges: the cost in the borrower's list."""
         within = lender["cdm_companyid"] == place.company["cdm_companyid"]
         if work.price is None:
             own = currency_of_company(self._tx, lender)
             borne = Money.of(work.quantity, self._prices.hour_cost(self._tx, lender, self._role(work)), own)
         else:
-            borne = self._cost_money(work, place)
-        charged = self._cost_money(work, place)
+            borne = self._cost_money(work, place, None)
+        charged = self._cost_money(work, place, lender)
         common = {
             "msdyn_owningcompany": lender["cdm_companyid"],
             "msdyn_resourcingcompany": lender["cdm_companyid"],
@@ -292,6 +303,12 @@ class Maker:
                 "msdyn_amountmethod": 192350000,
                 "msdyn_origin": work.entry,
                 "msdyn_externaloriginreference": work.external,
+                "msdyn_externalreferenceid": work.reference,
+                "msdyn_subcontractline": work.subcontract_line,
+                "msdyn_accountvendor": work.vendor,
+                "msdyn_vendortype": 192350001 if work.vendor else None,
+                "msdyn_vendorinvoice": work.vendor_invoice,
+                "msdyn_vendorinvoiceline": work.vendor_line,
                 "msdyn_skipsync": False,
                 "owninguser": APPLICATION_USER,
                 "owningbusinessunit": BUSINESS_UNIT,
@@ -311,21 +328,27 @@ def on_invoice(rows: Iterable[Row]) -> bool:
     return any(row["msdyn_billingstatus"] in INVOICED for row in rows)
 
 
+def copied(row: Row, currency: Row) -> Row:
+    """Return the columns of an actual for another one: without its identity, and without what posting gave it."""
+    return {name: value for name, value in row.items() if name not in _OWN} | {"exchangerate": native_rate(currency)}
+
+
+def reversal_of(row: Row, currency: Row) -> Row:
+    """Return the opposite of an actual in a ``transactioncurrency``, Unadjustable; ids are left to the caller."""
+    opposite = copied(row, currency)
+    for name in _NEGATED:
+        if opposite.get(name) is not None:
+            opposite[name] = -exact(opposite[name])
+    return opposite | {"msdyn_adjustmentstatus": AdjustmentStatus.UNADJUSTABLE}
+
+
 def reverse(tx: Tx, row: Row) -> Row:
     """E6: mark an actual Adjusted and write its opposite, Unadjustable; returns the reversal.
 
     The reversal travels if its original does and stays if that stays (R10 of the reconciliation rules).
     """
-    opposite = {name: value for name, value in row.items() if name not in _OWN}
-    for name in _NEGATED:
-        if opposite[name] is not None:
-            opposite[name] = -exact(opposite[name])
     currency = row_of(tx, "transactioncurrency", row["transactioncurrencyid"])
-    opposite |= {
-        "exchangerate": native_rate(currency),
-        "msdyn_accountingdate": row["msdyn_documentdate"],
-        "msdyn_adjustmentstatus": AdjustmentStatus.UNADJUSTABLE,
-    }
+    opposite = reversal_of(row, currency) | {"msdyn_accountingdate": row["msdyn_documentdate"]}
     reversal = tx.insert(TABLE, {**opposite, **new_ids(tx, row["msdyn_actualid"])})
     original = tx.update(TABLE, row["msdyn_actualid"], {"msdyn_adjustmentstatus": AdjustmentStatus.ADJUSTED})
     connections.connect(tx, reversal, connections.REVERSING, original, connections.ORIGINAL)
@@ -342,15 +365,32 @@ def charged(rows: Iterable[Row]) -> Decimal | None:
 
 
 def work_of_actual(tx: Tx, row: Row) -> Work:
-    """Return the work an actual was made of, from the entry that is its origin.
+    """Return the work an actual was made of, from the entry or vendor invoice line that is its origin.
 
     Raises:
         BusinessRuleViolation: the actual has no entry.
     """
+    if row["msdyn_vendorinvoiceline"] is not None:
+        return work_of_vendor_line(tx, row_of(tx, VENDOR_LINE, row["msdyn_vendorinvoiceline"]))
     kind = TransactionClass(int(exact(row["msdyn_transactionclassification"])))
     if row["msdyn_origin"] is None or kind not in TABLES:
         raise BusinessRuleViolation(TABLE, "The actual was not made from an entry.")
     return work_of(tx, kind, row_of(tx, TABLES[kind], row["msdyn_origin"]))
+
+
+def sold_before(tx: Tx, work: Work) -> bool:
+    """Whether a vendor invoice line charges work that has sales of its own, from the time it was done (J4)."""
+    if work.vendor_line is None:
+        return False
+    replaced = tx.find(TABLE, msdyn_vendorinvoice=work.vendor_invoice, msdyn_subcontractline=work.subcontract_line)
+    entries = {row["msdyn_origin"] for row in replaced if row["msdyn_vendorinvoiceline"] is None}
+    return any(charged(standing(tx, entry)) is not None for entry in entries if entry is not None)
+
+
+def taken_over(tx: Tx, entry: object) -> bool:
+    """Whether a vendor invoice has replaced, or is to replace, what an entry cost (J4)."""
+    rows = tx.find(TABLE, msdyn_origin=entry)
+    return any(row["msdyn_vendorinvoice"] is not None for row in rows)
 
 
 def renew(tx: Tx, prices: Prices, rows: list[Row], changes: Mapping[str, Any] | None = None) -> list[Row]:
@@ -367,8 +407,10 @@ def renew(tx: Tx, prices: Prices, rows: list[Row], changes: Mapping[str, Any] | 
     """
     work = replace(work_of_actual(tx, rows[0]), **(changes or {}))
     billable = charged(rows)
+    costs = any(row["msdyn_transactiontypecode"] == TransactionType.COST for row in rows)
+    sells = billable is not None or not sold_before(tx, work)
     reversals = [reverse(tx, row) for row in rows]
-    made = Maker(tx, prices).make(work, billable)
+    made = Maker(tx, prices).make(work, billable, cost=costs, sales=sells)
     for kind in TransactionType:
         old = [row for row in rows if row["msdyn_transactiontypecode"] == kind]
         new = [row for row in made if row["msdyn_transactiontypecode"] == kind]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from dualsync_sandbox.business.actuals import Maker, on_invoice, reverse, standing
+from dualsync_sandbox.business.actuals import Maker, on_invoice, reverse, standing, taken_over
 from dualsync_sandbox.business.choices import EntryStatus, ExpenseStatus, TransactionClass
 from dualsync_sandbox.business.engagement import row_of
 from dualsync_sandbox.business.prices import Prices
@@ -115,7 +115,7 @@ def cancel_approval(dataverse: Store, kind: TransactionClass, entry_id: str) -> 
         the reversals.
 
     Raises:
-        BusinessRuleViolation: the entry has no actuals that stand, or one stands on an invoice.
+        BusinessRuleViolation: the entry has no actuals that stand, or one stands on an invoice of either kind (J4).
     """
     with dataverse.transaction() as tx:
         return _cancel(tx, kind, entry_id)
@@ -145,6 +145,8 @@ def _cancel(tx: Tx, kind: TransactionClass, entry_id: object) -> list[Row]:
         raise BusinessRuleViolation(TABLES[kind], "The entry has no actuals that could be reversed.")
     if on_invoice(rows):
         raise BusinessRuleViolation(TABLES[kind], "The entry is on an invoice; its approval cannot be cancelled.")
+    if taken_over(tx, entry_id):
+        raise BusinessRuleViolation(TABLES[kind], "A vendor invoice charges the entry; its approval stands.")
     reversals = [reverse(tx, row) for row in rows]
     _set(tx, kind, entry_id, _words(kind)[0])
     return reversals

@@ -55,6 +55,52 @@ class BillingStatus(IntEnum):
     READY_TO_INVOICE = 192350004
 
 
+class InvoiceStatus(IntEnum):
+    """``msdyn_projectinvoicestatus`` of a proforma invoice (H10); the number of Posted is assumed."""
+
+    DRAFT = 192350000
+    IN_REVIEW = 192350001
+    CONFIRMED = 192350002
+    INVOICE_PAID = 192350003
+    POSTED = 192350004
+
+
+class MilestoneStatus(IntEnum):
+    """``msdyn_invoicestatus`` of a milestone."""
+
+    NOT_READY = 192350000
+    READY = 192350001
+    CUSTOMER_INVOICE_CREATED = 192350002
+    CUSTOMER_INVOICE_POSTED = 192350003
+
+
+class VendorInvoiceStatus(IntEnum):
+    """``statuscode`` of a project vendor invoice (J5); the numbers are assumed."""
+
+    DRAFT = 192350000
+    IN_REVIEW = 192350001
+    CONFIRMED = 192350002
+    ON_HOLD = 192350003
+    CANCELED = 192350004
+
+
+class VerificationStatus(IntEnum):
+    """``msdyn_verificationstatus`` of a project vendor invoice line (J5); the numbers are assumed."""
+
+    NOT_STARTED = 192350000
+    IN_PROGRESS = 192350001
+    COMPLETE = 192350002
+
+
+class SubcontractStatus(IntEnum):
+    """``statuscode`` of a subcontract (J11); the numbers are assumed."""
+
+    DRAFT = 192350000
+    CONFIRMED = 192350001
+    CLOSED = 192350002
+    CANCELED = 192350003
+
+
 class EntryStatus(IntEnum):
     """``msdyn_entrystatus`` of time and ``msdyn_approvalstatus`` of material usage."""
 

@@ -27,25 +27,29 @@ INTER_ORGANIZATIONAL_SALES = "Inter-organizational sales"
 
 
 def connect(tx: Tx, first: Row, first_role: str, second: Row, second_role: str) -> Row:
-    """Connect two actuals and return the row; its id follows from the two ends and their roles."""
-    one, two = str(first["msdyn_actualid"]), str(second["msdyn_actualid"])
-    return tx.insert(
-        TABLE,
-        {
-            f"{TABLE}id": str(uuid.uuid5(uuid.UUID(one), f"{first_role}/{two}/{second_role}")),
-            "msdyn_name": f"{first_role} - {second_role}",
-            "msdyn_transaction1": one,
-            "msdyn_transaction1role": first_role,
-            "msdyn_transaction1type": ACTUALS,
-            "msdyn_transaction2": two,
-            "msdyn_transaction2role": second_role,
-            "msdyn_transaction2type": ACTUALS,
-            "msdyn_transaction1id": one,
-            "msdyn_transaction1id@type": ACTUALS,
-            "msdyn_transaction2id": two,
-            "msdyn_transaction2id@type": ACTUALS,
-        },
-    )
+    """Connect two actuals and return the row."""
+    return tx.insert(TABLE, connection(first["msdyn_actualid"], first_role, second["msdyn_actualid"], second_role))
+
+
+def connection(
+    first_id: object, first_role: str, second_id: object, second_role: str, first_table: str = ACTUALS
+) -> Row:
+    """Return the row that connects something with an actual; its id follows from the two ends and their roles."""
+    one, two = str(first_id), str(second_id)
+    return {
+        f"{TABLE}id": str(uuid.uuid5(uuid.UUID(one), f"{first_role}/{two}/{second_role}")),
+        "msdyn_name": f"{first_role} - {second_role}",
+        "msdyn_transaction1": one,
+        "msdyn_transaction1role": first_role,
+        "msdyn_transaction1type": first_table,
+        "msdyn_transaction2": two,
+        "msdyn_transaction2role": second_role,
+        "msdyn_transaction2type": ACTUALS,
+        "msdyn_transaction1id": one,
+        "msdyn_transaction1id@type": first_table,
+        "msdyn_transaction2id": two,
+        "msdyn_transaction2id@type": ACTUALS,
+    }
 
 
 def of_actual(tx: Tx, actual_id: object) -> list[Row]:

@@ -124,7 +124,9 @@ def _set_up(tx: Tx, event: Event, parameters: Parameters) -> None:
         if tx.find_one("LegalEntities", LegalEntityId=code) is not None
     ]
     for area in areas:
-        tx.insert(PROJECT, {"dataAreaId": area, "CategoryId": shared["CategoryId"], "CategoryName": name})
+        category = {"dataAreaId": area, "CategoryId": shared["CategoryId"], "CategoryName": name}
+        taxed = tx.find_one("ItemTaxGroups", dataAreaId=area, IsExempt="No")
+        tx.insert(PROJECT, category | {"ItemTaxGroupCode": text(taxed or {}, "ItemTaxGroupCode")})
         settings = tx.find_one(PARAMETERS, dataAreaId=area)
         column = DEFAULT_CATEGORIES.get(kind)
         if settings is not None and column is not None and not text(settings, column):

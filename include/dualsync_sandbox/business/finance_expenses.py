@@ -18,6 +18,7 @@ from dualsync_sandbox.business.finance_ledger import INTEGRATION_OFFSET, Entry, 
 from dualsync_sandbox.business.finance_periods import Periods
 from dualsync_sandbox.business.finance_rates import Rates, in_accounting_currency, rounded
 from dualsync_sandbox.business.finance_settings import CompanySettings, day_of, next_number, numbered, text
+from dualsync_sandbox.business.finance_stages import open_project
 from dualsync_sandbox.business.finance_tax import included_tax
 from dualsync_sandbox.errors import BusinessRuleViolation
 
@@ -178,7 +179,7 @@ class ExpenseDesk:
         parts = zip(expense.shares, _split(expense.amount - tax, percents), _split(tax, percents), strict=True)
         for place, (share, net, part_of_tax) in enumerate(parts, start=1):
             owner = (share.company or self._area).lower()
-            self._check_stage(owner, share.project_id)
+            open_project(self._tx, DISTRIBUTIONS, owner, share.project_id)
             self._tx.insert(
                 DISTRIBUTIONS,
                 {
@@ -194,14 +195,6 @@ class ExpenseDesk:
                     "ExpTransNumber": number if len(percents) == 1 else f"{number}-{place}",
                 },
             )
-
-    def _check_stage(self, area: object, project_id: object) -> None:
-        """C11: a finished project takes no more expenses."""
-        project = self._tx.find_one("ProjectsV2", dataAreaId=area, ProjectId=project_id)
-        if project is None:
-            raise BusinessRuleViolation(DISTRIBUTIONS, f"Project {project_id} doesn't exist in {str(area).upper()}.")
-        if project["ProjectStage"] == "Completed":
-            raise BusinessRuleViolation(DISTRIBUTIONS, "Project stage finished doesn't allow recording in the project.")
 
     # -- posting
 
@@ -240,7 +233,7 @@ class ExpenseDesk:
         recoverable = exact(line["TaxAmount"]) - exact(line["NonRecoverableTaxAmount"])
         debits: list[tuple[tuple[str, str], Decimal]] = []
         for share in shares:
-            self._check_stage(share["ProjectDataAreaId"], share["ProjectId"])
+            open_project(self._tx, DISTRIBUTIONS, share["ProjectDataAreaId"], share["ProjectId"])
             self._check_leaf(share)
             debits.append(((INTEGRATION_OFFSET, self._settings.expense_account), exact(share["NetAmount"])))
         if not shares:

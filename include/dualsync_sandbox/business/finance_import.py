@@ -2,7 +2,8 @@
 
 Assumed where no source says it: a journal in draft of the same period is filled up before a new one is made; rows are
 dated by their accounting date when they are held against the cut-off; the intercompany set-up is needed for the lending
-company's rows; a row whose cost Finance has posted before takes over that posting's figures.
+company's rows; a row whose cost Finance has posted before takes over that posting's figures, and its reversal the
+opposite.
 """
 
 from __future__ import annotations
@@ -14,17 +15,19 @@ from typing import TYPE_CHECKING
 from dualsync_sandbox.business.exchange import NO_DATE, exact
 from dualsync_sandbox.business.finance_categories import CLASSES, project_category
 from dualsync_sandbox.business.finance_ledger import MAIN_ACCOUNTS
+from dualsync_sandbox.business.finance_log import log
 from dualsync_sandbox.business.finance_periods import Periods
 from dualsync_sandbox.business.finance_rates import Rates, in_accounting_currency
 from dualsync_sandbox.business.finance_relations import Relationships
 from dualsync_sandbox.business.finance_settings import CompanySettings, day_of, next_number, numbered, text
 from dualsync_sandbox.business.finance_staging import BALANCES, IMPORTED, LINES, STAGING, VALIDATIONS, no_date
-from dualsync_sandbox.business.finance_tax import tax_group
+from dualsync_sandbox.business.finance_tax import item_tax_group, tax_group
+from dualsync_sandbox.business.finance_vendor_invoices import posted_line
 
 if TYPE_CHECKING:
     from dualsync_sandbox.store import Row, Tx
 
-HEADERS, LOG, TRANSACTIONS = "IntegrationJournalHeaders", "ImportLog", "ProjectTransactions"
+HEADERS, TRANSACTIONS = "IntegrationJournalHeaders", "ProjectTransactions"
 COSTED = frozenset({"StockedVendorInvoice", "PackingSlip", "GeneralJournal"})
 """Origins of project costs that Finance posts by itself, so that no journal repeats them (G18)."""
 
@@ -107,7 +110,7 @@ class Import:
                 self._import(staged)
             except Refused as refused:
                 self.refused.append((str(staged["ActualsImportId"]), str(refused)))
-                self._log(staged, str(refused))
+                log(self._tx, self._area, str(refused), ActualsImportId=staged["ActualsImportId"])
         Relationships(self._tx, self._area).link()
 
     def _waiting(self) -> list[int]:
@@ -152,9 +155,12 @@ class Import:
             posted = self._tx.find_one(TRANSACTIONS, dataAreaId=self._area, TransactionId=reference)
             if posted is not None and posted["TransactionOrigin"] in COSTED:
                 accounting = exact(posted["CostAmountAccountingCurrency"])
-                rate = self._rates.of_day(text(staged, "TransactionCurrencyId"), day_of(posted["AccountingDate"]))
-                write_back(self._tx, staged, accounting, rate or Decimal(0), text(posted, "Voucher"), Decimal(0))
-                self._tx.update(TRANSACTIONS, posted["RecId"], {"ActualsImportId": str(staged["ActualsImportId"])})
+                rate = self._rate(staged, day_of(posted["AccountingDate"]))
+                sign = 1 if exact(staged["Amount"]) * exact(posted["Amount"]) >= 0 else -1
+                write_back(self._tx, staged, accounting * sign, rate, text(posted, "Voucher"), Decimal(0))
+                if sign > 0:
+                    known = {"ActualsImportId": str(staged["ActualsImportId"])}
+                    self._tx.update(TRANSACTIONS, posted["RecId"], known)
                 return True
         return False
 
@@ -199,7 +205,7 @@ class Import:
         return kind, found
 
     def _rate(self, staged: Row, day: str) -> Decimal:
-        """G9, H8; an expense that Finance posted keeps the rate it was posted with, so that its account clears."""
+        """G9, H8; what Finance posted as a document keeps the rate it was posted with, so that its account clears."""
         currency = text(staged, "TransactionCurrencyId")
         rate = None
         if staged["TransactionType"] == "Sales":
@@ -207,6 +213,9 @@ class Import:
         expense = self.expense_of(staged)
         if rate is None and expense is not None and expense["CurrencyCode"] == currency:
             rate = exact(expense["ExchangeRate"])
+        bill = posted_line(self._tx, self._area, text(staged, "VendInvoiceLineProjTransId"))
+        if rate is None and bill is not None and bill[0]["CurrencyCode"] == currency:
+            rate = exact(bill[0]["ExchangeRate"])
         if rate is None:
             rate = self._rates.of_day(currency, day)
         if rate is None:
@@ -227,14 +236,19 @@ class Import:
         return self._tx.find_one("ExpenseReportLines", **key)
 
     def _offset(self, staged: Row, kind: str) -> str:
-        """The main account against which a cost is posted (I4, J2)."""
+        """The main account against which a cost is posted (I4, J2).
+
+        What a vendor has charged clears the procurement account, whatever its class (J7); work that a vendor invoice
+        has only replaced names the invoice and no line, and is taken back where it was posted.
+        """
+        if text(staged, "VendInvoiceLineProjTransId"):
+            return self._settings.procurement_account
         if kind == "Hour":
             return MAIN_ACCOUNTS["PayrollAllocation"]
         if kind == "Cost":
             expense = self.expense_of(staged)
             return self._settings.expense_account if expense else MAIN_ACCOUNTS["ProjectOffset"]
-        vendor = text(staged, "VendInvoiceLineProjTransId") or text(staged, "MatchedVendorInvoice")
-        return self._settings.procurement_account if vendor else MAIN_ACCOUNTS["ProjectItemOffset"]
+        return MAIN_ACCOUNTS["ProjectItemOffset"]
 
     def _line(self, staged: Row) -> Row:
         day = self._accounting_date(staged)
@@ -266,6 +280,9 @@ class Import:
             "ExchangeRate": rate,
             "AccountingCurrencyAmount": in_accounting_currency(exact(staged["Amount"]), rate),
             "TaxGroupCode": tax_group(self._tx, self._settings.tax_method, staged) if sale else "",
+            "ItemTaxGroupCode": item_tax_group(self._tx, self._area, category, text(staged, "ProductNumber"))
+            if sale
+            else "",
             "TransactionDate": day if no_date(staged["DocumentDate"]) else staged["DocumentDate"],
             "AccountingDate": day,
             "DimensionDisplayValue": text(project, "DimensionDisplayValue") if own else "",
@@ -273,16 +290,6 @@ class Import:
             "OffsetAccount": "" if sale or staged["TransactionType"] == "InterOrgSales" else self._offset(staged, kind),
             "Voucher": numbered(self._tx, self._area, "PVO"),
         }
-
-    def _log(self, staged: Row, message: str) -> None:
-        """One entry per actual, the latest."""
-        key = {"dataAreaId": self._area, "ActualsImportId": staged["ActualsImportId"]}
-        facts = {"Message": message[:500], "LoggedDateTime": self._tx.store.clock.stamp()}
-        standing = self._tx.find_one(LOG, **key)
-        if standing is None:
-            self._tx.insert(LOG, {**key, **facts, "EntryNumber": next_number(self._tx, self._area, "LOG")})
-        elif standing["Message"] != facts["Message"]:
-            self._tx.update(LOG, standing["RecId"], facts)
 
 
 def write_back(

@@ -12,10 +12,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from dualsync_sandbox.business import finance_staging
+from dualsync_sandbox.business.finance_dataverse import BilledLookup, billed_sales
 from dualsync_sandbox.business.finance_expenses import Expense, ExpenseDesk, Share, advance
 from dualsync_sandbox.business.finance_import import Import
+from dualsync_sandbox.business.finance_invoices import Invoicing
 from dualsync_sandbox.business.finance_ledger import balance
 from dualsync_sandbox.business.finance_posting import Posting, to_draft, to_processing
+from dualsync_sandbox.business.finance_proposals import Proposals
 from dualsync_sandbox.business.finance_settings import CompanySettings, area_of
 from dualsync_sandbox.errors import BusinessRuleViolation
 
@@ -37,6 +40,8 @@ class ImportSummary:
         beginning_balances: beginning balance lines made (G17).
         already_costed: cost rows that Finance had posted before, so that they got no line (G18).
         refused: actuals import id and reason of the rows that got no line; also in ``ImportLog``.
+        proposals: numbers of the invoice proposals that got their lines (H3).
+        held: number and reason of the proposals that got none (H3, H4); also in ``ImportLog``.
     """
 
     company: str
@@ -45,6 +50,27 @@ class ImportSummary:
     beginning_balances: int
     already_costed: int
     refused: tuple[tuple[str, str], ...]
+    proposals: tuple[str, ...]
+    held: tuple[tuple[str, str], ...]
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the summary as plain values for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class InvoicingSummary:
+    """What one posting run of invoice proposals did.
+
+    Attributes:
+        company: dataAreaId.
+        posted: number of each proposal that was posted, and of its customer invoice.
+        failed: number and reason of those that could not be.
+    """
+
+    company: str
+    posted: tuple[tuple[str, str], ...]
+    failed: tuple[tuple[str, str], ...]
 
     def as_dict(self) -> dict[str, object]:
         """Return the summary as plain values for JSON."""
@@ -85,8 +111,12 @@ def prevalidate_staging(finance: Store, company: str, actual: ActualLookup) -> d
     return {"valid": valid, "invalid": invalid}
 
 
-def import_from_staging(finance: Store, company: str, actual: ActualLookup | None = None) -> ImportSummary:
+def import_from_staging(
+    finance: Store, company: str, actual: ActualLookup | None = None, billed: BilledLookup | None = None
+) -> ImportSummary:
     """Run "Import from staging": every staged actual not yet in a journal gets its line (G2 to G10, G17 to G19).
+
+    Invoice proposals get theirs once all of them can be had (H3 to H6).
 
     Runs of one company never overlap (G21): each is one transaction.
 
@@ -95,6 +125,8 @@ def import_from_staging(finance: Store, company: str, actual: ActualLookup | Non
         company: the company.
         actual: Dataverse's actuals by id, asked where the company prevalidates (G3); without it only rows that an
             earlier prevalidation found valid are taken then.
+        billed: how many billed sales Dataverse has on a proforma (H4); the Dataverse that Finance belongs to is asked
+            where it is left out.
     """
     with finance.transaction() as tx:
         settings = _settings(tx, company)
@@ -102,7 +134,18 @@ def import_from_staging(finance: Store, company: str, actual: ActualLookup | Non
             finance_staging.prevalidate(tx, settings.area, actual)
         run = Import(tx, settings)
         run.run()
-    return ImportSummary(settings.area, run.journals, run.lines, run.balances, run.costed, tuple(run.refused))
+        proposals = Proposals(tx, settings, billed or billed_sales(finance))
+        proposals.fill()
+    return ImportSummary(
+        settings.area,
+        run.journals,
+        run.lines,
+        run.balances,
+        run.costed,
+        tuple(run.refused),
+        tuple(proposals.filled),
+        tuple(proposals.held),
+    )
 
 
 def post_integration_journals(
@@ -114,6 +157,17 @@ def post_integration_journals(
         run = Posting(tx, settings)
         run.run(journal_ids)
     return PostingSummary(settings.area, tuple(run.journals), run.posted, tuple(run.failed), tuple(run.error_journals))
+
+
+def post_invoice_proposals(
+    finance: Store, company: str, proposal_ids: Collection[str] | None = None
+) -> InvoicingSummary:
+    """Post the company's invoice proposals that have lines (H3, H14, G15): all of them, or those named."""
+    with finance.transaction() as tx:
+        settings = _settings(tx, company)
+        run = Invoicing(tx, settings)
+        run.run(proposal_ids)
+    return InvoicingSummary(settings.area, tuple(run.posted), tuple(run.failed))
 
 
 def post_beginning_balances(finance: Store, company: str) -> int:
@@ -226,8 +280,10 @@ def integration_account_balance(finance: Store, company: str, account: str = "ex
 
 __all__ = [
     "ActualLookup",
+    "BilledLookup",
     "Expense",
     "ImportSummary",
+    "InvoicingSummary",
     "PostingSummary",
     "Share",
     "approve_expense_report",
@@ -239,6 +295,7 @@ __all__ = [
     "post_beginning_balances",
     "post_expense_report",
     "post_integration_journals",
+    "post_invoice_proposals",
     "prevalidate_staging",
     "start_batch_posting",
     "submit_expense_report",

@@ -33,6 +33,18 @@ MAIN_ACCOUNTS = {
     "ExpenseOfNoProject": "601500",
     "SalesTaxReceivable": "133100",
     "EmployeePayable": "200110",
+    "VendorBalance": "200100",
+    "PurchaseOfNoProject": "605100",
+    "PurchaseAccrual": "200140",
+    "PurchaseExpenditureUninvoiced": "600900",
+    "ItemIssue": "140200",
+    "CustomerBalance": "130100",
+    "ProjectInvoicedRevenue": "401100",
+    "ProjectInvoicedOnAccount": "401150",
+    "ProjectWipInvoicedOnAccount": "140380",
+    "SalesTaxPayable": "202200",
+    "IntercompanyReceivable": "130900",
+    "IntercompanyRevenue": "401190",
 }
 """Main account by posting type; the integration accounts stand in the company's parameters."""
 

@@ -47,6 +47,7 @@ class Posting:
     def __init__(self, tx: Tx, settings: CompanySettings) -> None:
         self._tx = tx
         self._area = settings.area
+        self._receipts_to_ledger = settings.receipts_to_ledger
         self._periods = Periods(tx, settings.area)
         self.journals: list[str] = []
         self.error_journals: list[str] = []
@@ -158,12 +159,18 @@ class Posting:
             expense = self._tx.find_one("ProjExpensesExport", **key)
             if expense is not None:
                 self._tx.update("ProjExpensesExport", expense["RecId"], {"ProjCostTransExists": 1})
+        if staged["VendInvoiceLineProjTransId"]:
+            key = {"DAreaId": self._area, "ProjTransId": staged["VendInvoiceLineProjTransId"]}
+            bill = self._tx.find_one("ProjVendInvoiceLinesExportEntity", **key)
+            if bill is not None and not bill["ProjItemTransExists"]:
+                self._tx.update("ProjVendInvoiceLinesExportEntity", bill["RecId"], {"ProjItemTransExists": 1})
 
     def _tax(self, line: Row) -> Decimal:
         """The tax of a chargeable sale in its own currency, by the line's group, which accountants may edit (G11)."""
         if line["TransactionType"] != "Sales" or line["BillingType"] != "Chargeable":
             return Decimal(0)
-        return added_tax(self._tx, self._area, text(line, "TaxGroupCode"), exact(line["Amount"]))
+        groups = text(line, "TaxGroupCode"), exact(line["Amount"]), text(line, "ItemTaxGroupCode")
+        return added_tax(self._tx, self._area, *groups)
 
     def _ledger(self, line: Row, debit: str, credit: tuple[str, str]) -> None:
         amount, accounting = exact(line["Amount"]), exact(line["AccountingCurrencyAmount"])
@@ -178,12 +185,20 @@ class Posting:
         return own(posting_type) if account == own(posting_type)[1] else (INTEGRATION_OFFSET, account)
 
     def _post_project(self, line: Row, profile: Profile | None) -> None:
-        if profile is None or not profile.posts:
+        if profile is None or not profile.posts or self._received_instead(line):
             return
         if line["TransactionType"] == "Cost":
             self._ledger(line, profile.cost_type, self._credit(line))
         elif profile.accrues and line["BillingType"] == "Chargeable" and line["TransactionClassification"] != _RETAINER:
             self._ledger(line, "ProjectWipSalesValue", own("ProjectAccruedRevenue"))
+
+    def _received_instead(self, line: Row) -> bool:
+        """J13: where product receipts go to the ledger, subcontracted work itself never does."""
+        if not self._receipts_to_ledger or line["TransactionType"] != "Cost":
+            return False
+        staged = self._tx.find_one(STAGING, dataAreaId=self._area, ActualsImportId=line["ActualsImportId"])
+        assert staged is not None
+        return bool(staged["SubcontractLine"]) and not staged["VendInvoiceLineProjTransId"]
 
     def _post_intercompany(self, line: Row) -> None:
         """K3: in the lending company, without a project transaction; the posting types are assumed."""

@@ -59,10 +59,15 @@ class CompanySettings:
         period_unit: ``Days``, ``Months``, ``Years`` or ``All`` (G4).
         lines_per_journal: most lines of one journal (G5).
         tax_method: where the sales tax group comes from (H6).
+        milestone_item_group: item sales tax group of milestones (H6).
         moves_to_open_period: accounting dates in closed periods move to the next open one (G6).
         prevalidates: only rows that Dataverse confirms are imported (G3).
         cut_off: rows up to this day are beginning balances (G17); empty without.
         blocks_posting: an expense that Dataverse would refuse cannot be posted (I5).
+        write_in: item number of the released product that write-in products are bought as (J9).
+        manual_verification: project managers confirm vendor invoices (J3).
+        blocks_payment: a vendor invoice is not paid before its confirmation (J3).
+        receipts_to_ledger: product receipts of subcontracts post the cost, not the actuals (J13).
     """
 
     area: str
@@ -75,10 +80,15 @@ class CompanySettings:
     period_unit: str
     lines_per_journal: int
     tax_method: str
+    milestone_item_group: str
     moves_to_open_period: bool
     prevalidates: bool
     cut_off: str
     blocks_posting: bool
+    write_in: str
+    manual_verification: bool
+    blocks_payment: bool
+    receipts_to_ledger: bool
 
     @classmethod
     def of(cls, tx: Tx, area: str) -> CompanySettings:
@@ -98,10 +108,15 @@ class CompanySettings:
             period_unit=text(row, "JournalPeriodUnit") or "Days",
             lines_per_journal=limit if isinstance(limit, int) and limit > 0 else LINES_PER_JOURNAL,
             tax_method=text(row, "SalesTaxGroupMethod") or "Project",
+            milestone_item_group=text(row, "MilestoneItemTaxGroup"),
             moves_to_open_period=row.get("SetAccountingDateToOpenPeriod") == "Yes",
             prevalidates=row.get("PrevalidateActuals") == "Yes",
             cut_off="" if cut_off == NO_DATE else cut_off,
             blocks_posting=row.get("BlockPostingOnSyncError") == "Yes",
+            write_in=text(row, "WriteInProduct"),
+            manual_verification=row.get("IsManualVerificationRequired") == "Yes",
+            blocks_payment=row.get("IsVendorPaymentBlocked") == "Yes",
+            receipts_to_ledger=row.get("PostReceiptsToLedger") == "Yes",
         )
 
 

@@ -22,6 +22,7 @@ from dualsync_sandbox.business.actuals import (
     on_invoice,
     renew,
     reverse,
+    taken_over,
 )
 from dualsync_sandbox.business.choices import (
     AdjustmentStatus,
@@ -106,6 +107,8 @@ def draft_correction_journal(dataverse: Store, actual_id: str, changes: Mapping[
         rows = _group(tx, actual)
         if actual["msdyn_adjustmentstatus"] is not None or not rows or on_invoice(rows):
             raise BusinessRuleViolation(JOURNALS, "The actual is adjusted, being adjusted or invoiced.")
+        if actual["msdyn_origin"] is not None and taken_over(tx, actual["msdyn_origin"]):
+            raise BusinessRuleViolation(JOURNALS, "The actual belongs to a vendor invoice.")
         journal_id = _journal(tx, JournalType.CORRECTION, name or "Correction")
         for row in rows:
             opposite = {"msdyn_quantity": -exact(row["msdyn_quantity"]), "msdyn_amount": -exact(row["msdyn_amount"])}

@@ -42,6 +42,9 @@ AUTO_NUMBERS = {
         AutoNumber("msdyn_project", "msdyn_projectnumber", "PRJ", 7),
         AutoNumber("msdyn_projecttask", "msdyn_tasknumber", "TSK", 7),
         AutoNumber("msdyn_contractlinescheduleofvalue", "msdyn_milestonenumber", "MIL", 7),
+        AutoNumber("msdyn_subcontract", "msdyn_subcontractnumber", "SUB", 7),
+        AutoNumber("msdyn_subcontractline", "msdyn_subcontractlinenumber", "SCL", 7),
+        AutoNumber("invoice", "invoicenumber", "INV", 7),
     )
 }
 """By table: the number it gives itself."""

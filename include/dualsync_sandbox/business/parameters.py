@@ -18,6 +18,8 @@ class Parameters:
             before 10.0.41, five afterwards where the feature is on.
         sets_up_categories: whether the accountant makes project categories of new shared categories at once (C13).
         expense_types: transaction categories that the accountant allows in Expense, with the expense type (I1).
+        procurement_categories: procurement categories that the accountant maps, with name and type of their project
+            category (J7); those left out go by the company's default for items.
         prices: the price lists of Dataverse.
         entry_journal_corrections: whether actuals of entry journals can be corrected; two pages disagree (E23).
     """
@@ -31,6 +33,13 @@ class Parameters:
             "Accommodation": "Hotel",
             "Training": "Conference",
             "Sundry fees": "Expense",
+        }
+    )
+    procurement_categories: Mapping[str, tuple[str, str]] = field(
+        default_factory=lambda: {
+            "Contract labour": ("Consulting", "Hour"),
+            "Travel arrangements": ("Travel", "Cost"),
+            "Permits and fees": ("Sundry fees", "Cost"),
         }
     )
     prices: Prices = field(default_factory=Prices)

@@ -10,20 +10,20 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from dualsync_sandbox.business import connections
-from dualsync_sandbox.business.actuals import TABLE, Money, customer_columns, money_columns, new_ids, reverse
-from dualsync_sandbox.business.choices import BillingStatus, BillingType, TransactionClass, TransactionType
+from dualsync_sandbox.business.actuals import TABLE
+from dualsync_sandbox.business.choices import BillingType, TransactionClass
 from dualsync_sandbox.business.engagement import row_of, shares
 from dualsync_sandbox.business.exchange import exact
+from dualsync_sandbox.business.proforma_confirmation import confirm_proforma
+from dualsync_sandbox.business.proformas import Draft
 from dualsync_sandbox.errors import BusinessRuleViolation
-from dualsync_sandbox.schema import APPLICATION_USER, BUSINESS_UNIT
 
 if TYPE_CHECKING:
     from dualsync_sandbox.store import Row, Store, Tx
 
 
 def invoice_retainer(dataverse: Store, contract_line_id: str, amount: Decimal, day: str) -> list[Row]:
-    """Invoice a retainer of a contract line; returns the negative unbilled and the billed sale.
+    """Invoice a retainer of a contract line, on an invoice of its own; returns the unbilled and the billed sale.
 
     The first contract customer bears it (assumed).
 
@@ -32,19 +32,23 @@ def invoice_retainer(dataverse: Store, contract_line_id: str, amount: Decimal, d
         contract_line_id: a project contract line.
         amount: positive, in the currency of the contract.
         day: ISO date.
+
+    Raises:
+        BusinessRuleViolation: the amount is not positive.
     """
     if amount <= 0:
         raise BusinessRuleViolation(TABLE, "A retainer is a positive amount.")
     with dataverse.transaction() as tx:
         line = row_of(tx, "salesorderdetail", contract_line_id)
-        unbilled = _write(tx, line, TransactionType.UNBILLED_SALES, -amount, day)
-        billed = _write(tx, line, TransactionType.BILLED_SALES, amount, day)
-        connections.connect(tx, billed, connections.BILLED, unbilled, connections.UNBILLED)
-    return [unbilled, billed]
+        contract = row_of(tx, "salesorder", line["salesorderid"])
+        customers = shares(tx, contract)
+        draft = Draft(tx, contract, customers[0].customer if customers else None, msdyn_invoicedate=day)
+        draft.add(contract_line_id, _detail(line, amount))
+        return confirm_proforma(dataverse, str(draft.write()["invoiceid"]), day=day)
 
 
 def consume_retainer(dataverse: Store, unbilled_id: str, amount: Decimal, day: str) -> list[Row]:
-    """Use a retainer on an invoice, wholly or in part.
+    """Use a retainer, wholly or in part, on an invoice that holds nothing else.
 
     Args:
         dataverse: the store of Dataverse.
@@ -60,54 +64,36 @@ def consume_retainer(dataverse: Store, unbilled_id: str, amount: Decimal, day: s
     """
     with dataverse.transaction() as tx:
         unbilled = row_of(tx, TABLE, unbilled_id)
-        left = -exact(unbilled["msdyn_amount"])
-        retainer = unbilled["msdyn_transactionclassification"] == TransactionClass.RETAINER
-        if not retainer or unbilled["msdyn_adjustmentstatus"] is not None or not 0 < amount <= left:
-            raise BusinessRuleViolation(TABLE, "That much of the retainer is not left.")
-        line = row_of(tx, "salesorderdetail", unbilled["msdyn_salescontractlineid"])
-        made = [reverse(tx, unbilled)]
-        if amount < left:
-            rest = _write(tx, line, TransactionType.UNBILLED_SALES, amount - left, day)
-            connections.connect(tx, rest, connections.REPLACING, unbilled, connections.ORIGINAL)
-            made.append(rest)
-        billed = _write(tx, line, TransactionType.BILLED_SALES, -amount, day)
-        connections.connect(tx, billed, connections.BILLED, made[0], connections.UNBILLED)
-    return [*made, billed]
+        contract = row_of(tx, "salesorder", unbilled["msdyn_salescontract"])
+        customer_id = unbilled["msdyn_contractcustomer"]
+        customer = tx.get("msdyn_projectcontractsplitbillingrule", customer_id) if customer_id else None
+        draft = Draft(tx, contract, customer, msdyn_invoicedate=day)
+        deduct_retainer(tx, draft, unbilled, amount)
+        return confirm_proforma(dataverse, str(draft.write()["invoiceid"]), day=day)
 
 
-def _write(tx: Tx, line: Row, kind: TransactionType, amount: Decimal, day: str) -> Row:
-    contract = row_of(tx, "salesorder", line["salesorderid"])
-    currency = row_of(tx, "transactioncurrency", contract["transactioncurrencyid"])
-    customers = shares(tx, contract)
-    billed = kind == TransactionType.BILLED_SALES
-    sign = Decimal(1) if amount > 0 else Decimal(-1)
-    return tx.insert(
-        TABLE,
-        {
-            **new_ids(tx, f"{line['salesorderdetailid']}/{kind}"),
-            "msdyn_transactiontypecode": kind,
-            "msdyn_transactionclassification": TransactionClass.RETAINER,
-            "msdyn_description": "Retainer",
-            "msdyn_billingtype": BillingType.CHARGEABLE,
-            "msdyn_billingstatus": BillingStatus.CUSTOMER_INVOICE_POSTED
-            if billed
-            else BillingStatus.UNBILLED_SALES_CREATED,
-            "msdyn_project": line["msdyn_project"],
-            "msdyn_salescontract": contract["salesorderid"],
-            "msdyn_salescontractlineid": line["salesorderdetailid"],
-            "msdyn_contractorganizationalunitid": contract["msdyn_contractorganizationalunitid"],
-            "msdyn_owningcompany": contract["msdyn_company"],
-            "msdyn_resourcingcompany": contract["msdyn_company"],
-            "msdyn_documentdate": day,
-            "msdyn_accountingdate": day,
-            "msdyn_exchangeratedate": day,
-            "msdyn_startdatetime": f"{day}T00:00:00Z",
-            "msdyn_enddatetime": f"{day}T00:00:00Z",
-            "msdyn_amountmethod": 192350000,
-            "msdyn_skipsync": False,
-            "owninguser": APPLICATION_USER,
-            "owningbusinessunit": BUSINESS_UNIT,
-            **money_columns(Money.of(sign, abs(amount), currency)),
-            **customer_columns(customers[0].customer if customers else None),
-        },
-    )
+def deduct_retainer(tx: Tx, draft: Draft, unbilled: Row, amount: Decimal) -> None:
+    """Let a draft use a part of a retainer.
+
+    Raises:
+        BusinessRuleViolation: nothing, or less than ``amount``, is left.
+    """
+    retainer = unbilled["msdyn_transactionclassification"] == TransactionClass.RETAINER
+    left = -exact(unbilled["msdyn_amount"])
+    if not retainer or unbilled["msdyn_adjustmentstatus"] is not None or not 0 < amount <= left:
+        raise BusinessRuleViolation(TABLE, "That much of the retainer is not left.")
+    line = row_of(tx, "salesorderdetail", unbilled["msdyn_salescontractlineid"])
+    original = {"msdyn_originalactual": unbilled["msdyn_actualid"]}
+    draft.add(line["salesorderdetailid"], _detail(line, -amount) | original, unbilled)
+
+
+def _detail(line: Row, amount: Decimal) -> Row:
+    return {
+        "msdyn_description": "Retainer",
+        "msdyn_project": line["msdyn_project"],
+        "msdyn_transactionclassification": TransactionClass.RETAINER,
+        "msdyn_billingtype": BillingType.CHARGEABLE,
+        "msdyn_quantity": Decimal(1 if amount > 0 else -1),
+        "msdyn_price": abs(amount),
+        "msdyn_amount": amount,
+    }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING
 
-from dualsync_sandbox.business.choices import BillingType, TransactionClass
+from dualsync_sandbox.business.choices import BillingType, SubcontractStatus, TransactionClass
 from dualsync_sandbox.business.exchange import exact
 from dualsync_sandbox.errors import BusinessRuleViolation
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 TIME, EXPENSE, MATERIAL = "msdyn_timeentry", "msdyn_expense", "msdyn_materialusagelog"
 TABLES = {TransactionClass.TIME: TIME, TransactionClass.EXPENSE: EXPENSE, TransactionClass.MATERIAL: MATERIAL}
 """The table an entry of each class stands in."""
+
+VENDOR_INVOICE, VENDOR_LINE = "msdyn_projectvendorinvoice", "msdyn_projectvendorinvoiceline"
 
 _MINUTES = Decimal(60)
 
@@ -31,12 +33,17 @@ class Work:
         day: ISO date.
         quantity: hours or pieces.
         billing_type: of the entry.
-        price: of one unit, where the entry brings its own (expenses).
+        price: of one unit, where the entry brings its own: expenses, what vendors charge, subcontracted work.
         amount: of all units, where the entry brings its own.
         currency: id of the currency of ``price``.
         resourcing_company: id of the company that lends the resource, None for the project's own.
         unit_of_resource: id of the resource's organizational unit.
         external: number of the entry in another system.
+        reference: number of the transaction by which Finance has costed it already.
+        subcontract_line: id of the subcontract line it was done on.
+        vendor: id of the vendor's account.
+        vendor_invoice: id of the vendor invoice that charges it.
+        vendor_line: id of the line of that invoice.
     """
 
     kind: TransactionClass
@@ -60,6 +67,11 @@ class Work:
     resourcing_company: object = None
     unit_of_resource: object = None
     external: object = None
+    reference: object = None
+    subcontract_line: object = None
+    vendor: object = None
+    vendor_invoice: object = None
+    vendor_line: object = None
 
 
 def work_of(tx: Tx, kind: TransactionClass, row: Row) -> Work:
@@ -74,6 +86,74 @@ def work_of(tx: Tx, kind: TransactionClass, row: Row) -> Work:
         if not getattr(made, name):
             raise BusinessRuleViolation(TABLES[kind], f"The entry has no {name}.")
     return made
+
+
+def work_of_vendor_line(tx: Tx, line: Row) -> Work:
+    """Return a vendor invoice line as work (J4); its company is the one that pays the vendor (K8).
+
+    Raises:
+        BusinessRuleViolation: the line lacks what an actual needs.
+    """
+    invoice = tx.get(VENDOR_INVOICE, line["msdyn_vendorinvoice"]) if line["msdyn_vendorinvoice"] else None
+    classification = line["msdyn_transactionclassification"]
+    if invoice is None or not line["msdyn_project"] or not isinstance(classification, int):
+        raise BusinessRuleViolation(VENDOR_LINE, "The vendor invoice line has no invoice, project or class.")
+    product = tx.get("product", line["msdyn_product"]) if line["msdyn_product"] else None
+    written_in = product is not None and product["statecode"] == 1
+    category = tx.get("msdyn_transactioncategory", line["msdyn_transactioncategory"] or "")
+    quantity, amount = exact(line["msdyn_quantity"]), exact(line["msdyn_subtotal"])
+    return Work(
+        kind=TransactionClass(classification),
+        entry=str(line[f"{VENDOR_LINE}id"]),
+        project=line["msdyn_project"],
+        task=line["msdyn_task"],
+        resource=line["msdyn_bookableresource"],
+        role=line["msdyn_resourcecategory"],
+        category=line["msdyn_transactioncategory"],
+        product=line["msdyn_product"],
+        unit=line["msdyn_unit"],
+        write_in=line["msdyn_description"] if written_in else None,
+        day=str(line["msdyn_transactiondate"] or invoice["msdyn_invoicedate"] or tx.store.clock.stamp()[:10]),
+        quantity=quantity,
+        billing_type=_billing_type(line, category),
+        description=line["msdyn_description"],
+        price=exact(line["msdyn_price"]),
+        amount=amount,
+        currency=line["transactioncurrencyid"],
+        resourcing_company=line["msdyn_owningcompany"],
+        subcontract_line=line["msdyn_subcontractline"],
+        vendor=invoice["msdyn_vendor"],
+        vendor_invoice=invoice[f"{VENDOR_INVOICE}id"],
+        vendor_line=line[f"{VENDOR_LINE}id"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Subcontracted:
+    """What a subcontract line says about the work done on it."""
+
+    line: object = None
+    vendor: object = None
+    price: Decimal | None = None
+    currency: object = None
+
+
+def _subcontracted(tx: Tx, row: Row) -> _Subcontracted:
+    """Return the subcontract behind an entry; its line's price stands for the vendor's price list (assumed).
+
+    Raises:
+        BusinessRuleViolation: the subcontract is closed or canceled, so that nothing may name it (J11).
+    """
+    line_id = row["msdyn_subcontractline"]
+    line = tx.get("msdyn_subcontractline", line_id) if line_id else None
+    if line is None:
+        return _Subcontracted()
+    subcontract = tx.get("msdyn_subcontract", line["msdyn_subcontract"])
+    if subcontract is None or subcontract["statuscode"] in (SubcontractStatus.CLOSED, SubcontractStatus.CANCELED):
+        raise BusinessRuleViolation("msdyn_subcontractline", "The subcontract is closed or canceled.")
+    currency = line["transactioncurrencyid"] or subcontract["transactioncurrencyid"]
+    price = None if line["msdyn_price"] is None else exact(line["msdyn_price"])
+    return _Subcontracted(line_id, subcontract["msdyn_vendor"], price, currency)
 
 
 def _billing_type(row: Row, *defaults: Row | None) -> int:
@@ -99,6 +179,7 @@ def _time(tx: Tx, row: Row) -> Work:
     category = row["msdyn_transactioncategory"]
     for source in (role, task):
         category = category or (source or {}).get("msdyn_transactioncategory")
+    subcontracted = _subcontracted(tx, row)
     return Work(
         kind=TransactionClass.TIME,
         entry=str(row["msdyn_timeentryid"]),
@@ -117,6 +198,10 @@ def _time(tx: Tx, row: Row) -> Work:
         external_description=row["msdyn_externaldescription"],
         resourcing_company=row["msdyn_resourcingcompany"] or (unit or {}).get("msdyn_company"),
         unit_of_resource=home,
+        price=subcontracted.price,
+        currency=subcontracted.currency,
+        subcontract_line=subcontracted.line,
+        vendor=subcontracted.vendor,
     )
 
 
@@ -126,6 +211,7 @@ def _expense(tx: Tx, row: Row) -> Work:
     category = (kind or {}).get("msdyn_transactioncategory") or (kind or {}).get("msdyn_expensecategoryuid")
     quantity, amount = exact(row["msdyn_quantity"]) or Decimal(1), exact(row["msdyn_amount"])
     price = row["msdyn_price"]
+    subcontracted = _subcontracted(tx, row)
     return Work(
         kind=TransactionClass.EXPENSE,
         entry=str(row["msdyn_expenseid"]),
@@ -148,10 +234,13 @@ def _expense(tx: Tx, row: Row) -> Work:
         resourcing_company=row["msdyn_resourcingcompany"],
         unit_of_resource=row["msdyn_resourceorganizationalunitid"],
         external=row["msdyn_externalexpensenumber"],
+        subcontract_line=subcontracted.line,
+        vendor=subcontracted.vendor,
     )
 
 
 def _material(tx: Tx, row: Row) -> Work:
+    subcontracted = _subcontracted(tx, row)
     return Work(
         kind=TransactionClass.MATERIAL,
         entry=str(row["msdyn_materialusagelogid"]),
@@ -167,4 +256,9 @@ def _material(tx: Tx, row: Row) -> Work:
         quantity=exact(row["msdyn_quantity"]),
         billing_type=_billing_type(row),
         description=row["msdyn_description"],
+        price=subcontracted.price,
+        currency=subcontracted.currency,
+        reference=row["msdyn_externalmaterialusage"],
+        subcontract_line=subcontracted.line,
+        vendor=subcontracted.vendor,
     )

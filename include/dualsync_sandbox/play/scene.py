@@ -10,7 +10,7 @@ from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
-from dualsync_sandbox.business.actuals import on_invoice, standing
+from dualsync_sandbox.business.actuals import on_invoice, standing, taken_over
 from dualsync_sandbox.business.approvals import STATUS
 from dualsync_sandbox.business.choices import EntryStatus, ExpenseStatus, TransactionClass
 from dualsync_sandbox.business.engagement import engagement_of
@@ -189,7 +189,7 @@ class Scene:
                     wanted["msdyn_project"] = project_id
                 for entry in tx.find(table, **wanted)[-_CONSIDERED:]:
                     rows = standing(tx, entry[f"{table}id"])
-                    if rows and not on_invoice(rows):
+                    if rows and not on_invoice(rows) and not taken_over(tx, entry[f"{table}id"]):
                         found.append((kind, str(entry[f"{table}id"])))
         return found
 

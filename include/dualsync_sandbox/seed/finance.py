@@ -47,8 +47,7 @@ def rows(data: masters.Masters, ids: Ids, parameters: Parameters) -> Iterator[tu
         yield from _company(company)
     for company in COMPANIES:
         yield from _reference(company)
-        for vendor in data.vendors[company.code]:
-            yield "VendorsV2", _vendor(company, vendor)
+        yield from _vendors(company, data.vendors[company.code])
         for customer in data.customers[company.code]:
             yield "CustomersV3", _customer(company, customer)
     for worker in data.workers:
@@ -200,6 +199,14 @@ def _customer(company: Company, customer: masters.Customer) -> Row:
     }
 
 
+def _vendors(company: Company, vendors: list[masters.Vendor]) -> Iterator[tuple[str, Row]]:
+    for vendor in vendors:
+        yield "VendorsV2", _vendor(company, vendor)
+    for other in COMPANIES:
+        if company.integrated and other.integrated and other != company:
+            yield "VendorsV2", _lender(company, other)
+
+
 def _vendor(company: Company, vendor: masters.Vendor) -> Row:
     return {
         "dataAreaId": company.area,
@@ -214,6 +221,26 @@ def _vendor(company: Company, vendor: masters.Vendor) -> Row:
         "DefaultVendorPaymentMethodName": vendor.method,
         "SalesTaxGroupCode": vendor.tax_group,
         "OrganizationEmployeeAmount": vendor.employees,
+        "LanguageId": company.language,
+        "OnHoldStatus": "No",
+        "IsOneTimeVendor": "No",
+        "IsForeignEntity": "No",
+    }
+
+
+def _lender(company: Company, lender: Company) -> Row:
+    """Return the vendor that stands for another company of the group (K4)."""
+    return {
+        "dataAreaId": company.area,
+        "VendorAccountNumber": project_accounting.lender_vendor(lender),
+        "VendorPartyType": "Organization",
+        "VendorPartyNumber": f"LE-{lender.code}",
+        "VendorOrganizationName": lender.name,
+        "VendorSearchName": lender.name[:20],
+        "VendorGroupId": "10",
+        "CurrencyCode": company.currency,
+        "DefaultPaymentTermsName": "Net30",
+        "LanguageId": company.language,
         "OnHoldStatus": "No",
         "IsOneTimeVendor": "No",
         "IsForeignEntity": "No",

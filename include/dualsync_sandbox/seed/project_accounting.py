@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from dualsync_sandbox.business.finance_proposals import SEQUENCE
 from dualsync_sandbox.business.finance_settings import (
     EXPENSE_INTEGRATION_ACCOUNT,
     FORECAST_MODEL,
@@ -40,6 +41,10 @@ TAX_RATES = {
 }
 """Sales tax group to its percentage, and to how much of what is paid cannot be recovered."""
 
+TAXED = "FULL"
+ITEM_TAX_GROUPS = {TAXED: "Taxed by the sales tax group", "EXEMPT": "Free of tax"}
+"""H6: item sales tax groups of project categories, products and milestones."""
+
 LINE_PROPERTIES = {
     "NotSpecified": "NOTSPEC",
     "Chargeable": "CHARGE",
@@ -48,6 +53,19 @@ LINE_PROPERTIES = {
     "NotAvailable": "NOTAVAIL",
 }
 """A2: line property by billing type."""
+
+PROCUREMENT_CATEGORIES = {
+    "Contract labour": "Work of people from outside",
+    "Travel arrangements": "Tickets and rooms",
+    "Permits and fees": "What authorities charge",
+    "Site materials": "Goods that have no number",
+}
+"""Nodes of the procurement category hierarchy; the last one is not mapped, so that it goes by the default (J7)."""
+
+STOCKED = {"P-1002": "42.50", "P-1004": "598"}
+"""Products that the companies keep in stock, with the cost of one piece in any currency."""
+
+SITE, WAREHOUSE = "1", "11"
 
 WITH_WIP = ("GBPM",)
 """Companies whose profile accrues revenue."""
@@ -79,7 +97,7 @@ def company_rows(company: Company) -> Iterator[tuple[str, Row]]:
 
 
 def _integration(company: Company) -> Iterator[tuple[str, Row]]:
-    area = {"dataAreaId": company.area}
+    area: Row = {"dataAreaId": company.area}
     yield (
         "IntegrationParameters",
         {
@@ -90,11 +108,18 @@ def _integration(company: Company) -> Iterator[tuple[str, Row]]:
             "WriteInProduct": WRITE_IN,
             "JournalPeriodUnit": "Days",
             "SalesTaxGroupMethod": "Search",
+            "MilestoneItemTaxGroup": TAXED,
             "SetAccountingDateToOpenPeriod": "Yes",
         },
     )
+    for group, description in ITEM_TAX_GROUPS.items():
+        exempt = "No" if group == TAXED else "Yes"
+        yield "ItemTaxGroups", {**area, "ItemTaxGroupCode": group, "Description": description, "IsExempt": exempt}
+    proposals = {"NumberSequenceCode": SEQUENCE, "NextNumber": 1, "AllowsUserChanges": "Yes"}
+    yield "NumberSequences", area | proposals
     for billing_type, line_property in LINE_PROPERTIES.items():
         yield "LineProperties", {**area, "BillingType": billing_type, "LineProperty": line_property}
+    yield from _procurement(area)
     profile: Row = {**area, "ProfileId": PROFILE}
     accrues = "Yes" if company.code in WITH_WIP else "No"
     described = {"Description": "All projects", "PostCosts": "ProfitAndLoss", "AccrueRevenue": accrues}
@@ -108,12 +133,35 @@ def _integration(company: Company) -> Iterator[tuple[str, Row]]:
                     **area,
                     "BorrowingCompany": other.area,
                     "CustomerAccountNumber": f"IC-{other.code}",
-                    "VendorAccountNumber": f"IC-{company.code}",
+                    "VendorAccountNumber": lender_vendor(company),
                     "HasLedgerAccounts": "Yes",
                     "HasTradingRelation": "Yes",
                     "HasLendingParameter": "Yes",
                 },
             )
+
+
+def lender_vendor(company: Company) -> str:
+    """Return the vendor account that a lending company has in the others (K4, K5).
+
+    It differs from its customer account, because customers and vendors share the accounts of Dataverse.
+    """
+    return f"ICV-{company.code}"
+
+
+def _procurement(area: Row) -> Iterator[tuple[str, Row]]:
+    """Yield released products (J9: the write-in product among them), procurement and subcontract categories."""
+    for number in (*masters.PRODUCTS, WRITE_IN):
+        product: Row = {**area, "ItemNumber": number, "ProductNumber": number, "PurchaseUnit": "ea"}
+        cost = Decimal(STOCKED.get(number, 0))
+        stocked = {"IsStocked": "Yes" if cost else "No", "UnitCost": cost}
+        yield "ReleasedProducts", {**product, **stocked, "DefaultSite": SITE, "DefaultWarehouse": WAREHOUSE}
+    for name, description in PROCUREMENT_CATEGORIES.items():
+        yield "ProcurementCategories", {**area, "CategoryName": name, "Description": description}
+    nodes = zip(("Hour", "Expense"), PROCUREMENT_CATEGORIES, strict=False)
+    for place, (kind, name) in enumerate(nodes, start=1):
+        named: Row = {"RecordNumber": place, "TransactionType": kind, "ProcurementCategoryName": name}
+        yield "SubcontractCategories", area | named
 
 
 def expense_reports(company: Company, workers: list[masters.Worker]) -> Iterator[tuple[str, Row]]:

@@ -139,7 +139,7 @@ def test_a_contracted_project_needs_a_profile(books: Books) -> None:
 
 def test_a_procured_item_clears_its_integration_account(books: Books) -> None:
     """J2: the offset of a cost that comes from a vendor invoice of Finance."""
-    cost = books.stage("Cost", "material", MatchedVendorInvoice="VI-1")
+    cost = books.stage("Cost", "material", VendInvoiceLineProjTransId="VI-1")
     books.do()
     assert books.entries(cost) == [("ProjectCost", 100), ("IntegrationAccount", -100)]
     assert jobs.integration_account_balance(books.finance, "USPM", "procurement") == -100
