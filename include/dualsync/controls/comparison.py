@@ -44,13 +44,6 @@ def control_id(table_map: TableMap) -> str:
     return f"{PREFIX}{table_map.map}"
 
 
-def not_compared(table_map: TableMap) -> str:
-    """Why a map cannot be compared at all, empty where it can."""
-    if table_map.finance.write == "package":
-        return f"OData does not show {table_map.finance.set}, so it cannot be read back"
-    return ""
-
-
 class MapComparison:
     """The comparison of one map.
 
@@ -69,6 +62,17 @@ class MapComparison:
         self._shape = Shape(table_map, table_map.directions[0], night.schema)
 
     @property
+    def refusal(self) -> str:
+        """Why the map cannot be compared, empty where it can."""
+        if self._map.finance.write == "package":
+            return f"OData does not show {self._map.finance.set}, so it cannot be read back"
+        return ""
+
+    def prepare(self, company: str) -> None:
+        """Bring the rows of a company into form, so that the lookups of other maps resolve through them."""
+        self._sides.write(company)
+
+    @property
     def normalisation(self) -> list[dict[str, str]]:
         """What is done to each column pair before it is compared, for readers of the report."""
         return [
@@ -77,12 +81,11 @@ class MapComparison:
         ]
 
     def run(self, company: str) -> dict[str, Any]:
-        """Compare the rows of a company and write ``breaks.parquet`` beside the two sides.
+        """Compare the rows of a company, brought into form before, and write ``breaks.parquet`` beside the two sides.
 
         Returns:
             Rows on either side, rows that are too young or history, breaks by class, and amounts by currency.
         """
-        self._sides.write(company)
         left, right = (
             self._night.side_path(self._map, company, f"{side}.parquet") for side in ("dataverse", "finance")
         )
@@ -111,7 +114,11 @@ class MapComparison:
     # --- what is known of the rows that are not equal ------------------------------------------------------------
 
     def _context(self, sets: Sets, company: str) -> None:
-        open_base(sets, self._shape, self._night.agreed_path(self._map.map, company))
+        agreed = self._night.agreed_paths(self._map, company) or [None]
+        for number, path in enumerate(agreed):
+            open_base(sets, self._shape, path, f"base_{number}")
+        every = " UNION ALL BY NAME ".join(f"SELECT * FROM base_{number}" for number in range(len(agreed)))
+        sets.run(f"CREATE OR REPLACE TEMP VIEW base AS {every}")
         moment = literal(self._night.night.settled(WINDOW).isoformat())
         sets.run(
             f"CREATE TEMP TABLE young AS SELECT DISTINCT {KEY} FROM left_rows WHERE changed > {moment}::TIMESTAMPTZ"
@@ -133,7 +140,8 @@ class MapComparison:
         )
 
     def _open_rows(self, sets: Sets, company: str) -> None:
-        rows = self._night.ledger.open_rows(map_name=self._map.map, company=company)
+        names = (self._map.map, *self._night.catalog.parts(self._map.map))
+        rows = [row for name in names for row in self._night.ledger.open_rows(map_name=name, company=company)]
         sets.table(
             "open_rows",
             pa.table(
@@ -315,4 +323,4 @@ def _difference(alias: str) -> str:
     return f"(CASE WHEN any_value(r.amount) IS NULL THEN NULL ELSE {' - '.join(parts)} END)"
 
 
-__all__ = ["CLASSES", "PREFIX", "MapComparison", "control_id", "not_compared"]
+__all__ = ["CLASSES", "PREFIX", "MapComparison", "control_id"]

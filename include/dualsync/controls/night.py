@@ -104,9 +104,15 @@ class NightRuntime(Runtime):
         path = self.side_path(map_name, company, "dataverse.parquet")
         return path if path.exists() else None
 
-    def agreed_path(self, map_name: str, company: str) -> UPath | None:
-        """The base itself: the last state that both sides agreed on, where this installation keeps them in step."""
-        return self._outer.base_path(map_name, company)
+    def agreed_paths(self, table_map: TableMap, company: str) -> list[UPath]:
+        """The bases themselves: the last state both sides agreed on, where this installation keeps them in step."""
+        found = [self._outer.base_path(name, company) for name in self.parts(table_map)]
+        return [path for path in found if path is not None]
+
+    def parts(self, table_map: TableMap) -> tuple[str, ...]:
+        """The maps whose legs carry the rows of a map as it stands in its file: itself and its parts."""
+        parts = [name for name in self.catalog.parts(table_map.map) if not self.catalog[name].sends_trigger]
+        return (table_map.map, *parts)
 
     def side_leg(self, table_map: TableMap, direction: Direction, company: str) -> Leg:
         """A leg that only serves to bring rows into the other side's form."""

@@ -155,10 +155,9 @@ class Sides:
         self.night = night
         self.map = table_map
         self._zone = ZoneInfo(night.settings.time_zone)
-        self.reads: dict[Side, Read] = {
-            "dataverse": self._read("dataverse", table_map.dataverse.table),
-            "finance": self._read("finance", table_map.finance.set),
-        }
+        self.reads: dict[Side, Read] = {"dataverse": self._read("dataverse", table_map.dataverse.table)}
+        if table_map.finance.write == "odata":
+            self.reads["finance"] = self._read("finance", table_map.finance.set)
         missing = {side: list(read.missing) for side, read in self.reads.items()}
         self._shapes: dict[Direction, Shape] = {
             way: Shape(table_map, way, night.schema, missing)  # type: ignore[arg-type]
@@ -196,10 +195,12 @@ class Sides:
     def write(self, company: str) -> None:
         """Write both files for a company.
 
-        Other maps resolve their lookups through ``dataverse.parquet``, which has the columns of a base for that.
+        Other maps resolve their lookups through ``dataverse.parquet``, which has the columns of a base for that. Where
+        the set cannot be read back, it is the only one.
         """
         self._write_dataverse(company)
-        self._write_finance(company)
+        if "finance" in self.reads:
+            self._write_finance(company)
 
     # --- Dataverse ------------------------------------------------------------------------------------------------
 
@@ -244,7 +245,7 @@ class Sides:
     def _known_columns(self) -> dict[str, pa.DataType]:
         """The columns by which other maps know a row of this one, as a base has them."""
         wanted = {f"f:{name}" for name in self.map.finance.key}
-        for other in self.night.catalog.values():
+        for other in self.night.catalog.files.values():
             for lookup in other.lookups:
                 for target in lookup.targets or [None]:
                     name = lookup.targets[target].map if lookup.targets and target else lookup.map

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from dualsync.controls.checks import BREAKS, EQUAL, FAILED, NOT_RUN, check
-from dualsync.controls.comparison import MapComparison, control_id, not_compared
+from dualsync.controls.comparison import MapComparison, control_id
 from dualsync.controls.extracts import extracts
 from dualsync.controls.night import JOB, NightRef, NightRuntime
 from dualsync.controls.reading import sources
@@ -20,6 +20,7 @@ from dualsync.controls.registry import chosen
 from dualsync.controls.views import with_parents
 from dualsync.errors import MapErrors, SchemaMismatch
 from dualsync.ledger import RunRecord
+from dualsync.mapping import Catalog
 from dualsync.mapping.loader import nearest
 from dualsync.sync.folders import read_json, safe_name, write_json
 from dualsync.sync.runtime import RunRef, Runtime
@@ -51,10 +52,11 @@ def begin(
         MapErrors: A map or control is not known.
     """
     catalog = runtime.catalog
-    unknown = [f"no table map '{name}'{nearest(name, catalog)}" for name in maps or () if name not in catalog]
+    files = catalog.files
+    unknown = [f"no table map '{name}'{nearest(name, files)}" for name in maps or () if name not in files]
     if unknown:
         raise MapErrors(unknown)
-    names = tuple(catalog.order(catalog.enabled if maps is None else maps))
+    names = tuple(catalog.order(whole_maps(catalog) if maps is None else maps))
     ids = tuple(one.id for one in chosen(tuple(controls or ()))) if controls is None or controls else ()
     started = datetime.now(UTC)
     run_id = run_id or f"{started:%Y%m%dT%H%M%S}-{JOB}-{uuid4().hex[:6]}"
@@ -85,8 +87,7 @@ def read(night: NightRef, runtime: Runtime) -> dict[str, Any]:
         Transient: A system did not answer; what was read until then is kept.
     """
     catalog = runtime.catalog
-    names = set(night.run.maps).union(*(catalog.ancestors(name) for name in night.run.maps))
-    maps = [catalog[name] for name in catalog.order(names)]
+    maps = [catalog.files[name] for name in _with_ancestors(catalog, night.run.maps)]
     wanted = {name for one in chosen(night.controls) if night.controls for name in one.needs}
     found = sources(maps, [extracts()[name] for name in with_parents(wanted | ALWAYS)], runtime.schema)
     reads = NightRuntime(runtime, night).reader().read_all(found)
@@ -111,44 +112,58 @@ def compare(night: NightRef, runtime: Runtime, maps: Iterable[str] | None = None
     tonight = NightRuntime(runtime, night)
     catalog = runtime.catalog
     names = set(night.run.maps if maps is None else maps)
-    needed = names.union(*(catalog.ancestors(name) for name in names))
     return [
         result
-        for name in catalog.order(needed)
+        for name in _with_ancestors(catalog, names)
         for result in _compare(tonight, name, wanted=name in names and name in night.run.maps)
     ]
 
 
+def whole_maps(catalog: Catalog) -> list[str]:
+    """Names of the enabled maps as they stand in their files: their parts are compared with them, as one."""
+    return [name for name, table_map in catalog.files.items() if table_map.enabled]
+
+
+def _with_ancestors(catalog: Catalog, names: Iterable[str]) -> list[str]:
+    """Maps and all they need, parents first; parts left out."""
+    needed = set(names).union(*(catalog.ancestors(name) for name in names))
+    return [name for name in catalog.order(needed) if name in catalog.files]
+
+
 def _compare(night: NightRuntime, name: str, *, wanted: bool) -> list[dict[str, Any]]:
-    table_map = night.catalog[name]
-    companies = night.companies_for(table_map, night.companies)
+    table_map = night.catalog.files[name]
+    comparison: MapComparison | None = None
+    try:
+        comparison = MapComparison(night, table_map)
+        refusal = comparison.refusal
+    except SchemaMismatch as error:
+        refusal = str(error)
     results: list[dict[str, Any]] = []
-    reason = not_compared(table_map)
-    comparison = None
-    if not reason:
-        try:
-            comparison = MapComparison(night, table_map)
-        except SchemaMismatch as error:
-            reason = str(error)
-    for company in companies:
+    for company in night.companies_for(table_map, night.companies):
         marker = night.side_path(table_map, company, "done.json")
         result = read_json(marker)
         if result is None:
             result = {"control": control_id(table_map), "company": company}
-            if comparison is None:
-                result |= {"state": NOT_RUN, "reason": reason, "breaks": {}}
-            else:
-                try:
-                    found = comparison.run(company)
-                    state = BREAKS if found["breaks"] else EQUAL
-                    result |= {"state": state, "reason": "", "normalisation": comparison.normalisation, **found}
-                except Exception as error:
-                    log.exception("comparison of %s of %s failed", name, company)
-                    result |= {"state": FAILED, "reason": f"failed: {type(error).__name__}", "breaks": {}}
+            result |= _outcome(comparison, company, refusal)
             write_json(marker, result)
         if wanted:
             results.append(result)
     return results
+
+
+def _outcome(comparison: MapComparison | None, company: str, refusal: str) -> dict[str, Any]:
+    """What became of the comparison of one company; its failure does not stop the others."""
+    try:
+        if comparison is not None:
+            comparison.prepare(company)
+        if comparison is None or refusal:
+            return {"state": NOT_RUN, "reason": refusal, "breaks": {}}
+        found = comparison.run(company)
+    except Exception as error:
+        log.exception("a comparison of %s failed", company)
+        return {"state": FAILED, "reason": f"failed: {type(error).__name__}", "breaks": {}}
+    state = BREAKS if found["breaks"] else EQUAL
+    return {"state": state, "reason": "", "normalisation": comparison.normalisation, **found}
 
 
 def ask(night: NightRef, runtime: Runtime) -> list[dict[str, Any]]:

@@ -11,16 +11,13 @@ CONTROL = Control(
     needs=("actuals", "staging", "currencies", "projects"),
     evidence="derived",
     basis=("G1", "G2"),
-    exclusions=(
-        "older than the cut-over of their company: Finance has them in its own way",
-        "billed sales, which travel with their invoice proposal",
-    ),
+    exclusions=("older than the cut-over of their company: Finance has them in its own way",),
     dataverse_table="msdyn_actual",
     finance_set="ProjActualsImports",
     sql="""
 WITH due AS (
     SELECT a.* FROM actuals a JOIN integrated i USING (company)
-    WHERE a.skip_sync IS FALSE AND a.type <> 'Billed' AND settled(a.changed_at)
+    WHERE a.skip_sync IS FALSE AND settled(a.changed_at)
         AND (i.cut_over IS NULL OR a.document_date >= i.cut_over)
 ), staged AS (
     SELECT actual_id, count(*) AS n, sum(amount) AS amount, string_agg(record_key, ' ') AS keys

@@ -14,7 +14,7 @@ CONTROL = Control(
     needs=("actuals", "connections", "currencies"),
     evidence="derived",
     basis=("E6", "E7", "E9"),
-    exclusions=("Skip Sync is a warning: which reversals of an edited invoice carry it is not documented",),
+    exclusions=("Skip Sync of reversals that an invoice made: which of them carry it is not documented",),
     dataverse_table="msdyn_actual",
     sql="""
 WITH reversals AS (
@@ -24,7 +24,8 @@ WITH reversals AS (
     WHERE (one_role = 'Reversing' AND two_role = 'Original') OR (one_role = 'Original' AND two_role = 'Reversing')
 ), pairs AS (
     SELECT o.company, o.id, r.id AS reversal, o.quantity AS o_quantity, r.quantity AS r_quantity, o.amount AS o_amount,
-        r.amount AS r_amount, o.skip_sync AS o_skip, r.skip_sync AS r_skip, c.code AS currency
+        r.amount AS r_amount, o.skip_sync AS o_skip, r.skip_sync AS r_skip, r.billing_status AS r_status, c.code
+            AS currency
     FROM reversals v JOIN actuals o ON o.id = lower(v.original) JOIN actuals r ON r.id = lower(v.reversal)
         LEFT JOIN currencies c ON c.id = o.currency_id
     WHERE o.adjustment = 'Adjusted' AND settled(o.changed_at) AND settled(r.changed_at)
@@ -42,6 +43,6 @@ UNION ALL BY NAME
 SELECT company, id AS key, id AS dataverse_id, 'status' AS class, 'Skip Sync' AS field,
     concat_ws(' and ', o_skip, r_skip) AS dataverse_value, 'warning' AS severity,
     'reversed by ' || reversal AS explanation
-FROM pairs WHERE o_skip IS DISTINCT FROM r_skip
+FROM pairs WHERE o_skip IS DISTINCT FROM r_skip AND r_status IS DISTINCT FROM 'CustomerInvoicePosted'
     """,
 )

@@ -1,0 +1,60 @@
+"""Edits of the raw stores: past every check, hook, version and time stamp, as corruption is."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from dualsync_sandbox.store import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dualsync_sandbox.store import Row, Tx
+
+_OWN = frozenset({"RecId", "RecVersion", "versionnumber"})
+
+
+class Raw:
+    """The raw rows of one system.
+
+    Args:
+        tx: a write transaction.
+        rng_id: gives the record ids of rows that are put in.
+    """
+
+    def __init__(self, tx: Tx) -> None:
+        self.tx = tx
+
+    def change(self, table: str, row: Row, values: Mapping[str, object]) -> None:
+        """Overwrite columns of a row; nobody notices, and its time of change stays what it was."""
+        layout = self.tx.store.layout(table)
+        encoded = {name: layout.encoders[name](value) for name, value in values.items()}
+        assigned = ", ".join(f"{quoted(name)} = ?" for name in encoded)
+        sql = f"UPDATE {quoted(table)} SET {assigned} WHERE {quoted(layout.table.id)} = ?"
+        self.tx.query(sql, (*encoded.values(), row[layout.table.id]))  # type: ignore[arg-type]
+
+    def remove(self, table: str, row: Row) -> None:
+        """Take a row away; nothing goes with it and no deletion is remembered."""
+        layout = self.tx.store.layout(table)
+        sql = f"DELETE FROM {quoted(table)} WHERE {quoted(layout.table.id)} = ?"
+        self.tx.query(sql, (row[layout.table.id],))  # type: ignore[arg-type]
+
+    def copy(self, table: str, row: Row, **changes: object) -> Row:
+        """Put in a row like another one, with changes; Dataverse rows get an id of their own.
+
+        Returns:
+            the new row.
+        """
+        layout = self.tx.store.layout(table)
+        new = {name: value for name, value in row.items() if name not in _OWN and value is not None} | changes
+        if layout.dataverse and layout.table.id not in changes:
+            new[layout.table.id] = str(uuid.uuid5(uuid.UUID(str(row[layout.table.id])), repr(sorted(changes))))
+        self.tx.insert_many(table, [new], hooks=False)
+        key = layout.table.id if layout.dataverse else None
+        if key is not None:
+            found = self.tx.get(table, new[key])
+        else:
+            found = self.tx.find_one(table, **{name: new[name] for name in layout.table.keys[0].columns})
+        assert found is not None
+        return found
