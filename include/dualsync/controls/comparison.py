@@ -11,6 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
+from upath import UPath
 
 from dualsync.controls.diff import KEY, compare
 from dualsync.controls.measures import MEASURES
@@ -114,7 +115,7 @@ class MapComparison:
     # --- what is known of the rows that are not equal ------------------------------------------------------------
 
     def _context(self, sets: Sets, company: str) -> None:
-        agreed = self._night.agreed_paths(self._map, company) or [None]
+        agreed: list[UPath | None] = [*self._night.agreed_paths(self._map, company)] or [None]
         for number, path in enumerate(agreed):
             open_base(sets, self._shape, path, f"base_{number}")
         every = " UNION ALL BY NAME ".join(f"SELECT * FROM base_{number}" for number in range(len(agreed)))

@@ -42,7 +42,7 @@ class Source:
     Attributes:
         side: The system.
         place: Logical name of the table in Dataverse, entity set in Finance.
-        set: Entity set name.
+        set_name: Entity set name.
         columns: Wanted columns and their types.
         company: Finance column by which only rows of the run's companies are asked for; None reads all.
         polymorphic: Lookups whose target table is wanted too.
@@ -50,7 +50,7 @@ class Source:
 
     side: Side
     place: str
-    set: str
+    set_name: str
     columns: dict[str, Column] = field(default_factory=dict)
     company: str | None = None
     polymorphic: set[str] = field(default_factory=set)
@@ -200,13 +200,13 @@ class Reader:
     def _pages(self, source: Source, names: list[str]) -> Iterator[list[dict[str, Any]]]:
         systems = self._runtime.systems
         if source.side == "dataverse":
-            yield from systems.dataverse.read(source.set, select=names)
+            yield from systems.dataverse.read(source.set_name, select=names)
         elif source.company is None:
-            yield from systems.finance.read(source.set, select=names)
+            yield from systems.finance.read(source.set_name, select=names)
         else:
             for company in self._companies:
                 yield from systems.finance.read(
-                    source.set, select=names, company=company, company_column=source.company
+                    source.set_name, select=names, company=company, company_column=source.company
                 )
 
 

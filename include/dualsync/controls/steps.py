@@ -17,6 +17,7 @@ from dualsync.controls.extracts import extracts
 from dualsync.controls.night import JOB, NightRef, NightRuntime
 from dualsync.controls.reading import sources
 from dualsync.controls.registry import chosen
+from dualsync.controls.totals import TOTALS_NEED
 from dualsync.controls.views import with_parents
 from dualsync.errors import MapErrors, SchemaMismatch
 from dualsync.ledger import RunRecord
@@ -77,6 +78,11 @@ def begin(
     return night
 
 
+def tonight(night: NightRef, runtime: Runtime) -> NightRuntime:
+    """The runtime in which a night's rows are looked at."""
+    return NightRuntime(runtime, night)
+
+
 def read(night: NightRef, runtime: Runtime) -> dict[str, Any]:
     """Read both systems.
 
@@ -88,17 +94,14 @@ def read(night: NightRef, runtime: Runtime) -> dict[str, Any]:
     """
     catalog = runtime.catalog
     maps = [catalog.files[name] for name in _with_ancestors(catalog, night.run.maps)]
-    wanted = {name for one in chosen(night.controls) if night.controls for name in one.needs}
-    found = sources(maps, [extracts()[name] for name in with_parents(wanted | ALWAYS)], runtime.schema)
-    reads = NightRuntime(runtime, night).reader().read_all(found)
+    asked = chosen(night.controls) if night.controls else []
+    wanted = {name for one in asked for name in one.needs} | set(TOTALS_NEED)
+    found = sources(maps, [extracts()[name] for name in with_parents(wanted)], runtime.schema)
+    reads = tonight(night, runtime).reader().read_all(found)
     return {
         "rows": {f"{side} {place}": one.rows for (side, place), one in reads.items() if not one.absent},
         "absent": {f"{side} {place}": one.absent for (side, place), one in reads.items() if one.absent},
     }
-
-
-ALWAYS = {"companies", "currencies"}
-"""Extracts that every night reads: they are small, and give codes to what is only known by record id."""
 
 
 def compare(night: NightRef, runtime: Runtime, maps: Iterable[str] | None = None) -> list[dict[str, Any]]:
@@ -109,13 +112,12 @@ def compare(night: NightRef, runtime: Runtime, maps: Iterable[str] | None = None
     Returns:
         One result for each map and company.
     """
-    tonight = NightRuntime(runtime, night)
     catalog = runtime.catalog
     names = set(night.run.maps if maps is None else maps)
     return [
         result
         for name in _with_ancestors(catalog, names)
-        for result in _compare(tonight, name, wanted=name in names and name in night.run.maps)
+        for result in _compare(tonight(night, runtime), name, wanted=name in names and name in night.run.maps)
     ]
 
 
@@ -172,5 +174,5 @@ def ask(night: NightRef, runtime: Runtime) -> list[dict[str, Any]]:
     Returns:
         One result for each control.
     """
-    tonight = NightRuntime(runtime, night)
-    return [check(tonight, control) for control in chosen(night.controls)] if night.controls else []
+    asked = tonight(night, runtime)
+    return [check(asked, control) for control in chosen(night.controls)] if night.controls else []

@@ -171,7 +171,7 @@ class Nights:
             elif found[1] != night.run_id:
                 again.append({"b_number": found[0], **{f"v_{name}": value for name, value in seen.items()}})
         c = t.breaks.c
-        values = {name: bindparam(f"v_{name}") for name in (*_SEEN, "last_seen", "last_run")}
+        values: dict[str, Any] = {name: bindparam(f"v_{name}") for name in (*_SEEN, "last_seen", "last_run")}
         mine = c.number == bindparam("b_number")
         if again:
             connection.execute(update(t.breaks).where(mine).values(**values, nights=c.nights + 1), again)
@@ -223,6 +223,16 @@ class Nights:
         query = select(*columns).where(c.run_id == run_id).order_by(c.control, c.company)
         with self._engine.connect() as connection:
             return [ControlResult(*row) for row in connection.execute(query)]
+
+    def changes(self, run_id: str) -> tuple[int, int]:
+        """How many breaks a night was the first to see, and how many were gone in it."""
+        c = t.breaks.c
+        with self._engine.connect() as connection:
+            new, gone = (
+                connection.execute(select(func.count()).select_from(t.breaks).where(column == run_id)).scalar_one()
+                for column in (c.first_run, c.resolved_run)
+            )
+        return int(new), int(gone)
 
     # --- breaks ---------------------------------------------------------------------------------------------------
 
