@@ -225,6 +225,7 @@ class Sides:
                     frame["key"] = display_keys(frame, self.map.finance.key)
                     frame["id"] = rows[self.map.dataverse.id]
                     frame = frame.rename(columns={name: f"w:{name}" for name in self.map.finance.key})
+                frame = self._named(frame, frame["join_key"], "dataverse")
                 frame["join_key"] = _never_empty(frame["join_key"], "id:" + frame["id"])
                 frame["changed"] = rows[CHANGED]
                 self._measure(frame, rows, "dataverse")
@@ -317,8 +318,9 @@ class Sides:
                 rows[JOIN_KEY] = join_keys(rows, self.map.finance.key)
                 frame = transform.piece(rows) if travels else pd.DataFrame(index=rows.index)
                 frame["key"] = display_keys(rows, self.map.finance.key)
-                places = pd.Series(range(number, number + len(rows)), index=rows.index).astype(str)
-                frame["join_key"] = _never_empty(rows[JOIN_KEY], "row:" + places)
+                frame = self._named(frame, rows[JOIN_KEY], "finance")
+                places = pd.Series(range(number, number + len(frame)), index=frame.index).astype(str)
+                frame["join_key"] = _never_empty(rows.loc[frame.index, JOIN_KEY], "row:" + places)
                 number += len(rows)
                 self._measure(frame, rows, "finance")
                 for letter, column in (field.name.split(":", 1) for field in schema if field.name[1:2] == ":"):
@@ -362,6 +364,15 @@ class Sides:
                 yield to_pandas(piece)
 
     # --- both -----------------------------------------------------------------------------------------------------
+
+    def _named(self, frame: pd.DataFrame, keys: pd.Series[Any], side: Side) -> pd.DataFrame:
+        """The rows that are the map's: one without a key, on the side that makes none of them, is of that side alone.
+
+        On the side that makes them such a row is one that cannot go.
+        """
+        if self.map.rows.created_by in (side, "both"):
+            return frame
+        return frame[keys.notna()]
 
     def _measure(self, frame: pd.DataFrame, rows: pd.DataFrame, side: Side) -> None:
         measure = MEASURES.get(self.map.map)

@@ -20,7 +20,6 @@ class Raw:
 
     Args:
         tx: a write transaction.
-        rng_id: gives the record ids of rows that are put in.
     """
 
     def __init__(self, tx: Tx) -> None:
@@ -50,11 +49,15 @@ class Raw:
         new = {name: value for name, value in row.items() if name not in _OWN and value is not None} | changes
         if layout.dataverse and layout.table.id not in changes:
             new[layout.table.id] = str(uuid.uuid5(uuid.UUID(str(row[layout.table.id])), repr(sorted(changes))))
-        self.tx.insert_many(table, [new], hooks=False)
-        key = layout.table.id if layout.dataverse else None
-        if key is not None:
-            found = self.tx.get(table, new[key])
+        return self.add(table, new)
+
+    def add(self, table: str, row: Row) -> Row:
+        """Put in a row, and return it."""
+        layout = self.tx.store.layout(table)
+        self.tx.insert_many(table, [row], hooks=False)
+        if layout.dataverse:
+            found = self.tx.get(table, row[layout.table.id])
         else:
-            found = self.tx.find_one(table, **{name: new[name] for name in layout.table.keys[0].columns})
+            found = self.tx.find_one(table, **{name: row[name] for name in layout.table.keys[0].columns})
         assert found is not None
         return found
