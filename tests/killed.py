@@ -26,6 +26,7 @@ class Point:
         when: Before or after the call.
         call: Which call of those that have ``argument`` among their positional arguments, from 1.
         argument: None for all calls.
+        maps: All maps of the run, where it has more than the one.
     """
 
     map: str
@@ -33,10 +34,17 @@ class Point:
     when: Literal["before", "after"]
     call: int = 1
     argument: Any = None
+    maps: tuple[str, ...] = ()
 
 
-def run_and_die(settings: Settings, companies: list[str], point: Point) -> None:
-    """Run the point's map in a process that dies at the point.
+def run_and_die(settings: Settings, companies: list[str], point: Point, run_id: str = RUN_ID) -> None:
+    """Run the point's maps in a process that dies at the point.
+
+    Args:
+        settings: The settings of the run.
+        companies: Its companies.
+        point: Where it dies.
+        run_id: Its identity.
 
     Raises:
         AssertionError: The point was never reached.
@@ -44,16 +52,17 @@ def run_and_die(settings: Settings, companies: list[str], point: Point) -> None:
     # A server that has the heavy imports done forks the processes; this one has threads and cannot.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["dualsync.sync.pipeline", "great_expectations", "killed"])
-    process = context.Process(target=_run, args=(settings, companies, point))
+    process = context.Process(target=_run, args=(settings, companies, point, run_id))
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL, f"the point was not reached (exit code {process.exitcode})"
 
 
-def _run(settings: Settings, companies: list[str], point: Point) -> None:
+def _run(settings: Settings, companies: list[str], point: Point, run_id: str) -> None:
     _arm(point)
+    maps = point.maps or (point.map,)
     with Runtime.open(settings) as runtime:
-        run_all(start_run("kill", runtime=runtime, maps=[point.map], companies=companies, run_id=RUN_ID), runtime)
+        run_all(start_run("kill", runtime=runtime, maps=maps, companies=companies, run_id=run_id), runtime)
 
 
 def _arm(point: Point) -> None:

@@ -181,7 +181,8 @@ class Guards(_Part):
 
     Attributes:
         deletes: deletions at most.
-        update_share: share of the known rows (0 to 1) that may be updated at most.
+        update_share: share of the known rows (0 to 1) in which values may be overwritten at most; what fills an empty
+            column, such as the voucher that comes back, is not counted.
     """
 
     deletes: NonNegativeInt = 100

@@ -18,6 +18,7 @@ from dualsync_sandbox.business.actuals import TABLE
 from dualsync_sandbox.business.choices import TransactionType
 from dualsync_sandbox.cli import app
 from dualsync_sandbox.play import EVENTS, NothingToPlay, play, play_event
+from dualsync_sandbox.play.purchases import PROCUREMENT
 from dualsync_sandbox.play.scene import Scene
 
 Works = Any
@@ -88,7 +89,8 @@ def test_nothing_is_lost_or_won(works: Works) -> None:
     for row in works.all("msdyn_transactionconnection"):
         if row["msdyn_transaction1role"] == "Reversing":
             originals[row["msdyn_transaction2"]].append(row["msdyn_transaction1"])
-    adjusted = {key for key, row in actuals.items() if row["msdyn_adjustmentstatus"] == 192350001}
+    invoiced = {key for key in originals if actuals[key]["msdyn_billingstatus"] == 192350002}  # E9: not adjusted
+    adjusted = {key for key, row in actuals.items() if row["msdyn_adjustmentstatus"] == 192350001} | invoiced
     reversals = {key for key, row in actuals.items() if row["msdyn_adjustmentstatus"] == 192350002}
     assert adjusted == set(originals)
     assert reversals == {key for keys in originals.values() for key in keys}
@@ -96,8 +98,10 @@ def test_nothing_is_lost_or_won(works: Works) -> None:
         assert len(made) == 1
         for column in ("msdyn_quantity", "msdyn_amount", "msdyn_amount_base"):
             assert actuals[key][column] == -actuals[made[0]][column]
-        for column in ("msdyn_owningcompany", "msdyn_skipsync", "transactioncurrencyid", "msdyn_project"):
+        for column in ("msdyn_owningcompany", "transactioncurrencyid", "msdyn_project"):
             assert actuals[key][column] == actuals[made[0]][column]
+        unbilled_on_invoice = actuals[made[0]]["msdyn_billingstatus"] == 192350002 and not actuals[key]["msdyn_invoice"]
+        assert actuals[made[0]]["msdyn_skipsync"] is (True if unbilled_on_invoice else actuals[key]["msdyn_skipsync"])
     standing = [row for row in actuals.values() if row["msdyn_adjustmentstatus"] is None]
     cost: dict[object, Decimal] = defaultdict(Decimal)
     for row in standing:
@@ -116,15 +120,58 @@ def test_amounts_are_quantity_times_price_to_the_cent(works: Works) -> None:
         assert row["msdyn_amount"] == row["msdyn_amount"].quantize(Decimal("0.01"))
 
 
-@pytest.mark.parametrize("name", sorted(set(EVENTS) - {"import-from-staging", "post-journal", "post-expense"}))
+BEFORE = {
+    "use-retainer": "retainer",
+    "approve": "submit-time",
+    "confirm-contract": "tie-contract",
+    "cancel-approval": "approve-time",
+    "correction-journal": "approve-time",
+    "mark-ready": "approve-time-reduced",
+    "create-proforma": "mark-ready",
+    "edit-proforma": "create-proforma",
+    "confirm-proforma": "create-proforma",
+    "correct-invoice": "confirm-proforma",
+}
+"""The event that makes what another one needs."""
+OF_FINANCE = {
+    "credit-milestone",
+    "import-from-staging",
+    "post-journal",
+    "post-expense",
+    "post-proposal",
+    "post-intercompany-invoice",
+}
+
+
+def before(name: str) -> list[str]:
+    """Everything that has to happen first, in its order."""
+    earlier = BEFORE.get(name)
+    return [*before(earlier), earlier] if earlier else []
+
+
+@pytest.mark.parametrize("name", sorted(set(EVENTS) - OF_FINANCE - set(PROCUREMENT)))
 def test_every_event_can_be_played_by_itself(works: Works, name: str) -> None:
-    before = {"use-retainer": "retainer", "approve": "submit-time", "confirm-contract": "tie-contract"}
-    before |= dict.fromkeys(("cancel-approval", "correction-journal"), "approve-time")
-    if name in before:
-        event(works, before[name], company="uspm")
+    for earlier in before(name):
+        event(works, earlier, company="uspm")
     facts = event(works, name, company="uspm")
     assert (facts["event"], facts["company"]) == (name, "USPM")
     assert len(facts) > 2
+
+
+def test_a_milestone_is_credited_once_finance_has_posted_it(works: Works) -> None:
+    """E13: what a customer invoice from Finance has set to Posted."""
+    for name in ("milestone-ready", "create-proforma", "confirm-proforma"):
+        number = event(works, name).get("invoice")
+    with pytest.raises(NothingToPlay, match="to correct"):
+        event(works, "credit-milestone")
+    invoice = works.one("invoice", invoicenumber=number)
+    with works.dataverse.transaction() as tx:
+        posted = {"msdyn_customerinvoicenumber": "CIV-1", "msdyn_owningcompany": invoice["msdyn_company"]}
+        total = {"msdyn_salestaxamount": Decimal(0), "msdyn_totalamount": invoice["totalamount"]}
+        tx.insert("msdyn_customerinvoice", posted | total | {"msdyn_invoice": invoice["invoiceid"]})
+    facts = event(works, "credit-milestone")
+    (reversal,) = [works.one(TABLE, msdyn_actualid=actual) for actual in facts["actuals"]]
+    assert reversal["msdyn_amount"] == -invoice["totalamount"]
 
 
 def test_an_event_on_a_project(works: Works) -> None:

@@ -182,6 +182,20 @@ class Comparison:
         when, otherwise = (side == self._shape.source), (wins.otherwise == self._shape.source)
         return f"(CASE WHEN {holds} THEN {_bool(when)} ELSE {_bool(otherwise)} END)"
 
+    def overwrites_sql(self) -> str:
+        """The condition that an update of the plan writes over a value that stands there.
+
+        Filling what is empty does not count, nor do pairs whose owner changes in the life of a row: that their value
+        changes once is what they are for.
+        """
+        overwritten = [
+            f"(list_contains(columns, {literal(unit.target)}) AND NOT "
+            f"{self._same(unit, quoted(f'h:{unit.target}'), 'NULL')})"
+            for unit in self._shape.units
+            if not isinstance(unit.pair.wins, ConditionalWins)
+        ]
+        return f"({' OR '.join(overwritten) or 'FALSE'})"
+
     def _same(self, unit: Unit, one: str, other: str) -> str:
         return same(self._shape, unit, one, other)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from dualsync.errors import Superseded
 from dualsync.frames import Sets
+from dualsync.sync.compare import Comparison
 from dualsync.sync.runtime import Leg, Runtime
 from dualsync.sync.senders import Row, open_sender
 from dualsync.sync.shape import Shape
@@ -18,7 +19,7 @@ from dualsync.sync.triggers import reopen
 from dualsync.sync.units import PLANNED, SENT, begin
 
 GUARD_FLOOR = 100
-"""Updates below this number never trip the guard, whatever their share."""
+"""Rows below this number never trip the guard, whatever their share."""
 
 
 class Held(Exception):
@@ -48,7 +49,7 @@ def load(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str, Any
     with Sets() as sets:
         sets.view("plan", leg.folder.file("plan.parquet"))
         sets.view("failures", leg.folder.file("failures.parquet"))
-        _guard(leg, runtime, sets)
+        _guard(leg, runtime, sets, shape)
         begin(leg, runtime, sets)
         sender = open_sender(leg, runtime, shape)
         sending = leg.folder.done("sending")
@@ -94,19 +95,20 @@ def check_generation(leg: Leg, runtime: Runtime, generation: int) -> None:
         )
 
 
-def _guard(leg: Leg, runtime: Runtime, sets: Sets) -> None:
+def _guard(leg: Leg, runtime: Runtime, sets: Sets, shape: Shape) -> None:
     base = runtime.ledger.base(leg.map.map, leg.company)
     # The first run of a leg brings everything in line; only later can "too much" mean anything.
     first = not runtime.ledger.has_settled(leg.map.map, leg.direction, leg.company)
     if not leg.run.guards or base is None or first:
         return
-    updates = int(sets.scalar("SELECT count(*) FROM plan WHERE action = 'update'") or 0)
+    overwrites = Comparison(leg, shape).overwrites_sql()
+    updates = int(sets.scalar(f"SELECT count(*) FROM plan WHERE action = 'update' AND {overwrites}") or 0)
     limit = max(GUARD_FLOOR, int(runtime.settings.guards.update_share * base.rows))
     if updates > limit:
         runtime.ledger.drop_lease(leg.map.map, leg.company, leg.run.run_id)
         raise Held(
-            f"{leg.label} would update {updates} of {base.rows} known rows, more than the limit of {limit} (setting "
-            "guards.update_share); look at the plan, then run again without guards"
+            f"{leg.label} would overwrite values in {updates} of {base.rows} known rows, more than the limit of {limit} "
+            "(setting guards.update_share); look at the plan, then run again without guards"
         )
 
 

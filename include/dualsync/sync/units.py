@@ -155,7 +155,8 @@ def begin(leg: Leg, runtime: Runtime, sets: Sets) -> None:
             f"AND (action = 'create' OR list_contains(columns, {column}))"
         )
         units += _records(leg.map, rows, names)
-    runtime.ledger.begin_units(units, leg.run.run_id)
+    if units:
+        runtime.ledger.begin_units(units, leg.run.run_id)
     states = ", ".join(literal(state) for state in OPEN)
     begin_lines(leg, runtime, sets, f"(SELECT * FROM plan WHERE action IN ({states}))", PLANNED, written=False)
     begin_lines(leg, runtime, sets, f"(SELECT * FROM plan WHERE {SENT})", PLANNED, written=True)
@@ -178,7 +179,8 @@ def begin_lines(leg: Leg, runtime: Runtime, sets: Sets, rows: str, prefix: str, 
         part = trigger_part(lines.header) if written else None
         found = sets.fetch("SELECT DISTINCT company, join_key, key, id FROM begun")
         units += _records(lines.header, found, [leg.map.map, *([part] if part else [])])
-    runtime.ledger.begin_units(units, leg.run.run_id)
+    if units:
+        runtime.ledger.begin_units(units, leg.run.run_id)
 
 
 def _records(header: TableMap, rows: pa.Table, names: list[str]) -> list[UnitRecord]:

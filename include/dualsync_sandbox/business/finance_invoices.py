@@ -1,4 +1,4 @@
-"""Posting of invoice proposals: customer invoice, ledger, tax, and what goes back to Dataverse (G-L, G15, H8, H9, H14).
+"""Posting of invoice proposals: customer invoice, ledger, tax, what goes back (C11, G-L, G15, H8, H9, H14, R37).
 
 Assumed where no source says it: the whole proposal is one voucher, with one entry for each kind of account; what is
 invoiced on account (milestones and retainers) goes to WIP where the project's costs go to the balance; posting takes
@@ -24,6 +24,7 @@ from dualsync_sandbox.business.finance_posting import BATCH_LINES
 from dualsync_sandbox.business.finance_proposals import HEADERS, LINES, MILESTONE, RETAINER, set_milestone
 from dualsync_sandbox.business.finance_rates import Rates, in_accounting_currency
 from dualsync_sandbox.business.finance_settings import CompanySettings, day_of, numbered, text
+from dualsync_sandbox.business.finance_stages import open_project
 from dualsync_sandbox.business.finance_staging import STAGING
 from dualsync_sandbox.errors import BusinessRuleViolation
 from dualsync_sandbox.schema import FINANCE_SCALE, NO_GUID
@@ -99,6 +100,8 @@ class Invoicing:
         lines = self._tx.find(LINES, dataAreaId=self._area, InvoiceProposalId=number)
         sales = self._tx.find(STAGING, dataAreaId=self._area, InvoiceProposalId=number, TransactionType="BilledSales")
         staging = {sale["ActualsImportId"]: sale for sale in sales}
+        for project_id in {str(line["ProjectId"]) for line in lines}:
+            open_project(self._tx, HEADERS, self._area, project_id)
         day = self._day(staging[lines[0]["ActualsImportId"]])
         rate = self._rate(header, day)
         amounts = self._amounts(lines, rate)

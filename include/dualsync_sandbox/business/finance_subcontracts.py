@@ -103,6 +103,8 @@ def _follow(tx: Tx, event: Event) -> None:
     elif status == "Draft":
         reopen_order(tx, order)
     elif status == "Closed":
+        if not confirmed(order):  # nobody saw it confirmed
+            confirm_order(tx, order, subcontract["AccountingDate"])
         tx.update(ORDERS, order["RecId"], {"DocumentState": "Finalized"})
     else:
         tx.update(ORDERS, order["RecId"], {"PurchStatus": "Canceled"})

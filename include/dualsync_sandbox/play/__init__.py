@@ -42,10 +42,31 @@ _SOMETIMES = {
     "tie-contract": 0.15,
     "confirm-contract": 0.3,
     "use-retainer": 0.3,
+    "post-vendor-invoice": 0.6,
+    "hold-payment": 0.3,
+    "confirm-vendor-invoice": 0.4,
+    "post-packing-slip": 0.25,
+    "create-subcontract": 0.35,
+    "confirm-subcontract": 0.6,
+    "subcontract-time": 0.6,
+    "subcontract-invoice": 0.4,
+    "reopen-subcontract": 0.2,
+    "milestone-ready": 0.3,
+    "mark-ready": 0.7,
+    "create-proforma": 0.8,
+    "edit-proforma": 0.35,
+    "confirm-proforma": 0.85,
+    "correct-invoice": 0.3,
+    "credit-milestone": 0.15,
+    "post-intercompany-invoice": 0.3,
 }
 """What happens in a company on a day, with its probability."""
 _FIRST_DAY = ("retainer",)
-_EVENING = ("import-from-staging", "post-journal")
+_EVENING = (
+    "import-from-staging", "post-journal", "import-from-staging", "post-proposal", "generate-receipts", "post-receipts",
+)  # fmt: skip
+"""Finance's own jobs: the second import gives the proposals of what has just been posted their lines; subcontracted
+work is received once it is posted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +98,8 @@ def play(
     """Play working days in the integrated companies; the clock stands at the end of the last one afterwards.
 
     Mornings and days are in UTC. A play begins today while the working day lasts, else on the next one. In the evening
-    Finance imports from staging and posts its journals.
+    Finance imports from staging, posts its journals, imports again, posts its invoice proposals and receives
+    subcontracted work.
 
     Args:
         dataverse: the store of Dataverse.

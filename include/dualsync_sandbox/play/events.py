@@ -33,6 +33,8 @@ from dualsync_sandbox.business.exchange import exact
 from dualsync_sandbox.business.journals import post_correction_journal, post_entry_journal
 from dualsync_sandbox.business.retainers import consume_retainer, invoice_retainer
 from dualsync_sandbox.business.work import MATERIAL, TIME
+from dualsync_sandbox.play.invoicing import INVOICING
+from dualsync_sandbox.play.purchases import PROCUREMENT
 from dualsync_sandbox.play.scene import NothingToPlay, Scene, Site
 
 if TYPE_CHECKING:
@@ -441,5 +443,7 @@ EVENTS: dict[str, Event] = {
     "post-expense": post_expense,
     "import-from-staging": import_from_staging,
     "post-journal": post_journal,
+    **PROCUREMENT,
+    **INVOICING,
 }
 """Events by name."""

@@ -148,6 +148,25 @@ class Scene:
                 raise NothingToPlay(f"There is no project {number} in {code}.")
             return self._site(tx, project)
 
+    def known_site(self, code: str, number: str | None = None) -> Site:
+        """Return a project that Finance knows too: the one named, or one by chance."""
+        if number is not None:
+            return self.site(code, number)
+        with self.finance.reading() as tx:
+            known = [
+                site
+                for site in self.sites(code)
+                if tx.find_one("ProjectsV2", dataAreaId=code.lower(), ProjectId=site.number) is not None
+            ]
+        return self.one_of(known, f"project of {code} that Finance knows")
+
+    def known_task(self, site: Site) -> str:
+        """Return the number of a leaf task by chance; empty where Finance does not know it."""
+        number = str(self.one_of(site.leaves, f"task in {site.number}")["msdyn_tasknumber"])
+        with self.finance.reading() as tx:
+            known = tx.find_one("ProjectTasks", ProjectId=site.number, TaskId=number)
+        return number if known is not None else ""
+
     def worker(self, code: str) -> Row:
         """Return a resource at home in a company."""
         company = self.company(code)["cdm_companyid"]

@@ -267,6 +267,19 @@ def test_one_proposal_does_not_stop_another(books: Books) -> None:
     assert days == {"INV-1": "2025-01-01", "INV-2": "2026-03-31", "INV-3": "2026-03-31"}
 
 
+def test_a_finished_project_is_not_invoiced(books: Books) -> None:
+    """C11: by the documented words; it heals when the project is opened again."""
+    propose(books)
+    sale = books.stage("Sales")
+    books.do()
+    billed(books, sale)
+    books.change("ProjectsV2", {"ProjectId": "PRJ-T"}, ProjectStage="Completed")
+    ((_, why),) = post(books).failed
+    assert "Project stage finished doesn't allow recording in the project" in why
+    books.change("ProjectsV2", {"ProjectId": "PRJ-T"}, ProjectStage="InProcess")
+    assert [number for number, _ in post(books).posted] == ["INV-1"]
+
+
 def test_only_the_named_proposals(books: Books) -> None:
     for number in ("INV-1", "INV-2"):
         propose(books, number)

@@ -211,6 +211,17 @@ def test_the_order_ends_with_its_subcontract(books: Books, status: str, state: s
     assert books.one("SubContractPurchaseOrderHeaders")["PurchStatus"] == purchase
 
 
+def test_what_is_closed_was_confirmed(books: Books) -> None:
+    """J11: also where Finance learns of both at once, so that late work is still received."""
+    subcontract(books)
+    line(books)
+    confirm(books, "Closed")
+    assert order(books)["DocumentState"] == "Finalized"
+    work(books)
+    books.do()
+    assert generate_subcontract_receipts(books.finance, "USPM").lines == 1
+
+
 def test_the_order_is_dataverses(books: Books) -> None:
     """J10, J12: callers from outside change no subcontract order, and nobody confirms or receives it by hand."""
     subcontract(books)
