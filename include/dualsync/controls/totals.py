@@ -130,6 +130,42 @@ WHERE (e.id IS NULL OR settled(e.changed_at)) AND (i.cut_over IS NULL OR x.day >
         """,
         ("expenses", "expense_exports", "projects", "currencies"),
     ),
+    TotalSet(
+        "vendor_lines",
+        "Project lines of vendor invoices",
+        """
+SELECT l.company, l.day, p.number AS project, c.code AS currency, 'Vendor invoice' AS type, '' AS class, l.amount,
+    NULL AS accounting
+FROM vendor_invoice_lines l LEFT JOIN projects p ON p.id = l.project_id LEFT JOIN currencies c ON c.id = l.currency_id
+WHERE l.number IS NOT NULL AND settled(l.changed_at)
+        """,
+        """
+SELECT x.company, x.day, x.project, x.currency, 'Vendor invoice' AS type, '' AS class, x.amount, NULL AS accounting
+FROM vendor_line_exports x JOIN integrated i USING (company)
+    LEFT JOIN vendor_invoice_lines l ON l.company = x.company AND lower(l.number) = lower(x.number)
+WHERE (l.id IS NULL OR settled(l.changed_at)) AND (i.cut_over IS NULL OR x.day >= i.cut_over OR l.id IS NOT NULL)
+        """,
+        ("vendor_invoice_lines", "vendor_line_exports", "projects", "currencies"),
+    ),
+    TotalSet(
+        "invoices",
+        "Invoiced sales, where the proposal has its lines",
+        """
+SELECT a.company, i.day, p.number AS project, c.code AS currency, a.type, a.class, a.amount, NULL AS accounting
+FROM actuals a JOIN invoices i ON i.id = a.invoice_id LEFT JOIN projects p ON p.id = a.project_id
+    LEFT JOIN currencies c ON c.id = a.currency_id
+    JOIN proposal_headers h ON h.company = i.company AND lower(h.number) = lower(i.number)
+WHERE a.type = 'Billed' AND a.skip_sync IS FALSE AND a.billing_type = 'Chargeable' AND h.line_count > 0
+    AND settled(i.changed_at)
+        """,
+        """
+SELECT l.company, h.day, l.project, h.currency, 'Billed' AS type, l.class, l.invoiced AS amount, NULL AS accounting
+FROM proposal_lines l JOIN proposal_headers h ON h.company = l.company AND h.number = l.proposal
+    LEFT JOIN invoices i ON i.company = l.company AND lower(i.number) = lower(l.proposal)
+WHERE l.billing_type = 'Chargeable' AND (i.id IS NULL OR settled(i.changed_at))
+        """,
+        ("actuals", "invoices", "projects", "currencies", "proposal_headers", "proposal_lines"),
+    ),
 )
 
 
@@ -167,6 +203,27 @@ FROM parameters p LEFT JOIN ledgers g USING (company)
         WHERE status = 'Posted' GROUP BY ALL) c ON c.company = p.company AND c.offset_account = p.expense_account
         """,
         ("parameters", "ledgers", "ledger_entries", "expense_distributions", "expense_reports", "journal_lines"),
+    ),
+    Balance(
+        "procurement",
+        "Procurement integration account",
+        """
+SELECT p.company, p.procurement_account AS account, COALESCE(b.amount, 0) AS balance,
+    COALESCE(s.amount, 0) - COALESCE(c.amount, 0) AS open_items, g.currency
+FROM parameters p LEFT JOIN ledgers g USING (company)
+    LEFT JOIN (SELECT company, account, sum(debit - credit) AS amount FROM ledger_entries GROUP BY ALL) b
+        ON b.company = p.company AND b.account = p.procurement_account
+    LEFT JOIN (SELECT l.company, sum(l.accounting_amount) AS amount FROM vendor_lines l
+        JOIN vendor_headers h USING (company, reference)
+        JOIN vendor_line_exports x ON x.company = l.company AND lower(x.number) = lower(l.number)
+        WHERE h.status = 'Posted' AND COALESCE(x.costed, 0) = 0 GROUP BY ALL) s ON s.company = p.company
+    LEFT JOIN (SELECT company, offset_account, sum(accounting_amount) AS amount FROM journal_lines
+        WHERE status = 'Posted' GROUP BY ALL) c ON c.company = p.company AND c.offset_account = p.procurement_account
+        """,
+        (
+            *("parameters", "ledgers", "ledger_entries", "vendor_lines", "vendor_headers", "vendor_line_exports"),
+            "journal_lines",
+        ),
     ),
 )
 
