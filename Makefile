@@ -25,8 +25,8 @@ help: ## show this list
 	@echo "make TARGET, where TARGET is one of"
 	@sed -nE 's/^([a-z]+):.*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-9s %s\n' "$$name" "$$text"; done
 
-run: $(INSTALLED) ## sandbox and Airflow here, two working days and their way around, then serve until Ctrl-C (ONCE=1 ends after it; PLAY=days PROFILE=demo|small SEED=1)
-	@exec $(PY) -m dualsync.demo --profile $(PROFILE) --seed $(SEED) $(if $(ONCE),--once) $(if $(PLAY),--play $(PLAY))
+run: $(INSTALLED) ## sandbox and Airflow here, two working days and their way around, then serve until Ctrl-C (ONCE=1 ends after it; PLAY=days EACH=1 PROFILE=demo|small SEED=1)
+	@exec $(PY) -m dualsync.demo --profile $(PROFILE) --seed $(SEED) $(if $(ONCE),--once) $(if $(PLAY),--play $(PLAY)) $(if $(EACH),--each)
 
 test: $(INSTALLED) ## all tests, offline, on two cores (ARGS="-k name" for a part)
 	@exec $(PY) -m pytest -n 2 --dist loadfile $(ARGS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -294,19 +295,48 @@ def _print_legs(title: str, legs: Sequence[LegRecord]) -> None:
 
 @app.command()
 def status(as_json: Json = False) -> None:
-    """Show per map, direction and company the last run, its state and its counts."""
+    """Show per map, direction and company the last run, its state and its counts; what is open or incomplete."""
+    from dualsync.ledger.wholes import whole_units
+
     with _runtime() as runtime:
         legs = runtime.ledger.latest_legs()
         waiting = runtime.ledger.count_open_rows()
+        incomplete = Counter(
+            (unit.map, unit.company) for unit in whole_units(runtime.ledger.units(incomplete=True), incomplete=True)
+        )
     if as_json:
         open_rows = [
             {"map": m, "direction": d, "company": c, "state": s, "rows": n} for (m, d, c, s), n in waiting.items()
         ]
-        _print_json({"legs": [_leg(leg) for leg in legs], "open": open_rows})
+        units = [{"map": m, "company": c, "incomplete": n} for (m, c), n in sorted(incomplete.items())]
+        _print_json({"legs": [_leg(leg) for leg in legs], "open": open_rows, "units": units})
         return
     _print_legs("the last run of each leg", legs)
     for (name, direction, company, state), number in sorted(waiting.items()):
         typer.echo(f"{name} {direction} {company}: {number} {state}")
+    for (name, company), number in sorted(incomplete.items()):
+        typer.echo(f"{name} {company}: {number} incomplete (see `dualsync units --open`)")
+
+
+@app.command()
+def units(
+    only_open: Annotated[bool, typer.Option("--open", help="Only units of which something is missing.")] = False,
+    map_name: Annotated[str | None, typer.Option("--map", help="Only headers of this map.")] = None,
+    company: Annotated[str | None, typer.Option(help="Only this company.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show headers with their lines: how many lines are there, and what is missing."""
+    from dualsync.ledger.wholes import whole_units
+    from dualsync.reports.units import units_table
+
+    with _runtime() as runtime:
+        records = runtime.ledger.units(map_name=map_name, company=company.upper() if company else None)
+    found = whole_units(records, incomplete=only_open)
+    if as_json:
+        _print_json([unit.to_dict() for unit in found])
+        return
+    _console().print(units_table(found))
+    typer.echo(f"{len(found)} units, {sum(bool(unit.missing) for unit in found)} incomplete")
 
 
 @app.command("explain")
@@ -337,6 +367,10 @@ def explain_command(
         console.print(f"agreed by both sides: {'yes' if one['agreed'] else 'no'}")
         for row in one["open"]:
             console.print(f"{row['state']} since {row['first_seen']}: {row['reason']} ({row['rule']})", markup=False)
+        for unit in one["units"]:
+            missing = f"; missing: {', '.join(unit['missing'])}" if unit["missing"] else ""
+            counts = f"{unit['acknowledged']} of {unit['expected']} lines on both sides"
+            console.print(f"unit {unit['state']} since {unit['since']}: {counts}{missing}", markup=False)
         for plan in one["plans"]:
             sent = plan["sent"]
             console.print(

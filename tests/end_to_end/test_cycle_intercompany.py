@@ -1,4 +1,4 @@
-"""Work that one company lends to another: K1 to K4, K6 by the documented example of ten hours, and its reversal."""
+"""Work that one company lends to another: K1 to K6 by the documented example of ten hours, invoice and reversal."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from cycles import ACTUALS, Cycle, total
 from dualsync_sandbox.business import finance_jobs
 from dualsync_sandbox.business.approvals import approve_time, cancel_approval
 from dualsync_sandbox.business.choices import BillingMethod, TransactionClass
+from dualsync_sandbox.business.finance_intercompany import post_intercompany_invoice
+from dualsync_sandbox.business.finance_vendor_invoices import post_vendor_invoice
 from dualsync_sandbox.store import Row
 
 Api = dict[str, Any]
@@ -31,6 +33,7 @@ class Story:
     within: list[Row]
     refused: tuple[tuple[str, str], ...] = ()
     log: list[Api] = field(default_factory=list)
+    pending: Api = field(default_factory=dict)
 
 
 def lent(cycle: Cycle, project: str, **values: object) -> str:
@@ -59,6 +62,9 @@ def story(shared: Cycle) -> Story:
     shared.finance.change(relation, {"HasTradingRelation": "Yes"})
     shared.books("USPM", "GBPM")
     shared.sync("actuals", **BOTH)
+    (invoice,) = post_intercompany_invoice(works.finance, "GBPM", "USPM", "2026-03-31")
+    told.pending = shared.finance.one("VendorInvoiceHeaders", f"VendorInvoiceNum eq '{invoice['InvoiceId']}'")
+    post_vendor_invoice(works.finance, "USPM", told.pending["TableRefId"])
     return told
 
 
@@ -113,7 +119,8 @@ def test_the_lending_company_has_ledger_entries_and_no_project_transaction(share
         assert [(one["Debit"], one["Credit"]) for one in entries] == [(amount, 0), (0, amount)]
     assert shared.finance.rows("ProjectTransactions", "dataAreaId eq 'gbpm'") == []
     here = shared.finance.rows("ProjectTransactions", f"ProjectId eq '{shared.number(story.project)}'")
-    assert [(row["dataAreaId"], row["SalesAmountAccountingCurrency"]) for row in here] == [("uspm", 2000)]
+    sales = [row for row in here if row["TransactionOrigin"] == "IntegrationJournal"]
+    assert [(row["dataAreaId"], row["SalesAmountAccountingCurrency"]) for row in sales] == [("uspm", 2000)]
     assert shared.line(charged)["RelatedVoucher"] == shared.line(unit_cost)["Voucher"]
 
 
@@ -123,6 +130,36 @@ def test_the_accounting_comes_back_in_each_companys_currency(shared: Cycle, stor
     assert [row["msdyn_accountingamount"] for row in travelled] == [2000, 880, DOLLARS_IN_POUNDS]
     assert all(row["msdyn_vouchernumber"] for row in travelled)
     assert (cost["msdyn_vouchernumber"], cost["msdyn_accountingamount"]) == (None, None)
+
+
+def test_the_lending_company_invoices_the_borrowing_one(shared: Cycle, story: Story) -> None:
+    """K5, R27: inter-org sales, customer invoice, vendor invoice and project cost are one amount."""
+    number = story.pending["VendorInvoiceNum"]
+    invoice = shared.finance.one("ProjCustomerInvoices", f"InvoiceId eq '{number}'")
+    facts = ("dataAreaId", "InvoiceType", "BorrowingCompany", "CurrencyCode", "TotalAmount")
+    assert [invoice[name] for name in facts] == ["gbpm", "Intercompany", "uspm", "USD", 2400]
+    lines = shared.finance.rows("IntercompanyInvoiceLines", f"InvoiceId eq '{number}'")
+    sales = [shared.staged(story.made[-1]), shared.staged(story.fixed[-1])]
+    assert [(line["ActualsImportId"], line["Amount"]) for line in lines] == [
+        (row["ActualsImportId"], row["Amount"]) for row in sales
+    ]
+    facts = ("dataAreaId", "InvoiceStatus", "CurrencyCode", "IsIntercompany")
+    assert [story.pending[name] for name in facts] == ["uspm", "Pending", "USD", "Yes"]
+    charged = shared.finance.rows("VendorInvoiceLines", f"TableRefId eq '{story.pending['TableRefId']}'")
+    assert [(line["ProjId"], line["NetAmount"]) for line in charged] == [(row["ProjectId"], 1200) for row in sales]
+    for row in sales:
+        booked = shared.finance.rows("ProjectTransactions", f"ProjectId eq '{row['ProjectId']}'")
+        (cost,) = [one for one in booked if one["TransactionOrigin"] == "IntercompanyVendorInvoice"]
+        assert (cost["dataAreaId"], cost["CostAmountAccountingCurrency"]) == ("uspm", 1200)
+    assert shared.finance.rows("VendInvoiceExportsV2", f"VendorInvoiceNum eq '{number}'") == []
+    entries = shared.finance.rows("LedgerEntries", f"Voucher eq '{invoice['Voucher']}'")
+    told = {row["PostingType"]: row["Debit"] - row["Credit"] for row in entries}
+    assert told == {
+        "IntercompanyReceivable": 2 * DOLLARS_IN_POUNDS - Decimal("0.01"),
+        "IntercompanyRevenue": -2 * DOLLARS_IN_POUNDS + Decimal("0.01"),
+        "IntercompanyAccruedRevenueCredit": 2 * DOLLARS_IN_POUNDS,
+        "IntercompanyAccruedRevenueDebit": -2 * DOLLARS_IN_POUNDS,
+    }
 
 
 def test_a_fixed_price_has_no_unbilled_sale(shared: Cycle, story: Story) -> None:

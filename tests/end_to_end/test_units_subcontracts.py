@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from orders import MAPS, Orders
@@ -16,6 +21,17 @@ def orders(synced_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     for world in copied(synced_home, tmp_path_factory.mktemp("orders") / "home"):
         world.sync(area="subcontract_purchase_orders")
         yield Orders(world)
+
+
+def told(orders: Orders, *words: str) -> Any:
+    """What ``dualsync`` prints with ``--json``."""
+    environ = {
+        "DUALSYNC_HOME": str(orders.world.home),
+        "DUALSYNC_SANDBOX": str(orders.world.home / "sandbox" / "sandbox.json"),
+        "DUALSYNC_COMPANIES": "USPM,GBPM,FRRT",
+    }
+    command = [sys.executable, "-m", "dualsync.cli", *words, "--json"]
+    return json.loads(subprocess.run(command, env=os.environ | environ, capture_output=True, check=True).stdout)
 
 
 def confirmed(orders: Orders, number: str, lines: int = 3) -> str:
@@ -84,6 +100,12 @@ def test_a_line_that_is_held_keeps_the_order_open_and_is_named(orders: Orders) -
     assert orders.counts("C") == ((4, 2, False), False)
     start = "waits for its lines: 2 of 4 of subcontract_lines are on both sides as they are now; missing: C-1 (quarant"
     assert orders.open()["subcontracts_trigger C"].reason.startswith(start)
+    (unit,) = told(orders, "units", "--open")
+    missing = ["subcontract_lines", "subcontracts_trigger"]
+    assert [unit[name] for name in ("key", "expected", "acknowledged", "missing")] == ["C", 4, 2, missing]
+    assert told(orders, "status")["units"] == [{"map": "subcontracts", "company": "USPM", "incomplete": 1}]
+    (explained,) = told(orders, "explain", "subcontracts", "C", "--company", "USPM")
+    assert explained["units"] == [unit]
 
     with finance.transaction() as tx:
         tx.insert("SubcontractCategories", kept)

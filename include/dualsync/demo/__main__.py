@@ -68,8 +68,16 @@ class Demo:
         self.services = Services(self.state / "logs")
         self.began = time.monotonic()
 
-    def run(self, profile: str, seed: int, once: bool, days: int | None) -> bool:
-        """Synchronise, play, report, and keep serving unless `once`. Returns whether everything went well."""
+    def run(self, profile: str, seed: int, once: bool, days: int | None, each: bool) -> bool:
+        """Synchronise, play, report, and keep serving unless `once`. Returns whether everything went well.
+
+        Args:
+            profile: size of the sandbox's data.
+            seed: of the sandbox's data and of what is played.
+            once: whether to end after the last report.
+            days: how many days to play; None for as many as this start is meant for.
+            each: whether the DAG of each area runs by itself too, once it has something to do.
+        """
         environ = self._environ()
         self._say("Starting the sandbox: Dataverse, Finance and their identity service")
         described = sandbox.serve(self.state / "sandbox", profile, seed, self.services, environ)
@@ -85,6 +93,7 @@ class Demo:
         if days is None:
             days = 0 if self._played.exists() else DAYS
         results.append(self._days(airflow, described, days, seed) if days else self._sync(airflow, CYCLE))
+        results += [self._sync(airflow, dag_id) for dag_id in (AREAS if each else ())]
         self._summary()
         if once:
             return all(results)
@@ -217,6 +226,7 @@ def main(
     profile: Annotated[str, typer.Option(help="Size of the sandbox's data: demo, small or large.")] = "demo",
     seed: Annotated[int, typer.Option(help="Seed of the sandbox's data.")] = 1,
     once: Annotated[bool, typer.Option(help="End after the synchronisation instead of serving on.")] = False,
+    each: Annotated[bool, typer.Option(help="Run the DAG of each area by itself too.")] = False,
     play: Annotated[
         int | None, typer.Option(min=0, help="Working days to play; two at the first start, none at later ones.")
     ] = None,
@@ -231,7 +241,7 @@ def main(
     try:
         with _alone(demo.state):
             try:
-                well = demo.run(profile, seed, once, play)
+                well = demo.run(profile, seed, once, play, each)
             finally:
                 # an impatient second Ctrl-C must not leave processes behind
                 signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -12,7 +12,7 @@ from dualsync_sandbox.business.choices import InvoiceStatus, MilestoneStatus
 from dualsync_sandbox.business.proformas import DETAILS, INVOICES
 
 if TYPE_CHECKING:
-    from dualsync_sandbox.store import Event, Store, Tx
+    from dualsync_sandbox.store import Event, Row, Store, Tx
 
 TABLE = "msdyn_customerinvoice"
 
@@ -23,13 +23,14 @@ def _post(tx: Tx, event: Event) -> None:
     invoice = tx.get(INVOICES, posted["msdyn_invoice"])
     if invoice is None:
         return
-    wanted = {
+    told: Row = {
         "msdyn_projectinvoicestatus": int(InvoiceStatus.POSTED),
         "msdyn_invoicenumber": posted["msdyn_customerinvoicenumber"],
-        "msdyn_invoicedate": posted["msdyn_invoicedate"] or invoice["msdyn_invoicedate"],
+        "msdyn_invoicedate": posted["msdyn_invoicedate"],
         "totaltax": posted["msdyn_salestaxamount"],
         "totalamount": posted["msdyn_totalamount"],
     }
+    wanted = {name: value for name, value in told.items() if value is not None}
     if any(invoice[name] != value for name, value in wanted.items()):
         tx.update(INVOICES, invoice["invoiceid"], wanted)
     for detail in tx.find(DETAILS, msdyn_invoice=invoice["invoiceid"], msdyn_originalactual=None):

@@ -1,0 +1,54 @@
+"""Whole units as people see them."""
+
+from datetime import UTC, datetime, timedelta
+
+from rich.console import Console
+
+from dualsync.ledger import UnitRecord
+from dualsync.ledger.wholes import Unit, whole_units
+from dualsync.reports.units import units_table
+
+EARLY = datetime(2026, 3, 1, 8, tzinfo=UTC)
+LATE = EARLY + timedelta(hours=1)
+
+
+def record(key: str, lines: str, expected: int, there: int, since: datetime, *, complete: bool) -> UnitRecord:
+    return UnitRecord("orders", "USPM", key.casefold(), key, None, lines, expected, there, complete, since, "run-1")
+
+
+RECORDS = [
+    record("A", "order_lines", 3, 2, LATE, complete=False),
+    record("A", "orders_trigger", 0, 0, EARLY, complete=False),
+    record("B", "order_lines", 2, 2, EARLY, complete=True),
+    record("B", "orders_trigger", 0, 0, LATE, complete=True),
+]
+
+
+def test_a_unit_is_complete_when_all_its_lines_and_its_trigger_are() -> None:
+    missing = ("order_lines", "orders_trigger")
+    first = Unit("orders", "USPM", "A", 3, 2, missing, EARLY)
+    second = Unit("orders", "USPM", "B", 2, 2, (), LATE)
+    assert whole_units(RECORDS) == [first, second]
+    assert whole_units(RECORDS, incomplete=True) == [first]
+    assert (first.state, second.state) == ("incomplete", "complete")
+    assert second.to_dict() | {"since": None} == {
+        "map": "orders",
+        "company": "USPM",
+        "key": "B",
+        "state": "complete",
+        "expected": 2,
+        "acknowledged": 2,
+        "missing": (),
+        "since": None,
+    }
+
+
+def test_the_table_has_a_line_for_each_unit() -> None:
+    console = Console(width=120, highlight=False)
+    with console.capture() as captured:
+        console.print(units_table(whole_units(RECORDS)))
+    lines = [line.split() for line in captured.get().splitlines() if "USPM" in line]
+    assert lines == [
+        ["orders", "USPM", "A", "incomplete", "3", "2", "2026-03-01", "08:00", "order_lines,", "orders_trigger"],
+        ["orders", "USPM", "B", "complete", "2", "2", "2026-03-01", "09:00"],
+    ]
