@@ -20,6 +20,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from dualsync.cli_reconcile import register as register_reconcile
 from dualsync.errors import DualsyncError, MapErrors, SettingsError
 
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ def _runtime() -> Iterator[Runtime]:
 
     with _errors(), Runtime.open() as runtime:
         yield runtime
+
+
+register_reconcile(app, _runtime)
 
 
 @app.callback()

@@ -430,7 +430,14 @@ def _config(application: Starlette, certificates: Certificates | None) -> uvicor
             "ssl_version": ssl.PROTOCOL_TLS_SERVER,
         }
     return uvicorn.Config(
-        application, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1, **tls
+        application,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        timeout_graceful_shutdown=1,
+        date_header=False,  # answers carry the time of the sandbox's own clock
+        **tls,
     )
 
 

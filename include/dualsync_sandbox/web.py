@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from email.utils import format_datetime
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -146,6 +147,7 @@ class Door:
         )
         if asked.method == "HEAD":
             reply.body = b""
+        reply.headers.setdefault("date", format_datetime(self.house.clock.now(), usegmt=True))
         if how is None:
             return Response(reply.body, reply.status, reply.headers)
         return _Disturbed(reply, how, self.house.cut)

@@ -27,6 +27,7 @@ from sqlalchemy.exc import IntegrityError
 from dualsync.errors import LegBusy, Superseded
 from dualsync.ledger import tables as t
 from dualsync.ledger.holders import has_ended
+from dualsync.ledger.nights import Nights
 from dualsync.ledger.records import BaseRecord, LegCounts, LegRecord, OpenRow, RunRecord, UnitRecord
 
 _INSERT_ROWS = 5_000
@@ -41,6 +42,7 @@ class Ledger:
         now: The clock, for tests.
 
     Attributes:
+        nights: What the nightly reconciliation writes down.
         holder: The process that carries whole runs with this ledger (``holders.py``), empty where each step may be a
             process of its own; leases name it.
     """
@@ -50,6 +52,7 @@ class Ledger:
         self.holder = ""
         self._now = now
         self._engine = _engine(url)
+        self.nights = Nights(self._engine, now)
 
     @classmethod
     def open(cls, url: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Ledger:

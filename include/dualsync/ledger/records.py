@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from datetime import datetime
+from decimal import Decimal
 
 ACTIONS = ("created", "updated", "deleted", "unchanged", "conflict", "waiting", "quarantined", "skipped")
 """The counts that must add up to ``planned``: the conservation law of a leg."""
@@ -129,3 +130,93 @@ class UnitRecord:
     complete: bool
     since: datetime | None = None
     run_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NightRecord:
+    """One night of the reconciliation and its verdict: ``equal``, ``breaks``, or ``failed``.
+
+    ``matched`` is the share of the amounts that both sides have just so, from 0 to 1 with all its digits; empty where
+    there are no amounts. ``period`` is the first day of the period of a close pack, empty for a plain night.
+    """
+
+    run_id: str
+    companies: tuple[str, ...]
+    period: str
+    moment: datetime
+    verdict: str
+    critical: int
+    error: int
+    warning: int
+    not_run: int
+    failed: int
+    matched: str
+    folder: str
+    ended_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ControlResult:
+    """What a control, or the comparison of a map, said in a night: equal, breaks, not_run or failed."""
+
+    control: str
+    company: str
+    state: str
+    breaks: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BreakRecord:
+    """A break with its life. ``amount`` is exact; ``break_class`` is one of the classes of the controls' model.
+
+    ``nights`` counts the nights in which it was seen without a gap. ``status`` is what people say of it: open,
+    in_progress, accepted (known and left) or disputed; they also give it an owner and a comment.
+    """
+
+    number: int
+    fingerprint: str
+    control: str
+    company: str
+    key: str
+    break_class: str
+    field: str
+    severity: str
+    dataverse_value: str
+    finance_value: str
+    amount: Decimal | None
+    currency: str
+    dataverse_table: str
+    dataverse_id: str
+    finance_set: str
+    finance_key: str
+    cause: str
+    explanation: str
+    first_seen: datetime
+    first_run: str
+    last_seen: datetime
+    last_run: str
+    nights: int
+    resolved_at: datetime | None
+    resolved_run: str
+    status: str
+    owner: str
+    comment: str
+    edited_by: str
+    edited_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SignOff:
+    """A period of a company that was signed off: the pack, its digest, who prepared and who reviewed it."""
+
+    company: str
+    period: str
+    run_id: str
+    folder: str
+    digest: str
+    prepared_by: str
+    prepared_at: datetime
+    reviewed_by: str = ""
+    reviewed_at: datetime | None = None
+    comment: str = ""

@@ -1,4 +1,4 @@
-"""Reads table map files: YAML with line numbers, typed, every mistake reported with file, line and nearest known word.
+"""Reads table maps and the like: YAML with line numbers, typed, every mistake with file, line and nearest known word.
 
 Only ``true`` and ``false`` are booleans here: YAML's ``yes``, ``no``, ``on`` and ``off`` stay text, because ``on`` is a
 word of the maps and ``Yes`` and ``No`` are members of Finance enums. So does ``null`` where it is a key. Numbers with a
@@ -14,7 +14,7 @@ import types
 from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -22,6 +22,8 @@ from pydantic_core import ErrorDetails
 
 from dualsync.errors import MapErrors
 from dualsync.mapping.model import Loc, Origin, TableMap
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class _Loader(yaml.SafeLoader):
@@ -114,11 +116,21 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def read_map(file: Path, shown: Path | None = None) -> TableMap:
-    """Read one table map.
+    """Read one table map; see :func:`read_model`."""
+    table_map, origin = read_model(file, TableMap, shown)
+    return table_map.read_from(origin)
+
+
+def read_model(file: Path, model: type[M], shown: Path | None = None) -> tuple[M, Origin]:
+    """Read one YAML file into a typed model.
 
     Args:
         file: the YAML file.
+        model: what it holds.
         shown: how errors name the file; the path itself where None.
+
+    Returns:
+        The model, and where its parts stand.
 
     Raises:
         MapErrors: all that is wrong in the file, each with file, line, place and nearest known word.
@@ -134,16 +146,15 @@ def read_map(file: Path, shown: Path | None = None) -> TableMap:
     data = reader.data(node)
     problems = reader.problems
     try:
-        table_map = TableMap.model_validate(data)
+        found = model.model_validate(data)
     except ValidationError as error:
-        problems += dict.fromkeys(_explain(detail, reader) for detail in error.errors(include_url=False))
+        problems += dict.fromkeys(_explain(detail, reader, model) for detail in error.errors(include_url=False))
     if problems:
         raise MapErrors(problems)
-    origin = Origin(shown, hashlib.sha256(text.encode()).hexdigest(), reader.lines)
-    return table_map.read_from(origin)
+    return found, Origin(shown, hashlib.sha256(text.encode()).hexdigest(), reader.lines)
 
 
-def _explain(detail: ErrorDetails, reader: _Reader) -> str:
+def _explain(detail: ErrorDetails, reader: _Reader, model: type[BaseModel]) -> str:
     """One pydantic error as a line a person can act on."""
     place: Loc = ()
     for part in detail["loc"]:
@@ -157,7 +168,7 @@ def _explain(detail: ErrorDetails, reader: _Reader) -> str:
     word = str(detail["input"])
     match detail["type"]:
         case "extra_forbidden":
-            word, message, known = str(place[-1]), "is not a known word here", _words(holder)
+            word, message, known = str(place[-1]), "is not a known word here", _words(holder, model)
         case "missing":
             message = "is missing"
         case "literal_error":
@@ -170,18 +181,18 @@ def _explain(detail: ErrorDetails, reader: _Reader) -> str:
     return f"{reader.file}:{reader.line(place)}: {dotted(place)}: {message}{nearest(word, known)}"
 
 
-def _words(place: Loc) -> list[str]:
-    """The words that may stand at a place of a map file."""
-    annotation: Any = TableMap
+def _words(place: Loc, model: type[BaseModel]) -> list[str]:
+    """The words that may stand at a place of a file."""
+    annotation: Any = model
     for part in place:
-        model = _model_in(annotation)
-        if model is not None:
-            annotation = _settings(model).get(str(part))
+        inside = _model_in(annotation)
+        if inside is not None:
+            annotation = _settings(inside).get(str(part))
         else:
             inner = get_args(_collection_in(annotation))
             annotation = next((member for member in inner if member not in (str, ...)), None)
-    model = _model_in(annotation)
-    return list(_settings(model)) if model else []
+    inside = _model_in(annotation)
+    return list(_settings(inside)) if inside else []
 
 
 def _settings(model: type[BaseModel]) -> dict[str, Any]:

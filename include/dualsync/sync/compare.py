@@ -9,14 +9,12 @@ from __future__ import annotations
 from datetime import date
 from typing import NamedTuple
 
-import pyarrow as pa
-
 from dualsync.frames import Sets, literal, quoted
 from dualsync.mapping import ConditionalWins, Expression, Field
+from dualsync.sync.equality import same
 from dualsync.sync.runtime import Leg
 from dualsync.sync.shape import Shape, Unit
 from dualsync.sync.triggers import GONE, trigger_slot
-from dualsync.sync.values import arrow_type
 
 SIDE_NAMES = {"dataverse": "Dataverse", "finance": "Finance"}
 
@@ -199,30 +197,7 @@ class Comparison:
         return f"({' OR '.join(overwritten) or 'FALSE'})"
 
     def _same(self, unit: Unit, one: str, other: str) -> str:
-        match unit.column.kind:
-            case "text":
-                return f"(COALESCE({one}, '') = COALESCE({other}, ''))"
-            case "enum":
-                nothing = literal(unit.column.members[0]) if unit.column.members else "''"
-                return f"(COALESCE({one}, {nothing}) = COALESCE({other}, {nothing}))"
-            case "decimal":
-                scale = self._scale(unit)
-                return f"(round(COALESCE({one}, 0), {scale}) = round(COALESCE({other}, 0), {scale}))"
-            case "int":
-                return f"(COALESCE({one}, 0) = COALESCE({other}, 0))"
-            case "bool":
-                return f"(COALESCE({one}, FALSE) = COALESCE({other}, FALSE))"
-            case _:
-                return f"({one} IS NOT DISTINCT FROM {other})"
-
-    def _scale(self, unit: Unit) -> int:
-        """The coarser scale of the two columns: digits one side cannot hold are no difference."""
-        scales = [arrow_type(unit.column).scale]
-        for name in unit.sources:
-            kind = arrow_type(self._shape.column(self._shape.source, name))
-            if pa.types.is_decimal(kind):
-                scales.append(kind.scale)
-        return int(min(scales))
+        return same(self._shape, unit, one, other)
 
     def plan_sql(self, *, strangers: bool) -> str:
         """The query of the plan.

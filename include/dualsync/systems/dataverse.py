@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, urlsplit
@@ -36,6 +37,7 @@ from dualsync.systems.odata import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
     from types import TracebackType
     from typing import Self
 
@@ -151,6 +153,10 @@ class Dataverse:
             SchemaMismatch: there is no such table.
         """
         return self._metadata.table(table, facets=facets)
+
+    def now(self) -> datetime:
+        """The time in the environment, from the header of an answer: rows carry times of that clock, not of ours."""
+        return parsedate_to_datetime(self._service.send("GET", "WhoAmI", repeatable=True).headers["Date"])
 
     # -- reading ---------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,22 @@
+"""R25: no more is invoiced than was received."""
+
+from dualsync.controls.model import Control
+
+CONTROL = Control(
+    id="R25",
+    title="Invoiced quantity <= received quantity",
+    area="subcontract_purchase_orders",
+    severity="warning",
+    compares="Invoiced against received quantities of order lines",
+    needs=("purchase_order_lines",),
+    evidence="derived",
+    basis=("J14",),
+    exclusions=("the product itself only warns of it",),
+    finance_set="ProjectPurchaseOrderLines",
+    sql="""
+SELECT o.company, o.subcontract_line AS key, o.record_key AS finance_key, 'amount' AS class, 'quantity' AS field,
+    o.received::VARCHAR AS dataverse_value, o.invoiced::VARCHAR AS finance_value,
+    'received against invoiced' AS explanation
+FROM purchase_order_lines o WHERE o.subcontract_line IS NOT NULL AND o.invoiced > o.received
+    """,
+)

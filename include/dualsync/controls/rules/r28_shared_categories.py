@@ -1,0 +1,36 @@
+"""R28: a transaction category has its shared categories."""
+
+from dualsync.controls.model import Control
+
+CONTROL = Control(
+    id="R28",
+    title="Each transaction category has four or five shared categories of the right type",
+    area="setup_configuration",
+    severity="warning",
+    compares="Transaction categories in Dataverse against shared categories in Finance, by suffix",
+    needs=("transaction_categories", "shared_categories"),
+    evidence="documented",
+    basis=("C12",),
+    exclusions=("a fifth one, on account, is only wanted where any category has it: its feature can be off",),
+    dataverse_table="msdyn_transactioncategory",
+    finance_set="SharedCategories",
+    scope="global",
+    sql="""
+WITH wanted AS (
+    SELECT t.id, t.number, t.number || '-' || s.suffix AS shared, s.type FROM transaction_categories t,
+        (VALUES (1, 'Hour'), (2, 'Revenue'), (3, 'Item'), (4, 'Cost'), (5, 'OnAccount')) s(suffix, type)
+    WHERE settled(t.changed_at) AND t.number IS NOT NULL
+        AND (s.suffix < 5 OR EXISTS (FROM shared_categories WHERE type = 'OnAccount' AND number LIKE '%-5'))
+)
+SELECT w.shared AS key, w.id AS dataverse_id, w.shared AS finance_key,
+    CASE WHEN s.number IS NULL THEN 'missing_in_finance' ELSE 'status' END AS class, 'type' AS field,
+    w.type AS dataverse_value, COALESCE(s.type, '') AS finance_value
+FROM wanted w LEFT JOIN shared_categories s ON lower(s.number) = lower(w.shared)
+WHERE s.type IS DISTINCT FROM w.type
+UNION ALL BY NAME
+SELECT s.number AS key, s.number AS finance_key, 'relation' AS class, 'transaction category' AS field,
+    '' AS dataverse_value, s.transaction_category AS finance_value
+FROM shared_categories s ANTI JOIN transaction_categories t ON lower(t.number) = lower(s.transaction_category)
+WHERE s.transaction_category IS NOT NULL
+    """,
+)

@@ -1,0 +1,23 @@
+"""R39: actuals of entry journals have no connections."""
+
+from dualsync.controls.model import Control
+
+CONTROL = Control(
+    id="R39",
+    title="Entry-journal actuals have neither entry nor connection",
+    area="estimates_actuals",
+    severity="warning",
+    compares="Actuals without an entry against the connections of costs and unbilled sales",
+    needs=("actuals", "connections"),
+    evidence="documented",
+    basis=("E23",),
+    dataverse_table="msdyn_actual",
+    sql="""
+SELECT a.company, a.id AS key, a.id AS dataverse_id, 'relation' AS class, 'connection' AS field,
+    concat_ws(' - ', k.one_role, k.two_role) AS dataverse_value, '' AS finance_value,
+    concat_ws(' ', a.type, a.class, 'on', a.document_date) AS explanation
+FROM actuals a JOIN connections k ON a.id IN (lower(k.one), lower(k.two))
+WHERE a.origin IS NULL AND a.class IN ('Time', 'Expense', 'Material')
+    AND list_sort([k.one_role, k.two_role]) = ['Cost', 'Unbilled'] AND settled(a.changed_at)
+    """,
+)
