@@ -322,7 +322,8 @@ def _broken(folder: UPath, position: int) -> list[Record]:
     with Sets() as sets:
         sets.view("failures", failures)
         query = f"SELECT rule, severity, reason FROM failures WHERE pos = {position} ORDER BY rule"
-        return sets.fetch(query).to_pylist()
+        broken: list[Record] = sets.fetch(query).to_pylist()
+    return broken
 
 
 def _sent(folder: UPath, key: str) -> Record | None:
