@@ -30,7 +30,7 @@ COST, UNBILLED, RESOURCING, INTERORG = 192350000, 192350005, 192350007, 19235000
 
 @dataclass
 class Story:
-    """The British company pays for hours and a ticket of an American project; the American one uses stock for another."""
+    """The British company pays for hours and a ticket of an American project, which also uses stock of its own."""
 
     project: str
     owed: Decimal
@@ -200,7 +200,6 @@ def test_stock_is_costed_where_it_is_taken(shared: Cycle, story: Story) -> None:
 def test_then_it_is_quiet(shared: Cycle, story: Story) -> None:
     assert story.posted
     shared.world.forget_requests()
-    for mode in ("incremental", "full"):
-        shared.sync(*INVOICES, *ACTUALS, mode=mode, **BOTH)
+    shared.sync(*INVOICES, *ACTUALS, mode="full", **BOTH)
     assert shared.world.writes() == []
     assert shared.world.open_rows() == []
