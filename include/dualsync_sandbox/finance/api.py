@@ -198,7 +198,7 @@ class FinanceApi:
         values = self._values(table, call.json())
         if "dataAreaId" in table.columns and not values.get("dataAreaId"):
             values["dataAreaId"] = self._company
-        with self._store.transaction() as tx:
+        with self._store.transaction(outside=True) as tx:
             row = tx.insert(table.name, values)
             represented = self._represent(call, tx, Shape(table, ()), table, row["RecId"])
         self._writes.add(table.set, "create")
@@ -207,7 +207,7 @@ class FinanceApi:
     def _update(self, call: Call, table: Table, values: dict[str, SqlValue], visible: bool) -> Reply:
         """204; a missing row is 400. That key fields cannot be changed is an assumption."""
         changes = self._values(table, call.json())
-        with self._store.transaction() as tx:
+        with self._store.transaction(outside=True) as tx:
             row = find(tx, table, values) if visible else None
             if row is None:
                 raise no_rows()
@@ -222,7 +222,7 @@ class FinanceApi:
         return Reply(204)
 
     def _delete(self, call: Call, table: Table, values: dict[str, SqlValue], visible: bool) -> Reply:
-        with self._store.transaction() as tx:
+        with self._store.transaction(outside=True) as tx:
             row = find(tx, table, values) if visible else None
             if row is None:
                 raise no_rows()
