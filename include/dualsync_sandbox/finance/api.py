@@ -253,7 +253,7 @@ class FinanceApi:
         values = self._values(table, call.json())
         if "dataAreaId" in table.columns and not values.get("dataAreaId"):
             values["dataAreaId"] = self._company
-        with self._store.transaction() as tx:
+        with self._store.transaction(outside=True) as tx:
             row = tx.insert(table.name, values)
             represented = self._represent(call, tx, Shape(table, ()), table, row["RecId"])
         self._writes.add(table.set, "create")
@@ -270,7 +270,7 @@ class FinanceApi:
         if replace:
             rest = [column for column in table.columns.values() if not column.key and column.name not in changes]
             changes |= {column.name: column.default for column in rest}
-        with self._store.transaction() as tx:
+        with self._store.transaction(outside=True) as tx:
             row = find(tx, table, values) if visible else None
             if row is None:
                 raise no_rows()
@@ -285,7 +285,7 @@ class FinanceApi:
         return Reply(204)
 
     def _delete(self, call: Call, table: Table, values: dict[str, SqlValue], visible: bool) -> Reply:
-        with self._store.transaction() as tx:
+        with self._store.transaction(outside=True) as tx:
             row = find(tx, table, values) if visible else None
             if row is None:
                 raise no_rows()
