@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from email.utils import format_datetime
 
@@ -85,13 +85,22 @@ class _Asked:
             raw_path.partition(b"?")[0].decode("ascii", errors="replace"),
             query,
             parse_options(query),
-            {name.lower(): value for name, value in request.headers.items()},
+            _joined(request.headers.items()),
             body,
         )
 
     @property
     def url(self) -> str:
         return f"{self.base}{self.path}?{self.query}" if self.query else self.base + self.path
+
+
+def _joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Headers by name in lower case; one that comes more than once, as ``Prefer`` may, is a list."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        lower = name.lower()
+        found[lower] = f"{found[lower]}, {value}" if lower in found else value
+    return found
 
 
 @dataclass(frozen=True)
@@ -192,7 +201,8 @@ class Door:
     def _serve(self, asked: _Asked, caller: str, fault: Fault | None) -> Reply:
         inner = self._inner(asked)
         if inner is None:
-            return Reply.json(404, {"Message": f"The sandbox serves this system below {self.root}."})
+            text = f"The sandbox does not implement {asked.path}; it serves this system below {self.root}."
+            return self.manners.refuse(ApiError(501, "SandboxNotImplemented", text))
         breakdown = fault.operations if fault is not None and fault.kind == "half_batch" else None
         call = Call(
             asked.method, asked.base, self.root, inner, asked.options, asked.headers, asked.body, caller, breakdown

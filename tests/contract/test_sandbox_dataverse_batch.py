@@ -174,3 +174,31 @@ def test_long_urls_fit_into_batches(api: httpx.Client) -> None:
     url = f"accounts?$select=name&$filter=name eq '{'x' * 40_000}'"
     assert api.get(url).status_code == 414
     assert [answer.status for answer in answers(send(api, part("GET", url)))] == [200]
+
+
+def test_definitions_are_read_in_batches(api: httpx.Client) -> None:
+    """As Airbyte's connector asks: types of dates of many tables in one batch (webapi/query-metadata-web-api)."""
+    cast = "Attributes/Microsoft.Dynamics.CRM.DateTimeAttributeMetadata?$select=LogicalName,DateTimeBehavior"
+    tables = ("account", "salesorder")
+    urls = [f"/api/data/v9.2/EntityDefinitions(LogicalName='{name}')/{cast}" for name in tables]
+    read = answers(send(api, *(part("GET", url) for url in urls)))
+    assert [answer.status for answer in read] == [200, 200]
+    behaviours = {row["LogicalName"]: row["DateTimeBehavior"]["Value"] for row in read[1].body["value"]}
+    assert (behaviours["submitdate"], behaviours["createdon"]) == ("DateOnly", "UserLocal")
+
+
+def test_writes_of_a_batch_meet_conditions(api: httpx.Client) -> None:
+    """webapi/perform-conditional-operations-using-web-api inside of a batch: each request has headers of its own."""
+    one = number()
+    url = f"cdm_workers(cdm_workernumber='{one}')"
+    response = send(
+        api,
+        part("PATCH", url, {}, headers="If-Match: *"),
+        part("PATCH", url, {"cdm_lastname": "Ash"}, headers="If-None-Match: *"),
+        part("PATCH", url, {"cdm_lastname": "Elm"}, headers="If-None-Match: *"),
+        part("PATCH", url, {"cdm_lastname": "Oak"}, headers='If-Match: W/"1"'),
+        part("PATCH", url, {"cdm_firstname": "A"}, headers="If-Match: *\r\nPrefer: return=representation"),
+        prefer="odata.continue-on-error",
+    )
+    assert [answer.status for answer in answers(response)] == [404, 204, 412, 412, 200]
+    assert names(api, one) == {one: "Ash"}

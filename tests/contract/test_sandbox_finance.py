@@ -269,6 +269,22 @@ def test_what_is_not_played_is_refused_by_name(api: httpx.Client, method: str, u
     assert answer.json()["error"]["code"] == "SandboxNotImplemented"
 
 
+@pytest.mark.parametrize(
+    ("system", "path"),
+    [
+        ("finance", "/metadata/PublicEntities"),
+        ("finance", "/api/services/UserSessionService"),
+        ("dataverse", "/api/data/v9.1/accounts"),
+    ],
+)
+def test_other_services_are_refused_by_name(sandbox: Sandbox, system: str, path: str) -> None:
+    """services-home-page.md names them; the sandbox does not play them."""
+    with signed_in(sandbox, system, "") as client:
+        answer = client.get(path)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (501, "SandboxNotImplemented")
+    assert path in answer.json()["error"]["message"]
+
+
 def test_pages(api: httpx.Client, sandbox: Sandbox) -> None:
     """odata.md: at most 10,000 rows a page; the form of the next link ($skip) is an observed one."""
     with sandbox.finance_store.transaction() as tx:

@@ -173,6 +173,10 @@ def only(call: Call, *methods: str) -> None:
 
 
 def _check_headers(call: Call) -> None:
+    accepted = call.headers.get("accept", "").replace(" ", "").lower()
+    for words in ("odata.metadata=full", "odata.metadata=none", "ieee754compatible=true"):
+        if words in accepted:
+            raise NotImplementedInSandbox("Accept", words)
     for name in UNPLAYED_HEADERS:
         if name in call.headers:
             raise NotImplementedInSandbox("header", name)

@@ -21,11 +21,19 @@ class Expansion:
         name: the navigation property.
         options: its query options but ``$expand``.
         inner: what is expanded below it.
+        reference: whether only the URL of the row is wanted (``/$ref``).
     """
 
     name: str
     options: Mapping[str, str] = field(default_factory=dict)
     inner: tuple[Expansion, ...] = ()
+    reference: bool = False
+
+    def __str__(self) -> str:
+        options = [f"{name}={value}" for name, value in self.options.items()]
+        options += [f"$expand={','.join(map(str, self.inner))}"] if self.inner else []
+        name = f"{self.name}/$ref" if self.reference else self.name
+        return f"{name}({';'.join(options)})" if options else name
 
 
 def parse_expand(text: str | None) -> tuple[Expansion, ...]:
@@ -33,7 +41,7 @@ def parse_expand(text: str | None) -> tuple[Expansion, ...]:
 
     Raises:
         ApiError: it is wrong, or expands more than the service takes.
-        NotImplementedInSandbox: ``*`` and ``$ref``.
+        NotImplementedInSandbox: ``*``.
     """
     found = _parse(text) if text else ()
     if _count(found) > MOST_EXPANSIONS:
@@ -52,8 +60,10 @@ def _parse(text: str) -> tuple[Expansion, ...]:
 def _one(text: str) -> Expansion:
     name, opening, rest = text.partition("(")
     name = name.strip()
-    if name == "*" or "/" in name:
+    if name == "*":
         raise NotImplementedInSandbox("$expand", name)
+    if name.endswith("/$ref") and not opening:
+        return Expansion(name.removesuffix("/$ref"), reference=True)
     if not name or (opening and not rest.endswith(")")):
         raise ApiError(400, URI_ERROR, f"Syntax error in $expand: '{text}'.")
     options: dict[str, str] = {}

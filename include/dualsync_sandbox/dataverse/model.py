@@ -149,6 +149,22 @@ class Scope:
         collation = " COLLATE NOCASE" if operand.column.kind == "text" else ""
         return Operand(operand.column, f"(SELECT {operand.sql} FROM {other.source} WHERE {condition}){collation}")
 
+    def label(self, column: Column) -> str:
+        """SQL of what a lookup is shown as: the primary name of the row it points to."""
+        parts = []
+        for target in column.targets:
+            other = self.below(self.model.tables[target])
+            shown = other.column(other.table.primary_name or other.table.id)
+            parts.append(f"(SELECT {shown} FROM {other.source} WHERE {other.id} = {self.column(column.name)})")
+        return parts[0] if len(parts) == 1 else f"COALESCE({', '.join(parts)})"
+
+    def ordered(self, name: str) -> Operand:
+        """What rows are ordered by: lookups by what they are shown as ("Order rows", webapi/query/order-rows)."""
+        operand = self.resolve(name)
+        if operand.column.kind == "lookup" and "/" not in name:
+            return Operand(operand.column, f"{self.label(operand.column)} COLLATE NOCASE")
+        return operand
+
     def members(self, name: str) -> Members:
         """The rows of a collection-valued navigation property, for ``any`` and ``all``.
 

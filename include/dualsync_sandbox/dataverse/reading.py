@@ -109,7 +109,7 @@ class Reading:
                 if "$deltatoken" in call.options:
                     raise ApiError(400, URI_ERROR, "Change tracking is for whole tables.")
                 order = call.options.get("$orderby")
-                page = paging.read_page(tx, call, shape, where, order_terms(order, scope.resolve) if order else [])
+                page = paging.read_page(tx, call, shape, where, order_terms(order, scope.ordered) if order else [])
                 if call.options.get("$count") == "true":
                     counted = paging.count(tx, scope.source, where)
         delta = "/$delta" if "$deltatoken" in call.options else ""

@@ -14,9 +14,11 @@ from urllib.parse import quote
 
 import msgspec
 
+from dualsync_sandbox.dataverse.cookies import Cookie
 from dualsync_sandbox.dataverse.errors import URI_ERROR
 from dualsync_sandbox.dataverse.expand import Expansion
 from dualsync_sandbox.dataverse.model import Relationship, Scope, column_of, wire_name
+from dualsync_sandbox.errors import NotImplementedInSandbox
 from dualsync_sandbox.http import ApiError, Call
 from dualsync_sandbox.odata import FilterCompiler, UnknownProperty, order_by, selected, whole
 from dualsync_sandbox.schema import Column, Table
@@ -26,6 +28,13 @@ FORMATTED = "OData.Community.Display.V1.FormattedValue"
 LOOKUP_NAME = "Microsoft.Dynamics.CRM.lookuplogicalname"
 NAVIGATION = "Microsoft.Dynamics.CRM.associatednavigationproperty"
 LARGEST_PAGE = 5_000
+#: The service's words, also for single-valued navigation properties.
+_SELECT_AND_FILTER = (
+    "Only $select and $filter clause can be provided while doing $expand on many-to-one relationship or nested "
+    "one-to-many relationship."
+)
+#: Stands for the last row's id in a cookie that SQLite completes.
+_LAST = "LASTROW"
 #: Up to here a scaled number and its quotient as a float have the same digits.
 _EXACT = 10**15
 _GROUP = 40
@@ -69,6 +78,11 @@ class View:
     page: int = LARGEST_PAGE
 
     @property
+    def nested(self) -> bool:
+        """Whether something is expanded below an expansion: collections are paged then."""
+        return any(expansion.inner for expansion in self.expansions)
+
+    @property
     def fields(self) -> str:
         """The part of ``@odata.context`` that says what is shown."""
         inner = [*self.select, *(_described(expansion) for expansion in self.expansions)]
@@ -76,6 +90,8 @@ class View:
 
 
 def _described(expansion: Expansion) -> str:
+    if expansion.reference:
+        return f"{expansion.name},{expansion.name}/$ref()"
     listed = [*selected(expansion.options.get("$select")), *(_described(inner) for inner in expansion.inner)]
     return f"{expansion.name}({','.join(listed)})"
 
@@ -92,13 +108,15 @@ class Shape:
         parameters: what its question marks stand for, in order.
     """
 
-    def __init__(self, scope: Scope, view: View) -> None:
+    def __init__(self, scope: Scope, view: View, *, tagged: bool = True, paged: bool = False) -> None:
         self.scope = scope
         self.view = view
+        self._paged = paged or view.nested
         self.table = scope.table
         self.parameters: list[SqlValue] = []
         columns = self._columns()
-        pairs = [_pair("@odata.etag", f"""'W/"' || {scope.column("versionnumber")} || '"'""")]
+        tag = _pair("@odata.etag", f"""'W/"' || {scope.column("versionnumber")} || '"'""")
+        pairs = [tag] if tagged else []
         pairs += [_pair(wire_name(column), _value(column, scope.column(column.name))) for column in columns]
         more = [note for column in columns for note in self._notes(column)]
         more += [self._expanded(expansion) for expansion in view.expansions]
@@ -126,7 +144,7 @@ class Shape:
                 cases = " ".join(f"WHEN '{target}' THEN '{nav}'" for target, nav in column.targets.items())
                 notes.append(_note(f"{name}@{NAVIGATION}", f"CASE {kind} {cases} END"))
             if wanted.wants(FORMATTED):
-                notes.append(_note(f"{name}@{FORMATTED}", self._label(column, own)))
+                notes.append(_note(f"{name}@{FORMATTED}", self.scope.label(column)))
         elif wanted.wants(FORMATTED) and column.kind in ("option", "bool"):
             # Numbers and dates are formatted by the user's settings on the real service; the sandbox leaves them out.
             labels = column.options if column.kind == "option" else {0: "No", 1: "Yes"}
@@ -138,14 +156,6 @@ class Shape:
         if column.polymorphic:
             return self.scope.column(f"{column.name}@type")
         return f"iif({self.scope.column(column.name)} IS NULL, NULL, '{next(iter(column.targets))}')"
-
-    def _label(self, column: Column, own: str) -> str:
-        parts = []
-        for target in column.targets:
-            other = self.scope.below(self.scope.model.tables[target])
-            shown = other.column(other.table.primary_name or other.table.id)
-            parts.append(f"(SELECT {shown} FROM {other.source} WHERE {other.id} = {own})")
-        return parts[0] if len(parts) == 1 else f"COALESCE({', '.join(parts)})"
 
     # -- related rows
 
@@ -159,18 +169,22 @@ class Shape:
             raise UnknownProperty(self.table, expansion.name)
         return self._children(expansion, many)
 
-    def _inner(self, expansion: Expansion, table: Table) -> Shape:
+    def _inner(self, expansion: Expansion, table: Table, *, tagged: bool) -> Shape:
         select = tuple(selected(expansion.options.get("$select")))
         view = replace(self.view, select=select, expansions=expansion.inner)
-        shape = Shape(self.scope.below(table), view)
+        shape = Shape(self.scope.below(table), view, tagged=tagged, paged=self._paged)
         self.parameters += shape.parameters
         return shape
 
     def _parent(self, expansion: Expansion, relationship: Relationship) -> str:
-        if expansion.options.keys() - {"$select"}:
-            raise ApiError(400, URI_ERROR, f"'{expansion.name}' is single-valued: it takes $select and $expand only.")
-        shape = self._inner(expansion, relationship.parent)
+        if expansion.options.keys() - {"$select", "$filter"}:
+            raise ApiError(400, URI_ERROR, _SELECT_AND_FILTER)
+        if "$filter" in expansion.options:
+            raise NotImplementedInSandbox("$filter", f"of the single-valued '{expansion.name}'")
         lookup = self.scope.column(relationship.column.name)
+        if expansion.reference:
+            return self._reference(expansion, relationship, lookup)
+        shape = self._inner(expansion, relationship.parent, tagged=False)
         condition = f"{shape.scope.id} = {lookup}"
         if relationship.column.polymorphic:
             kind = self.scope.column(f"{relationship.column.name}@type")
@@ -178,32 +192,56 @@ class Shape:
         found = f"(SELECT {shape.sql} FROM {shape.scope.source} WHERE {condition})"
         return f"""',"{expansion.name}":' || coalesce({found}, 'null')"""
 
+    def _reference(self, expansion: Expansion, relationship: Relationship, lookup: str) -> str:
+        """The URL of the row, or null."""
+        exists = f"{lookup} IS NOT NULL"
+        if relationship.column.polymorphic:
+            kind = self.scope.column(f"{relationship.column.name}@type")
+            exists += f" AND {kind} = '{relationship.parent.name}'"
+        before = msgspec.json.encode(f"{self.view.service}/{relationship.parent.set}(").decode()[:-1]
+        url = f"""{_text(f',"{expansion.name}":{{"@odata.id":{before}')} || {lookup} || ')"}}'"""
+        return f"""iif({exists}, {url}, ',"{expansion.name}":null')"""
+
     def _children(self, expansion: Expansion, relationship: Relationship) -> str:
-        """A collection: not paged beside its parents, page by page when something below it is expanded, too."""
+        """A collection: not paged beside its parents, page by page when something is expanded below any expansion."""
         options = expansion.options
-        if expansion.inner and options.keys() & {"$top", "$orderby"}:
-            raise ApiError(400, URI_ERROR, "$top and $orderby are not supported where expansions are nested.")
-        shape = self._inner(expansion, relationship.child)
+        if expansion.reference:
+            raise ApiError(400, URI_ERROR, "Expand with $ref is only supported on lookup type navigation property.")
+        if self._paged and options.keys() & {"$top", "$orderby"}:
+            raise ApiError(400, URI_ERROR, _SELECT_AND_FILTER)
+        shape = self._inner(expansion, relationship.child, tagged=not self._paged)
         scope = shape.scope
         condition = relationship.joined(scope.alias, self.scope.id)
         if "$filter" in options:
             where = filtered(scope, options["$filter"])
             condition += f" AND {where[0]}"
             self.parameters += where[1]
-        terms = order_by(options["$orderby"], scope.resolve) if options.get("$orderby") else []
-        most = self.view.page if expansion.inner else LARGEST_PAGE
+        terms = order_by(options["$orderby"], scope.ordered) if options.get("$orderby") else []
+        most = self.view.page if self._paged else LARGEST_PAGE
         top = whole(options, "$top")
         limit = most if top is None else min(top, most)
         rows = (
-            f"SELECT {shape.sql} AS row FROM {scope.source} WHERE {condition} "
+            f"SELECT {shape.sql} AS row, {scope.id} AS id FROM {scope.source} WHERE {condition} "
             f"ORDER BY {', '.join([*terms, scope.id])} LIMIT {limit}"
         )
-        query = "&".join(f"{name}={quote(value, safe='(),')}" for name, value in options.items())
+        listed = "coalesce(group_concat(row, ','), '')"
+        found = f"(SELECT {listed} || {self._link(expansion)} FROM ({rows}))"
+        return f"""',"{expansion.name}":[' || {found}"""
+
+    def _link(self, expansion: Expansion) -> str:
+        """The end of a collection, with the next link that it always has; paged, it goes on after its last row."""
+        options = dict(expansion.options)
+        if expansion.inner:
+            options["$expand"] = ",".join(map(str, expansion.inner))
+        query = "&".join(f"{name}={quote(value, safe='(),$')}" for name, value in options.items())
         before = msgspec.json.encode(f"{self.view.service}/{self.table.set}(").decode()[:-1]
-        after = f')/{expansion.name}{"?" + query if query else ""}"'
-        listed = f"coalesce((SELECT group_concat(row, ',') FROM ({rows})), '')"
-        link = f"""{_text(f'],"{expansion.name}@odata.nextLink":{before}')} || {self.scope.id} || {_text(after)}"""
-        return f"""',"{expansion.name}":[' || {listed} || {link}"""
+        start = f"""{_text(f'],"{expansion.name}@odata.nextLink":{before}')} || {self.scope.id}"""
+        after = f")/{expansion.name}{'?' + query if query else ''}"
+        if not self._paged:
+            return f"{start} || {_text(after + chr(34))}"
+        token = quote(str(Cookie(page=2, last=(_LAST,))), safe="")
+        head, tail = f"{'&' if query else '?'}$skiptoken={token}".split(_LAST)
+        return f"""{start} || {_text(after)} || coalesce({_text(head)} || max(id) || {_text(tail)}, '') || '"'"""
 
 
 def filtered(scope: Scope, text: str) -> tuple[str, list[SqlValue]]:
