@@ -9,12 +9,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from dualsync.controls.accounts import ACCOUNTS
 from dualsync.controls.causes import CAUSES
 from dualsync.controls.extracts import FOLDER, Extract, column_of, extracts
 from dualsync.controls.measures import MEASURES
 from dualsync.controls.model import BREAK_SCHEMA, CLASSES, SEVERITIES, Control
 from dualsync.controls.registry import chosen, controls
-from dualsync.controls.totals import BALANCES, TOTALS
+from dualsync.controls.totals import TOTALS
 from dualsync.errors import MapErrors
 from dualsync.frames import Sets
 from dualsync.mapping import Catalog, Schema
@@ -80,7 +81,7 @@ def test_a_query_reads_the_extracts_it_needs_and_no_others_and_returns_breaks(co
         assert re.search(rf"\b{need}\b", control.sql), f"{control.id} does not read {need}"
 
 
-@pytest.mark.parametrize("one", [*TOTALS, *BALANCES], ids=lambda one: one.name)
+@pytest.mark.parametrize("one", [*TOTALS, *ACCOUNTS], ids=lambda one: one.name)
 def test_totals_read_what_they_need(one: object) -> None:
     queries = [getattr(one, name) for name in ("dataverse", "finance", "sql") if hasattr(one, name)]
     with Sets() as sets:

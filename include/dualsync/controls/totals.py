@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 from upath import UPath
 
+from dualsync.controls.accounts import ACCOUNTS
 from dualsync.controls.checks import NOT_RUN
 from dualsync.controls.night import NightRuntime
 from dualsync.controls.views import lacking, open_views
@@ -168,65 +169,6 @@ WHERE l.billing_type = 'Chargeable' AND (i.id IS NULL OR settled(i.changed_at))
     ),
 )
 
-
-@dataclass(frozen=True, slots=True)
-class Balance:
-    """An account that must hold what its open items add up to.
-
-    Attributes:
-        name: Its name in files.
-        title: The account.
-        sql: Query of company, account, balance, open_items and currency.
-        needs: The extracts it reads.
-    """
-
-    name: str
-    title: str
-    sql: str
-    needs: tuple[str, ...]
-
-
-BALANCES = (
-    Balance(
-        "expense",
-        "Expense integration account",
-        """
-SELECT p.company, p.expense_account AS account, COALESCE(b.amount, 0) AS balance,
-    COALESCE(s.amount, 0) - COALESCE(c.amount, 0) AS open_items, g.currency
-FROM parameters p LEFT JOIN ledgers g USING (company)
-    LEFT JOIN (SELECT company, account, sum(debit - credit) AS amount FROM ledger_entries GROUP BY ALL) b
-        ON b.company = p.company AND b.account = p.expense_account
-    LEFT JOIN (SELECT d.company, sum(d.accounting_amount) AS amount FROM expense_distributions d
-        JOIN expense_reports r USING (company, report) WHERE r.status = 'Posted' GROUP BY ALL) s
-        ON s.company = p.company
-    LEFT JOIN (SELECT company, offset_account, sum(accounting_amount) AS amount FROM journal_lines
-        WHERE status = 'Posted' GROUP BY ALL) c ON c.company = p.company AND c.offset_account = p.expense_account
-        """,
-        ("parameters", "ledgers", "ledger_entries", "expense_distributions", "expense_reports", "journal_lines"),
-    ),
-    Balance(
-        "procurement",
-        "Procurement integration account",
-        """
-SELECT p.company, p.procurement_account AS account, COALESCE(b.amount, 0) AS balance,
-    COALESCE(s.amount, 0) - COALESCE(c.amount, 0) AS open_items, g.currency
-FROM parameters p LEFT JOIN ledgers g USING (company)
-    LEFT JOIN (SELECT company, account, sum(debit - credit) AS amount FROM ledger_entries GROUP BY ALL) b
-        ON b.company = p.company AND b.account = p.procurement_account
-    LEFT JOIN (SELECT l.company, sum(l.accounting_amount) AS amount FROM vendor_lines l
-        JOIN vendor_headers h USING (company, reference)
-        JOIN vendor_line_exports x ON x.company = l.company AND lower(x.number) = lower(l.number)
-        WHERE h.status = 'Posted' AND COALESCE(x.costed, 0) = 0 GROUP BY ALL) s ON s.company = p.company
-    LEFT JOIN (SELECT company, offset_account, sum(accounting_amount) AS amount FROM journal_lines
-        WHERE status = 'Posted' GROUP BY ALL) c ON c.company = p.company AND c.offset_account = p.procurement_account
-        """,
-        (
-            *("parameters", "ledgers", "ledger_entries", "vendor_lines", "vendor_headers", "vendor_line_exports"),
-            "journal_lines",
-        ),
-    ),
-)
-
 _MATCHED = """
 WITH staged AS (
     SELECT actual_id, count(*) AS n, any_value(amount) AS amount, any_value(currency) AS currency FROM staging
@@ -245,7 +187,7 @@ _ONLY_FINANCE = """
 SELECT s.company, sum(abs(s.amount)) AS amount, c.rate FROM staging s ANTI JOIN actuals a ON a.id = s.actual_id
     LEFT JOIN currencies c ON c.code = s.currency GROUP BY s.company, c.rate
 """
-TOTALS_NEED = ("fiscal_periods", *dict.fromkeys(need for one in (*TOTALS, *BALANCES) for need in one.needs))
+TOTALS_NEED = ("fiscal_periods", *dict.fromkeys(need for one in (*TOTALS, *ACCOUNTS) for need in one.needs))
 """Every extract that totals and balances read."""
 
 
@@ -317,7 +259,7 @@ def _sql(one: TotalSet, *, periods: bool) -> str:
 def _balances(night: NightRuntime) -> tuple[list[dict[str, Any]], dict[str, dict[str, str]]]:
     rows: list[dict[str, Any]] = []
     states: dict[str, dict[str, str]] = {}
-    for one in BALANCES:
+    for one in ACCOUNTS:
         reason = lacking(night, one.needs)
         states[one.name] = {"title": one.title, "state": NOT_RUN if reason else "drawn_up", "reason": reason}
         if reason:
