@@ -125,7 +125,7 @@ class FinanceApi:
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
-        with self._writes.together(), self._store.transaction():
+        with self._writes.together(), self._store.transaction(outside=True):
             yield
 
     # -- reading
