@@ -2,6 +2,7 @@
 
 PROFILE ?= demo
 SEED ?= 1
+LINES ?= 25000
 ARGS ?=
 
 # The first of these that is a working Python 3.11 or newer; `make PYTHON=...` overrides.
@@ -19,11 +20,11 @@ PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt clean
+.PHONY: help run test lint fmt bench-invoice clean
 
 help: ## show this list
 	@echo "make TARGET, where TARGET is one of"
-	@sed -nE 's/^([a-z]+):.*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-9s %s\n' "$$name" "$$text"; done
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
 
 run: $(INSTALLED) ## sandbox and Airflow here, two working days and their way around, then serve until Ctrl-C (ONCE=1 ends after it; PLAY=days EACH=1 PROFILE=demo|small SEED=1)
 	@exec $(PY) -m dualsync.demo --profile $(PROFILE) --seed $(SEED) $(if $(ONCE),--once) $(if $(PLAY),--play $(PLAY)) $(if $(EACH),--each)
@@ -39,6 +40,9 @@ lint: $(LINT_INSTALLED) ## ruff and mypy
 fmt: $(LINT_INSTALLED) ## format the code, mend what ruff can mend
 	@$(VENV)/bin/ruff check --fix-only .
 	@$(VENV)/bin/ruff format .
+
+bench-invoice: $(INSTALLED) ## time and memory of a long proforma invoice, from Dataverse to its proposal (LINES=25000)
+	@exec $(PY) benchmarks/long_invoice.py --lines $(LINES)
 
 clean: ## remove all that was made here: virtual environment, runs, sandbox data, caches
 	rm -rf $(VENV) .dualsync .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -15,7 +15,7 @@ from dualsync.sync.compare import Comparison
 from dualsync.sync.runtime import Leg, Runtime
 from dualsync.sync.senders import Row, open_sender
 from dualsync.sync.shape import Shape
-from dualsync.sync.triggers import reopen
+from dualsync.sync.triggers import missing_lines, reopen
 from dualsync.sync.units import PLANNED, SENT, begin
 
 GUARD_FLOOR = 100
@@ -61,6 +61,7 @@ def load(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str, Any
             "USING (pos) WHERE action = 'create'"
         )
         sender.stopped.update(value for column in stopped.columns for value in column.to_pylist() if value is not None)
+        sender.closed.update(missing_lines(leg, runtime, sets))
         sender.closed.update(reopen(leg, runtime, sets, f"(SELECT * FROM plan WHERE {SENT})", PLANNED))
         batches = rows = 0
         for number, batch in enumerate(_batches(sets, sending["batch_rows"]), start=1):
@@ -107,8 +108,8 @@ def _guard(leg: Leg, runtime: Runtime, sets: Sets, shape: Shape) -> None:
     if updates > limit:
         runtime.ledger.drop_lease(leg.map.map, leg.company, leg.run.run_id)
         raise Held(
-            f"{leg.label} would overwrite values in {updates} of {base.rows} known rows, more than the limit of {limit} "
-            "(setting guards.update_share); look at the plan, then run again without guards"
+            f"{leg.label} would overwrite values in {updates} of {base.rows} known rows, more than the limit of "
+            f"{limit} (setting guards.update_share); look at the plan, then run again without guards"
         )
 
 
