@@ -62,6 +62,11 @@ class Sender:
         self.closed: dict[str, Missing] = {}
         self.self_units = [u for u in shape.units if isinstance(u.pair, Lookup) and u.pair in leg.map.self_lookups]
 
+    @property
+    def columns(self) -> list[str]:
+        """The columns of the plan that a sender looks at, beside those that every plan has."""
+        return [f"w:{unit.target}" for unit in self.shape.units] + [f"p:{unit.target}" for unit in self.self_units]
+
     def send(self, batch: list[Row], number: int) -> list[Ack]:
         """Send a batch, given with its number, and say how each row ended."""
         raise NotImplementedError
