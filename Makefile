@@ -2,6 +2,7 @@
 
 PROFILE ?= demo
 SEED ?= 1
+LINES ?= 25000
 ARGS ?=
 
 # The first of these that is a working Python 3.11 or newer; `make PYTHON=...` overrides.
@@ -21,7 +22,7 @@ PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz dlt bench-sandbox lint fmt clean
+.PHONY: help run test fuzz dlt bench-sandbox bench-invoice lint fmt clean
 
 help: ## show this list
 	@echo "make TARGET, where TARGET is one of"
@@ -50,6 +51,9 @@ lint: $(LINT_INSTALLED) ## ruff and mypy
 fmt: $(LINT_INSTALLED) ## format the code, mend what ruff can mend
 	@$(VENV)/bin/ruff check --fix-only .
 	@$(VENV)/bin/ruff format .
+
+bench-invoice: $(INSTALLED) ## time and memory of a long proforma invoice, from Dataverse to its proposal (LINES=25000)
+	@exec $(PY) benchmarks/long_invoice.py --lines $(LINES)
 
 clean: ## remove all that was made here: virtual environment, runs, sandbox data, caches
 	rm -rf $(VENV) .dualsync .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

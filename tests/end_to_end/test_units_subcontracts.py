@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from orders import MAPS, Orders
+from steps import Steps
 from worlds import copied
 
 
@@ -179,6 +180,22 @@ def test_a_line_that_comes_while_a_run_is_on_its_way_holds_the_trigger(orders: O
     orders.sync()
     assert orders.state("F") == ("Confirmed", "Confirmed", {f"F-{place}": (4, 4) for place in (1, 2, 3)})
     assert orders.counts("F") == ((3, 3, True), True)
+
+
+def test_a_trigger_that_is_sent_late_looks_at_the_lines_again(orders: Orders) -> None:
+    """A load that is tried again, or whose task was cleared, may come long after its plan."""
+    subcontract = orders.draft("K", 2)
+    orders.confirm(subcontract)
+    orders.sync("subcontracts", "subcontract_lines")
+    steps = Steps(orders.world, "subcontracts_trigger")
+    assert steps.do("extract", "reconcile")["USPM"].counts == {"planned": 1}
+    orders.line(subcontract, "K-3")
+    late = steps.do("validate", "load", "settle")["USPM"]
+    assert (late.counts["updated"], late.counts["waiting"]) == (0, 1)
+    assert orders.open()["subcontracts_trigger K"].reason.endswith("missing: K-3 (not sent yet)")
+    assert (orders.order("K")["SubConStatus"], orders.counts("K")[1]) == ("Draft", False)
+    orders.sync()
+    assert orders.state("K") == ("Confirmed", "Confirmed", {f"K-{place}": (4, 4) for place in (1, 2, 3)})
 
 
 def test_a_trigger_that_finance_changed_is_reported_and_left(orders: Orders) -> None:
