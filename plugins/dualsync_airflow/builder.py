@@ -156,10 +156,13 @@ def sync_dag(
             doc_md="Closes the run, and fails if any of its tasks failed.",
         )
         needed = _needs_of(catalog, maps)
+        later = {name for stage in list((stages or {}).values())[1:] for name in stage}
         for name, group in groups.items():
             needs = [groups[need] for need in catalog.needs(name) if need in groups]
             group.first.trigger_rule = TriggerRule.ALL_DONE if needs else TriggerRule.ALL_SUCCESS
-            group.first.set_upstream([need.last for need in needs] or start)
+            group.first.set_upstream([need.last for need in needs])
+            if not needs and name not in later:
+                group.first.set_upstream(start)
             if name not in needed:
                 group.last.set_downstream(deletions)
         _in_order(stages or {}, areas, catalog, groups)

@@ -199,6 +199,8 @@ def test_the_cycle_shows_one_group_for_each_area(dagbag: "DagBag", catalog: Cata
         assert set(catalog.area(area)) <= names
         shown += names
     assert sorted(shown) == sorted(maps_of(dag))
+    begun = {task.split(".")[0] for task in dag.get_task("start").downstream_task_ids}
+    assert begun <= dag.task_group.children[AREAS[0]].children.keys()
     assert {task.task_id for task in dagbag.dags["expense_management"].tasks} <= {task.task_id for task in dag.tasks}
 
 
