@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from dualsync_sandbox.business.choices import AdjustmentStatus, TransactionClass, TransactionType
-from dualsync_sandbox.plant.ground import Ground, NothingToPlantOn, Planted
+from dualsync_sandbox.plant.ground import Ground, NothingToPlantOn, Planted, exact
 
 if TYPE_CHECKING:
     from dualsync_sandbox.store import Row
@@ -66,6 +66,8 @@ def _plain(row: Row) -> bool:
         and row["msdyn_origin"] is not None
         and row["msdyn_vouchernumber"] is not None
         and row["msdyn_resourcingcompany"] == row["msdyn_owningcompany"]
+        and row["msdyn_vendorinvoiceline"] is None
+        and row["msdyn_subcontractline"] is None
     )
 
 
@@ -111,6 +113,9 @@ def _planted(
     also: tuple[str, ...] = (),
     records: tuple[str, ...] = (),
 ) -> Planted:
+    if "R9" in also:
+        # the balances of accrued revenue name nothing but themselves
+        records = (*records, "ProjectWipSalesValue", "ProjectAccruedRevenue")
     return Planted(
         kind, f"{text}: {one.actual['msdyn_actualid']}", one.company, found_by, also, (*one.records, *records)
     )
@@ -315,27 +320,27 @@ voucher_edited = _edited(
 )
 accounting_edited = _edited(
     "msdyn_accountingamount",
-    lambda row: _number(row, "msdyn_accountingamount") + _ONE,
+    lambda row: exact(row, "msdyn_accountingamount") + _ONE,
     ("R6", "amount"),
     (MAP, "amount"),
     kind="accounting-edited",
 )
 rate_edited = _edited(
     "exchangerate",
-    lambda row: _number(row, "exchangerate") + _ONE,
+    lambda row: exact(row, "exchangerate") + _ONE,
     ("R6", "amount"),
     (MAP, "amount"),
     kind="rate-edited",
 )
 tax_edited = _edited(
     "msdyn_salestaxamount",
-    lambda row: _number(row, "msdyn_salestaxamount") + _ONE,
+    lambda row: exact(row, "msdyn_salestaxamount") + _ONE,
     ("R6", "amount"),
     (MAP, "amount"),
     kind="tax-edited",
 )
 amount_edited = _edited(
-    "msdyn_amount", lambda row: _number(row, "msdyn_amount") + Decimal("0.0001"), (MAP, "amount"), kind="amount-edited"
+    "msdyn_amount", lambda row: exact(row, "msdyn_amount") + Decimal("0.0001"), (MAP, "amount"), kind="amount-edited"
 )
 description_edited = _edited("msdyn_description", lambda _: "Something else", (MAP, "text"), kind="text-edited")
 date_edited = _edited("msdyn_documentdate", lambda _: "2026-02-28", (MAP, "date"), kind="date-edited")
@@ -353,7 +358,7 @@ def staged_voucher_edited(ground: Ground) -> Planted:
 def cost_transaction_edited(ground: Ground) -> Planted:
     """The amount of a posted cost transaction was changed."""
     one = chain(ground, TransactionType.COST)
-    amount = _number(one.transaction, "CostAmountAccountingCurrency") + _ONE
+    amount = exact(one.transaction, "CostAmountAccountingCurrency") + _ONE
     ground.finance.change(TRANSACTIONS, one.transaction, {"CostAmountAccountingCurrency": amount})
     return _planted("cost-edited", "cost transaction edited", one, ("R7", "amount"))
 
@@ -362,13 +367,13 @@ def sale_transaction_lost(ground: Ground) -> Planted:
     """A posted sales transaction is gone."""
     one = chain(ground, TransactionType.UNBILLED_SALES)
     ground.finance.remove(TRANSACTIONS, one.transaction)
-    return _planted("sale-lost", "sales transaction gone", one, ("R8", "amount"))
+    return _planted("sale-lost", "sales transaction gone", one, ("R8", "amount"), also=("R9",))
 
 
 def rate_not_finances(ground: Ground) -> Planted:
     """An actual was posted, on both sides alike, with another amount than Finance's rate gives."""
     one = chain(ground)
-    amount = _number(one.staged, "AccountingAmount") + _ONE
+    amount = exact(one.staged, "AccountingAmount") + _ONE
     ground.dataverse.change(ACTUALS, one.actual, {"msdyn_accountingamount": amount})
     ground.finance.change(STAGING, one.staged, {"AccountingAmount": amount})
     ground.finance.change(LINES, one.line, {"AccountingCurrencyAmount": amount})
@@ -392,6 +397,7 @@ def _reversals(ground: Ground) -> Iterator[tuple[Row, Row, Row]]:
                 and original["msdyn_adjustmentstatus"] == AdjustmentStatus.ADJUSTED
                 and ground.code(original)
                 and original["msdyn_skipsync"] is False
+                and reversal["msdyn_skipsync"] is False
                 and original["msdyn_transactionclassification"] == TransactionClass.TIME
             ):
                 yield original, reversal, row
@@ -417,7 +423,7 @@ def _reversal(ground: Ground) -> tuple[Row, Row, Row, tuple[str, ...]]:
 def reversal_edited(ground: Ground) -> Planted:
     """A reversal does not take back what it reverses."""
     original, reversal, _, records = _reversal(ground)
-    ground.dataverse.change(ACTUALS, reversal, {"msdyn_amount": _number(reversal, "msdyn_amount") + _ONE})
+    ground.dataverse.change(ACTUALS, reversal, {"msdyn_amount": exact(reversal, "msdyn_amount") + _ONE})
     found_by = (("R10", "amount"), (MAP, "amount"))
     text = f"amount of the reversal edited: {reversal['msdyn_actualid']}"
     return Planted("reversal-edited", text, ground.code(original), found_by, SUMS, records)
@@ -519,7 +525,7 @@ def trailing_blanks(ground: Ground) -> Planted:
 def beyond_the_scale(ground: Ground) -> Planted:
     """Finance keeps six decimals of an amount, Dataverse four: what only the fifth and sixth hold is no difference."""
     one = chain(ground)
-    ground.finance.change(STAGING, one.staged, {"Amount": _number(one.staged, "Amount") + Decimal("0.000001")})
+    ground.finance.change(STAGING, one.staged, {"Amount": exact(one.staged, "Amount") + Decimal("0.000001")})
     return _planted("beyond-the-scale", "a millionth in Finance", one)
 
 
@@ -572,11 +578,6 @@ def costed_elsewhere(ground: Ground) -> Planted:
         TRANSACTIONS, one.transaction, TransactionId=number, TransactionOrigin="GeneralJournal", ActualsImportId=""
     )
     return _planted("general-journal", "a cost from a general journal", one)
-
-
-def _number(row: Row, column: str) -> Decimal:
-    value = row[column]
-    return value if isinstance(value, Decimal) else Decimal(0)
 
 
 BREAKS = (

@@ -5,7 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from dualsync_sandbox.plant.ground import Ground, Planted
+from dualsync_sandbox.business.finance_settings import EXPENSE_INTEGRATION_ACCOUNT
+from dualsync_sandbox.plant.ground import Ground, Planted, book, exact
 
 if TYPE_CHECKING:
     from dualsync_sandbox.store import Row
@@ -42,9 +43,7 @@ def expense_lost(ground: Ground) -> Planted:
 def expense_edited(ground: Ground) -> Planted:
     """An expense has another amount in Dataverse."""
     row = _expense(ground)
-    value = row["msdyn_amount"]
-    assert isinstance(value, Decimal)
-    ground.dataverse.change(EXPENSES, row, {"msdyn_amount": value + _ONE})
+    ground.dataverse.change(EXPENSES, row, {"msdyn_amount": exact(row, "msdyn_amount") + _ONE})
     return _planted(ground, "expense-edited", "amount edited", row, ("R17", "amount"), (MAP, "amount"))
 
 
@@ -61,10 +60,8 @@ def account_off(ground: Ground) -> Planted:
     """Somebody booked on the expense integration account by hand."""
     rows = [row for row in ground.rows("IntegrationParameters") if row["dataAreaId"] in ground.areas]
     row = ground.one(rows, lambda one: [f"expense account {one['dataAreaId']}"])
-    account = str(row["ExpenseIntegrationAccount"] or "200180")
-    voucher = f"GNJ-{ground.rng.randrange(10**8):08d}"
-    _book(ground, row, voucher, 1, account, Decimal("12.34"))
-    _book(ground, row, voucher, 2, "601500", Decimal("-12.34"))
+    account = _account(row)
+    book(ground, row, Decimal("12.34"), "601500", "LedgerJournal", account)
     company = str(row["dataAreaId"]).upper()
     return Planted(
         "account-off", f"booked by hand: {company} {account}", company, (("R19", "balance"),), (), (account,)
@@ -73,29 +70,15 @@ def account_off(ground: Ground) -> Planted:
 
 def account_both_ways(ground: Ground) -> Planted:
     """Somebody booked on the account and back: its balance is what it was."""
-    rows = [row for row in ground.rows("IntegrationParameters") if row["dataAreaId"] in ground.areas]
-    row = ground.rng.choice(rows)
-    account = str(row["ExpenseIntegrationAccount"] or "200180")
-    voucher = f"GNJ-{ground.rng.randrange(10**8):08d}"
-    for line, amount in enumerate((Decimal("99.00"), Decimal("-99.00")), start=1):
-        _book(ground, row, voucher, line, account, amount)
-    return Planted(
-        "account-both-ways", f"booked and back: {voucher}", str(row["dataAreaId"]).upper(), (), (), (voucher,)
-    )
+    row = ground.rng.choice([row for row in ground.rows("IntegrationParameters") if row["dataAreaId"] in ground.areas])
+    amounts = (Decimal("99.00"), Decimal("-99.00"))
+    vouchers = tuple(book(ground, row, amount, "601500", "LedgerJournal", _account(row)) for amount in amounts)
+    company = str(row["dataAreaId"]).upper()
+    return Planted("account-both-ways", f"booked and back: {vouchers[0]}", company, (), (), vouchers)
 
 
-def _book(ground: Ground, parameters: Row, voucher: str, line: int, account: str, amount: Decimal) -> None:
-    entry = {
-        "dataAreaId": parameters["dataAreaId"],
-        "Voucher": voucher,
-        "LineNumber": line,
-        "AccountingDate": ground.now[:10],
-        "MainAccount": account,
-        "PostingType": "LedgerJournal",
-        "Debit": max(amount, Decimal(0)),
-        "Credit": max(-amount, Decimal(0)),
-    }
-    ground.finance.add("LedgerEntries", entry)
+def _account(parameters: Row) -> str:
+    return str(parameters["ExpenseIntegrationAccount"] or EXPENSE_INTEGRATION_ACCOUNT)
 
 
 def own_expense(ground: Ground) -> Planted:

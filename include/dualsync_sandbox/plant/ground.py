@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -105,6 +106,10 @@ class Ground:
         """A GUID that nobody has."""
         return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{seed}/{self.rng.random()}"))
 
+    def new_number(self, like: object) -> str:
+        """A number that nobody has, like another one."""
+        return f"{str(like)[:13]}-{self.rng.randrange(10**6):06d}"
+
     # -- what there is
 
     def rows(self, table: str, **equals: object) -> list[Row]:
@@ -134,3 +139,41 @@ class Ground:
     def code(self, row: Row, column: str = "msdyn_owningcompany") -> str:
         """The company of a Dataverse row; empty where it is not integrated."""
         return self.codes.get(row[column], "")
+
+
+def exact(row: Row, column: str) -> Decimal:
+    """A number of a row; nothing counts as 0."""
+    value = row[column]
+    return value if isinstance(value, Decimal) else Decimal(0)
+
+
+def book(ground: Ground, of: Row, amount: Decimal, other: str, posting_type: str, account: str = "140500") -> str:
+    """Book an amount by hand.
+
+    Args:
+        ground: what it stands on.
+        of: a row of the company.
+        amount: what is debited to the account; a credit where negative.
+        other: the main account of the other side.
+        posting_type: posting type of the account.
+        account: its main account.
+
+    Returns:
+        the voucher.
+    """
+    voucher = f"GNJ-{ground.rng.randrange(10**8):08d}"
+    for line, (main, kind, value) in enumerate(
+        ((account, posting_type, amount), (other, "LedgerJournal", -amount)), start=1
+    ):
+        entry = {
+            "dataAreaId": of["dataAreaId"],
+            "Voucher": voucher,
+            "LineNumber": line,
+            "AccountingDate": ground.now[:10],
+            "MainAccount": main,
+            "PostingType": kind,
+            "Debit": max(value, Decimal(0)),
+            "Credit": max(-value, Decimal(0)),
+        }
+        ground.finance.add("LedgerEntries", entry)
+    return voucher
