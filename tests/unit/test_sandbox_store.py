@@ -248,9 +248,9 @@ def test_clear_and_a_file_of_other_tables(tmp_path: Path, dataverse: Store) -> N
 
 
 def test_filling_is_quick(dataverse: Store) -> None:
-    """Fifty thousand plain rows take about half a second; the bound leaves room for a busy machine."""
+    """Fifty thousand plain rows take about half a second of CPU; the bound leaves room for a slow machine."""
     rows = ({"msdyn_tasknumber": f"T{number}", "msdyn_subject": "Task"} for number in range(50_000))
-    started = time.perf_counter()
+    started = time.process_time()
     with dataverse.transaction() as tx:
         assert tx.insert_many("msdyn_projecttask", rows, hooks=False) == 50_000
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
