@@ -75,7 +75,7 @@ def _reconcile(runtime: Open) -> Callable[..., None]:
         if first and (company is None or len(company) != 1):
             raise typer.BadParameter("a close pack is of one company: --period needs exactly one --company")
         # asking for some of the one means none of the other
-        rest = [] if maps or control else None
+        rest: list[str] | None = [] if maps or control else None
         with runtime() as opened:
             try:
                 night = steps.begin(
