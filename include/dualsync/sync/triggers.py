@@ -293,11 +293,10 @@ def reopen(leg: Leg, runtime: Runtime, sets: Sets, rows: str, prefix: str) -> di
             except NotFound:
                 continue
             except Refused as error:
-                refused[header["join_key"]] = error.message
+                refused[header["join_key"]] = f"waits: its header {header['key']} cannot be reopened: {error.message}"
         for row in sets.fetch("SELECT join_key, line FROM written").to_pylist() if refused else ():
-            if row["join_key"] in refused:
-                text = f"waits: its header {row['join_key']} cannot be reopened: {refused[row['join_key']]}"
-                closed[row["line"]] = Missing(WAITING, f"{leg.map.map}.header", text)
+            if (reason := refused.get(row["join_key"])) is not None:
+                closed[row["line"]] = Missing(WAITING, f"{leg.map.map}.header", reason)
     return closed
 
 
