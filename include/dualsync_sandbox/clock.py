@@ -19,7 +19,7 @@ class Clock:
         self._offset = timedelta(0) if start is None else start.astimezone(UTC) - datetime.now(UTC)
         self._frozen: datetime | None = None
         if frozen:
-            self._frozen = self._real()
+            self._frozen = self._real() if start is None else start.astimezone(UTC)
 
     def _real(self) -> datetime:
         return datetime.now(UTC) + self._offset
