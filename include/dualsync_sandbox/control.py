@@ -10,6 +10,7 @@ POST     /reset                        removes all rows, traces and counts; the 
 POST     /seed                         ``{"profile", "seed", "projects"}``: fills both systems
 POST     /play                         ``{"days": 5, "seed": 1}``: plays working days, which moves the clock
 POST     /play/event                   ``{"name": "approve-time", "company", "project", "seed"}``: one event
+POST     /plant                        ``{"breaks": 10, "seed": 1}``: breaks rows past all checks, and says which
 GET      /switches                     behaviours that tenants show or do not show
 PUT      /switches                     ``{"protect_actuals": true}``: changes some of them
 GET      /clock                        the time, and whether it stands still
@@ -59,6 +60,7 @@ def application(sandbox: Sandbox) -> Starlette:
         ("POST", "/seed", control.seed),
         ("POST", "/play", control.play),
         ("POST", "/play/event", control.play_event),
+        ("POST", "/plant", control.plant),
         ("GET", "/switches", control.switches),
         ("PUT", "/switches", control.set_switches),
         ("GET", "/clock", control.clock),
@@ -119,6 +121,12 @@ class _Control:
             raise Refused("seed is a whole number, project the number of a project")
         name, company = str(given.get("name", "")), str(given.get("company", "USPM"))
         return self._sandbox.play_event(name, company=company, project=project, seed=number)
+
+    def plant(self, given: Facts) -> Facts:
+        breaks, number = given.get("breaks", 10), given.get("seed", 1)
+        if not isinstance(breaks, int) or not isinstance(number, int):
+            raise Refused("breaks and seed are whole numbers")
+        return self._sandbox.plant(breaks, number)
 
     def switches(self, _: Facts) -> Facts:
         return self._sandbox.switches.as_dict()
