@@ -2,6 +2,7 @@
 
 PROFILE ?= demo
 SEED ?= 1
+LINES ?= 25000
 ARGS ?=
 
 # The first of these that is a working Python 3.11 or newer; `make PYTHON=...` overrides.
@@ -13,23 +14,34 @@ PY := $(VENV)/bin/python
 # Named after what they install, so that an unchanged lock installs nothing and a changed one always does.
 INSTALLED := $(VENV)/installed-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
 LINT_INSTALLED := $(VENV)/lint-installed-$(shell cksum < requirements-dev.lock | cut -d' ' -f1)
+DLT := $(VENV)/dlt
+DLT_INSTALLED := $(DLT)/installed-$(shell cksum < tests/clients/dlt.lock | cut -d' ' -f1)
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 
 # Where it is set, every process compiles all of Airflow again and start-up takes several times as long.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt clean
+.PHONY: help run test fuzz dlt bench-sandbox bench-invoice lint fmt clean
 
 help: ## show this list
 	@echo "make TARGET, where TARGET is one of"
-	@sed -nE 's/^([a-z]+):.*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-9s %s\n' "$$name" "$$text"; done
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-15s %s\n' "$$name" "$$text"; done
 
 run: $(INSTALLED) ## sandbox and Airflow here, two working days and their way around, then serve until Ctrl-C (ONCE=1 ends after it; PLAY=days EACH=1 PROFILE=demo|small SEED=1)
 	@exec $(PY) -m dualsync.demo --profile $(PROFILE) --seed $(SEED) $(if $(ONCE),--once) $(if $(PLAY),--play $(PLAY)) $(if $(EACH),--each)
 
 test: $(INSTALLED) ## all tests, offline, on two cores (ARGS="-k name" for a part)
 	@exec $(PY) -m pytest -n 2 --dist loadfile $(ARGS)
+
+fuzz: $(INSTALLED) ## the sandbox against thousands of examples made by chance (ARGS="-k filters" for a part)
+	@exec $(PY) -m pytest -n 2 --hypothesis-profile=fuzz -k "fuzz or properties" tests/contract $(ARGS)
+
+dlt: $(INSTALLED) $(DLT_INSTALLED) ## dlt, in an environment of its own, reads the sandbox
+	@DLT_PYTHON=$(abspath $(DLT)/bin/python) exec $(PY) -m pytest tests/clients $(ARGS)
+
+bench-sandbox: $(INSTALLED) ## how quick the sandbox is: a million rows read, a hundred thousand upserted (ARGS="--rows 200000")
+	@exec $(PY) benchmarks/sandbox_dataverse.py $(ARGS)
 
 lint: $(LINT_INSTALLED) ## ruff and mypy
 	@$(VENV)/bin/ruff check .
@@ -39,6 +51,9 @@ lint: $(LINT_INSTALLED) ## ruff and mypy
 fmt: $(LINT_INSTALLED) ## format the code, mend what ruff can mend
 	@$(VENV)/bin/ruff check --fix-only .
 	@$(VENV)/bin/ruff format .
+
+bench-invoice: $(INSTALLED) ## time and memory of a long proforma invoice, from Dataverse to its proposal (LINES=25000)
+	@exec $(PY) benchmarks/long_invoice.py --lines $(LINES)
 
 clean: ## remove all that was made here: virtual environment, runs, sandbox data, caches
 	rm -rf $(VENV) .dualsync .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
@@ -59,4 +74,11 @@ $(LINT_INSTALLED): $(INSTALLED)
 	@echo "Installing the lint tools into $(VENV) ..."
 	@$(PIP_INSTALL) --require-hashes -r requirements-dev.lock
 	@rm -f $(VENV)/lint-installed-*
+	@touch $@
+
+$(DLT_INSTALLED): | $(INSTALLED)
+	@echo "Installing dlt into $(DLT) ..."
+	@rm -rf $(DLT)
+	@$(PYTHON) -m venv $(DLT)
+	@$(DLT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/clients/dlt.lock
 	@touch $@

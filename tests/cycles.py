@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +46,12 @@ class Cycle:
         self.world = world
         self.works = Works(sandbox.dataverse_store, sandbox.finance_store, sandbox.clock, sandbox.switches)
 
-    @cached_property
+    @property
     def dataverse(self) -> Rest:
         """Dataverse as its users have it."""
         return self.world.dataverse_api
 
-    @cached_property
+    @property
     def finance(self) -> Rest:
         """Finance as its users have it."""
         return self.world.finance_api

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from dualsync.ledger import LegRecord, OpenRow
 from dualsync.settings import Settings
 from dualsync.sync.pipeline import RunSummary, run_all, start_run
 from dualsync.sync.runtime import Runtime
+from dualsync.systems.packages import ImportLimits
 from dualsync_sandbox import Sandbox
 
 COMPANIES = "USPM,GBPM,FRRT"
@@ -107,11 +108,15 @@ class World:
         """Finance as its users have it."""
         return Rest(self.sandbox.info, "finance")
 
-    def close(self) -> None:
-        """Stop the sandbox."""
+    def sign_out(self) -> None:
+        """Forget the tokens of users; they sign in again when they next ask something."""
         for name in ("dataverse_api", "finance_api"):
             if name in self.__dict__:
-                self.__dict__[name].close()
+                self.__dict__.pop(name).close()
+
+    def close(self) -> None:
+        """Stop the sandbox."""
+        self.sign_out()
         self.sandbox.stop()
 
     def runtime(self) -> Runtime:
@@ -182,7 +187,15 @@ def _quiet() -> None:
 
 
 @pytest.fixture(scope="session")
-def _seeded(tmp_path_factory: pytest.TempPathFactory, _quiet: None) -> Path:
+def _looking_often() -> Iterator[None]:
+    """The sandbox's imports end after a few looks, however soon these come, so nobody need sleep between them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dualsync.systems.packages.ImportLimits", partial(ImportLimits, first_wait=0.01))
+        yield
+
+
+@pytest.fixture(scope="session")
+def _seeded(tmp_path_factory: pytest.TempPathFactory, _quiet: None, _looking_often: None) -> Path:
     home = tmp_path_factory.mktemp("seeded")
     world = _start(home)
     world.sandbox.seed("demo", 1)

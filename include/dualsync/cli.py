@@ -378,6 +378,8 @@ def explain_command(
                 f"{plan['reason'] or ''}" + (f"; sent: {sent['status']} {sent['reason']}" if sent else ""),
                 markup=False,
             )
+            for rule in plan["broken"]:
+                console.print(f"  {rule['severity']}: {rule['reason']} ({rule['rule']})", markup=False)
         for parent in one["parents"]:
             state = "on both sides" if parent["on_both_sides"] else "not on both sides yet"
             console.print(

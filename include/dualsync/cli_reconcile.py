@@ -74,13 +74,13 @@ def _reconcile(runtime: Open) -> Callable[..., None]:
         first = _first_day(period)
         if first and (company is None or len(company) != 1):
             raise typer.BadParameter("a close pack is of one company: --period needs exactly one --company")
-        chosen = {"maps": maps, "controls": control}
-        if maps or control:
-            # asking for some of the one means none of the other
-            chosen = {name: value or () for name, value in chosen.items()}
+        # asking for some of the one means none of the other
+        rest: list[str] | None = [] if maps or control else None
         with runtime() as opened:
             try:
-                night = steps.begin(opened, companies=company, period=first, **chosen)
+                night = steps.begin(
+                    opened, companies=company, period=first, maps=maps or rest, controls=control or rest
+                )
                 typer.echo(f"run {night.run.run_id}", err=True)
                 steps.read(night, opened)
                 steps.compare(night, opened)

@@ -47,6 +47,20 @@ class Clock:
             if self._frozen is not None:
                 self._frozen += by
 
+    def state(self) -> dict[str, object]:
+        """Where the clock stands, for :meth:`go_back`."""
+        with self._lock:
+            frozen = None if self._frozen is None else self._frozen.isoformat()
+            return {"offset": self._offset.total_seconds(), "frozen": frozen}
+
+    def go_back(self, state: dict[str, object]) -> None:
+        """Stand where :meth:`state` said: as far from real time as then, or still."""
+        frozen, offset = state["frozen"], state["offset"]
+        assert isinstance(offset, int | float)
+        with self._lock:
+            self._offset = timedelta(seconds=offset)
+            self._frozen = datetime.fromisoformat(str(frozen)) if frozen is not None else None
+
     @property
     def frozen(self) -> bool:
         """Whether the clock stands still."""

@@ -1,32 +1,12 @@
 """The control plane: what a test or a person may do to the sandbox that no client of the real systems could.
 
-Plain HTTP on a loopback port of its own, without sign-in.
-
-=======  ============================  ==================================================================
-method   path                          does
-=======  ============================  ==================================================================
-GET      /health                       says that it runs, and the time there
-POST     /reset                        removes all rows, traces and counts; the clock shows real time again
-POST     /seed                         ``{"profile", "seed", "projects"}``: fills both systems
-POST     /play                         ``{"days": 5, "seed": 1}``: plays working days, which moves the clock
-POST     /play/event                   ``{"name": "approve-time", "company", "project", "seed"}``: one event
-POST     /plant                        ``{"breaks": 10, "seed": 1}``: breaks rows past all checks, and says which
-GET      /switches                     behaviours that tenants show or do not show
-PUT      /switches                     ``{"protect_actuals": true}``: changes some of them
-GET      /clock                        the time, and whether it stands still
-PUT      /clock                        ``{"now": "2026-01-31T10:00:00Z", "frozen": true}``
-POST     /clock/advance                ``{"seconds": 60}`` or ``{"days": 8}``
-GET      /trace                        requests; ``?system= method= path= status= since= limit=``
-DELETE   /trace                        forgets them
-GET      /writes                       rows written through the APIs, by system, set and kind
-DELETE   /writes                       counts from nothing again
-POST     /change-tracking/expire       lets every change token given so far expire
-=======  ============================  ==================================================================
+Plain HTTP on a loopback port of its own, without sign-in. :data:`ROUTES` says what there is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -51,28 +31,106 @@ class Refused(Exception):
     """A control request that makes no sense."""
 
 
+@dataclass(frozen=True)
+class ControlRoute:
+    """A request that the control plane answers.
+
+    Attributes:
+        method: HTTP method.
+        path: of the URL.
+        answer: the method that answers it.
+        takes: an example of its body, or of its query.
+        does: what it does.
+    """
+
+    method: str
+    path: str
+    answer: str
+    takes: str
+    does: str
+
+
+ROUTES = (
+    ControlRoute("GET", "/health", "health", "", "says that it runs, and the time there"),
+    ControlRoute(
+        "POST", "/reset", "reset", "", "removes rows, traces, counts and plans; change tokens expire; real time again"
+    ),
+    ControlRoute("POST", "/seed", "seed", '{"profile": "demo", "seed": 1, "projects": 20}', "fills both systems"),
+    ControlRoute("POST", "/play", "play", '{"days": 5, "seed": 1}', "plays working days, which moves the clock"),
+    ControlRoute(
+        "POST",
+        "/play/event",
+        "play_event",
+        '{"name": "approve-time", "company": "USPM", "project": "...", "seed": 1}',
+        "plays one event",
+    ),
+    ControlRoute("POST", "/plant", "plant", '{"breaks": 10, "seed": 1}', "breaks rows past all checks, and says which"),
+    ControlRoute("GET", "/switches", "switches", "", "behaviours that tenants show or do not show"),
+    ControlRoute("PUT", "/switches", "set_switches", '{"protect_actuals": true}', "changes some of them"),
+    ControlRoute("GET", "/clock", "clock", "", "the time, and whether it stands still"),
+    ControlRoute(
+        "PUT",
+        "/clock",
+        "set_clock",
+        '{"now": "2026-01-31T10:00:00Z", "frozen": true}',
+        "sets the clock of all",
+    ),
+    ControlRoute(
+        "POST", "/clock/advance", "advance_clock", '{"days": 8}', "moves it by seconds, minutes, hours or days"
+    ),
+    ControlRoute(
+        "GET",
+        "/trace",
+        "trace",
+        "?system=&method=&path=&status=&since=&limit=",
+        "requests with query, body, status and time; never a secret, a token or the right of access in a link",
+    ),
+    ControlRoute("DELETE", "/trace", "forget_trace", "", "forgets them"),
+    ControlRoute("GET", "/writes", "writes", "", "rows written through the APIs, by system, set and kind"),
+    ControlRoute("DELETE", "/writes", "forget_writes", "", "counts from nothing again"),
+    ControlRoute("POST", "/change-tracking/expire", "expire_changes", "", "lets all change tokens given so far expire"),
+    ControlRoute("GET", "/snapshots", "snapshots", "", "names of the snapshots"),
+    ControlRoute("POST", "/snapshots", "snapshot", '{"name": "before"}', "keeps all rows, the clock and the switches"),
+    ControlRoute("POST", "/snapshots/restore", "restore", '{"name": "before"}', "goes back to them"),
+    ControlRoute("GET", "/limits", "limits", "", "what callers are granted, and how long answers take"),
+    ControlRoute("PUT", "/limits", "set_limits", '{"dataverse": {"enabled": false}}', "changes some of it"),
+    ControlRoute("DELETE", "/limits", "reset_limits", "", "grants what is granted at first, forgets requests so far"),
+    ControlRoute("GET", "/faults", "faults", "", "the plan of faults, and how many requests each met and struck"),
+    ControlRoute(
+        "POST", "/faults", "plan_faults", '{"kind": "throttled", "times": 1}', 'plans a fault, or `{"faults": [...]}`'
+    ),
+    ControlRoute("DELETE", "/faults", "forget_faults", "", "plans nothing"),
+    ControlRoute("GET", "/export-projects", "export_projects", "", "export projects of Finance's data management"),
+    ControlRoute(
+        "POST",
+        "/export-projects",
+        "set_up_export_project",
+        '{"name": "Groups", "entities": [{"entity": "Customer groups", "refresh": "IncrementalPush", "fields": []}]}',
+        "makes or replaces one",
+    ),
+    ControlRoute("GET", "/recurring-jobs", "recurring_jobs", "", "recurring data jobs of Finance"),
+    ControlRoute(
+        "POST",
+        "/recurring-jobs",
+        "set_up_recurring_job",
+        '{"id": "<guid>", "way": "export", "project": "Groups", "company": "USPM", "clients": ["<guid>"]}',
+        "makes or replaces one",
+    ),
+    ControlRoute(
+        "POST",
+        "/recurring-jobs/run",
+        "run_recurring_job",
+        '{"id": "<guid>"}',
+        "lets an export job run as its schedule would",
+    ),
+)
+
+
 def application(sandbox: Sandbox) -> Starlette:
     """The web application of the control plane."""
     control = _Control(sandbox)
-    routes = [
-        ("GET", "/health", control.health),
-        ("POST", "/reset", control.reset),
-        ("POST", "/seed", control.seed),
-        ("POST", "/play", control.play),
-        ("POST", "/play/event", control.play_event),
-        ("POST", "/plant", control.plant),
-        ("GET", "/switches", control.switches),
-        ("PUT", "/switches", control.set_switches),
-        ("GET", "/clock", control.clock),
-        ("PUT", "/clock", control.set_clock),
-        ("POST", "/clock/advance", control.advance_clock),
-        ("GET", "/trace", control.trace),
-        ("DELETE", "/trace", control.forget_trace),
-        ("GET", "/writes", control.writes),
-        ("DELETE", "/writes", control.forget_writes),
-        ("POST", "/change-tracking/expire", control.expire_changes),
-    ]
-    return Starlette(routes=[Route(path, _endpoint(answer), methods=[method]) for method, path, answer in routes])
+    routes = [Route(one.path, _endpoint(getattr(control, one.answer)), methods=[one.method]) for one in ROUTES]
+    return Starlette(routes=routes)
 
 
 def _endpoint(answer: Callable[[Facts], Facts]) -> Callable[[Request], Awaitable[Response]]:
@@ -176,3 +234,57 @@ class _Control:
     def expire_changes(self, _: Facts) -> Facts:
         self._sandbox.dataverse_store.expire_changes()
         return {"status": "ok"}
+
+    def snapshots(self, _: Facts) -> Facts:
+        return {"snapshots": self._sandbox.snapshots()}
+
+    def snapshot(self, given: Facts) -> Facts:
+        self._sandbox.snapshot(str(given.get("name", "")))
+        return self.snapshots({})
+
+    def restore(self, given: Facts) -> Facts:
+        self._sandbox.restore(str(given.get("name", "")))
+        return {"status": "ok"}
+
+    def limits(self, _: Facts) -> Facts:
+        return self._sandbox.limits.as_dict()
+
+    def set_limits(self, given: Facts) -> Facts:
+        self._sandbox.limits.change(given)
+        return self.limits({})
+
+    def reset_limits(self, _: Facts) -> Facts:
+        self._sandbox.limits.reset()
+        return self.limits({})
+
+    def faults(self, _: Facts) -> Facts:
+        return {"faults": self._sandbox.faults.listed()}
+
+    def plan_faults(self, given: Facts) -> Facts:
+        several = given.get("faults", [given])
+        if not isinstance(several, list) or not all(isinstance(one, dict) for one in several):
+            raise Refused("faults is a list of faults")
+        for one in several:
+            self._sandbox.faults.plan(**one)
+        return self.faults({})
+
+    def forget_faults(self, _: Facts) -> Facts:
+        self._sandbox.faults.clear()
+        return self.faults({})
+
+    def export_projects(self, _: Facts) -> Facts:
+        return {"projects": msgspec.to_builtins(self._sandbox.packages.exports.listed())}
+
+    def set_up_export_project(self, given: Facts) -> Facts:
+        self._sandbox.packages.exports.set_up(**given)
+        return self.export_projects({})
+
+    def recurring_jobs(self, _: Facts) -> Facts:
+        return {"jobs": msgspec.to_builtins(self._sandbox.packages.recurring.listed())}
+
+    def set_up_recurring_job(self, given: Facts) -> Facts:
+        self._sandbox.packages.recurring.set_up(**given)
+        return self.recurring_jobs({})
+
+    def run_recurring_job(self, given: Facts) -> Facts:
+        return {"message": self._sandbox.packages.recurring.run(str(given.get("id", "")))}

@@ -49,6 +49,9 @@ class Call:
         options: query options in order, decoded.
         headers: names in lower case.
         body: raw body.
+        caller: id of the application that signed in.
+        breakdown: operations of a batch, or rows of an import, after which the service breaks down; ``None``: it does
+            not. Set by the fault ``half_batch``.
     """
 
     method: str
@@ -58,6 +61,8 @@ class Call:
     options: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes = b""
+    caller: str = ""
+    breakdown: int | None = None
 
     @property
     def service(self) -> str:
@@ -97,7 +102,7 @@ class Call:
         """
         try:
             value = _decoder.decode(self.body)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise ApiError(400, "", f"The payload cannot be parsed: {error}") from error
         if not isinstance(value, dict):
             raise ApiError(400, "", "The payload must be a JSON object.")

@@ -142,6 +142,10 @@ class SignInError(Exception):
         self.code = code
 
 
+class NotSignedIn(Exception):
+    """A request without a token that is good for the system asked; says why."""
+
+
 @dataclass
 class Client:
     """An application that may sign in.
@@ -259,6 +263,10 @@ class Identity:
         token = jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": self._key_id})
         lifetime = int(TOKEN_LIFETIME.total_seconds())
         answer = {"token_type": "Bearer", "expires_in": lifetime, "ext_expires_in": lifetime, "access_token": token}
+        if call.path.endswith("/oauth2/token"):
+            # The first version of the endpoint tells more, and writes numbers as text.
+            more = {"expires_on": claims["exp"], "not_before": claims["nbf"], "resource": audience}
+            answer = {name: str(value) for name, value in (answer | more).items()}
         return Reply.json(200, answer, **{"cache-control": "no-store"})
 
     def _audience(self, form: dict[str, str]) -> str:
@@ -313,28 +321,38 @@ class Identity:
                 issuer=client_id,
                 options={"require": ["aud", "exp", "iss", "jti", "sub"]},
             )
+        except (jwt.ExpiredSignatureError, jwt.ImmatureSignatureError) as error:
+            raise _outside_its_time() from error
+        except jwt.InvalidAudienceError as error:
+            text = "Client assertion audience claim does not match Realm issuer."
+            raise SignInError(401, "invalid_client", 700023, text) from error
+        except jwt.InvalidIssuerError as error:
+            raise _of_another_application() from error
         except jwt.PyJWTError as error:
             raise SignInError(
                 401, "invalid_client", 700027, f"Client assertion failed signature validation: {error}."
             ) from error
+        if claims["sub"] != client_id:
+            raise _of_another_application()
         begins = claims.get("nbf", claims.get("iat", 0))
-        if claims["sub"] != client_id or claims["exp"] - begins > _LONGEST_ASSERTION.total_seconds():
-            raise SignInError(
-                401, "invalid_client", 700021, "Client assertion is not within its valid time range or subject."
-            )
+        if claims["exp"] - begins > _LONGEST_ASSERTION.total_seconds():
+            raise _outside_its_time()
 
     # -- the check at the systems' doors
 
-    def check(self, authorization: str, audiences: list[str]) -> str | None:
-        """Why a request may not pass; ``None`` when it may.
+    def check(self, authorization: str, audiences: list[str]) -> str:
+        """Who makes a request: the application's id.
 
         Args:
             authorization: the ``Authorization`` header.
             audiences: the base URLs of the system asked.
+
+        Raises:
+            NotSignedIn: the request may not pass.
         """
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token:
-            return "no bearer token"
+            raise NotSignedIn("no bearer token")
         try:
             claims = jwt.decode(
                 token,
@@ -349,13 +367,22 @@ class Identity:
                 },
             )
         except jwt.PyJWTError as error:
-            return type(error).__name__
+            raise NotSignedIn(type(error).__name__) from error
         if claims["tid"] != self.tenant:
-            return "another tenant"
+            raise NotSignedIn("another tenant")
         now = self._clock.now().timestamp()
         if not claims["nbf"] - 300 <= now < claims["exp"]:
-            return "the token has expired"
-        return None
+            raise NotSignedIn("the token has expired")
+        return str(claims["appid"])
+
+
+def _outside_its_time() -> SignInError:
+    return SignInError(401, "invalid_client", 700024, "Client assertion is not within its valid time range.")
+
+
+def _of_another_application() -> SignInError:
+    text = "Client assertion application identifier doesn't match 'client_id' parameter."
+    return SignInError(401, "invalid_client", 700021, text)
 
 
 def _thumbprint_matches(certificate: x509.Certificate, header: dict[str, Any]) -> bool:

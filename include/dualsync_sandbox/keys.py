@@ -8,6 +8,8 @@ from decimal import Decimal
 from dualsync_sandbox.http import ApiError
 
 _SEGMENT = re.compile(r"(?P<set>[^()/]+)(?:\((?P<key>.*)\))?", re.DOTALL)
+#: What stands between slashes; a quote that is not closed goes on to the end.
+_UNQUOTED = re.compile(r"(?:[^/']+|'[^']*(?:'|$))+")
 _PART = re.compile(
     r"\s*(?:(?P<name>[A-Za-z_]\w*)\s*=\s*)?(?P<value>'(?:[^']|'')*'|[A-Za-z_][\w.]*'(?:[^']|'')*'|[^',]*)\s*(?:,|$)"
 )
@@ -23,16 +25,9 @@ def split_segment(segment: str) -> tuple[str, str | None]:
 
 def split_path(path: str) -> list[str]:
     """A decoded path as segments; slashes inside quotes belong to their key."""
-    segments, current, in_quotes = [], "", False
-    for character in path:
-        if character == "'":
-            in_quotes = not in_quotes
-        if character == "/" and not in_quotes:
-            segments.append(current)
-            current = ""
-        else:
-            current += character
-    return [segment for segment in [*segments, current] if segment]
+    if "'" not in path:
+        return [segment for segment in path.split("/") if segment]
+    return _UNQUOTED.findall(path)
 
 
 def parse_key(text: str) -> list[tuple[str | None, str]]:
@@ -54,8 +49,8 @@ def literal(text: str) -> object:
         return text[1:-1].replace("''", "'")
     if text.endswith("'"):
         return text[text.index("'") + 1 : -1]
-    if re.fullmatch(r"-?\d+", text):
+    if re.fullmatch(r"-?[0-9]{1,18}", text):
         return int(text)
-    if re.fullmatch(r"-?\d+\.\d+", text):
+    if re.fullmatch(r"-?[0-9]{1,30}\.[0-9]{1,30}", text):
         return Decimal(text)
     return {"true": True, "false": False, "null": None}.get(text, text)

@@ -8,9 +8,9 @@ those, and all property names, are replaced by placeholders before parsing.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
 
 import msgspec
 from odata_query import ast
@@ -49,6 +49,25 @@ class Operand:
 
 Resolver = Callable[[str], Operand]
 
+
+@dataclass(frozen=True)
+class Members:
+    """The rows a collection-valued property leads to, for ``any`` and ``all``.
+
+    Attributes:
+        table: what the rows are of.
+        sql: ``SELECT 1 FROM ... WHERE ...``, to which further conditions are added.
+        resolve: properties of one such row.
+    """
+
+    table: Table
+    sql: str
+    resolve: Resolver
+
+
+#: From the name of a collection-valued property to its rows.
+Collections = Callable[[str], Members]
+
 _TOKENS = re.compile(
     r"(?P<string>'(?:[^']|'')*')"
     r"|(?P<guid>[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})"
@@ -61,7 +80,11 @@ _KEYWORDS = frozenset(
     {"and", "or", "not", "eq", "ne", "gt", "ge", "lt", "le", "in", "null", "true", "false"}
     | {"add", "sub", "mul", "div", "divby", "mod", "has"}
 )
-_TEXT_FUNCTIONS = frozenset({"contains", "startswith", "endswith"})
+TEXT_FUNCTIONS = frozenset({"contains", "startswith", "endswith"})
+#: Query functions that take a list of values.
+LIST_FUNCTIONS = frozenset({"In", "NotIn", "Between"})
+#: No stored number has more digits.
+_MOST_DIGITS = 30
 _COMPARISONS: Mapping[type, str] = {
     ast.Eq: "IS",
     ast.NotEq: "IS NOT",
@@ -87,12 +110,28 @@ class _EnumLiteral:
     member: str
 
 
+@dataclass(frozen=True)
+class _List:
+    function: str
+    name: str
+    values: list[object]
+
+
+@dataclass(frozen=True)
+class _Lambda:
+    collection: str
+    every: bool
+    variable: str
+    condition: str
+
+
 @dataclass
 class _Prepared:
     text: str
     names: dict[str, str] = field(default_factory=dict)
     enums: dict[str, _EnumLiteral] = field(default_factory=dict)
-    lists: dict[str, tuple[str, list[object]]] = field(default_factory=dict)
+    lists: dict[str, _List] = field(default_factory=dict)
+    lambdas: dict[str, _Lambda] = field(default_factory=dict)
 
 
 def _prepare(text: str) -> _Prepared:
@@ -120,6 +159,9 @@ def _prepare(text: str) -> _Prepared:
             placeholder = f"e_{len(prepared.enums)}"
             prepared.enums[placeholder] = _EnumLiteral(name, member[:-1].replace("''", "'"))
             parts.append(placeholder)
+        elif text[position:].startswith("(") and token.endswith(("/any", "/all")):
+            inner, position = _arguments(text, position + 1)
+            parts.append(_lambda(prepared, token, inner))
         else:
             parts.append(_name(prepared, text, match))
     parts.append(text[position:])
@@ -138,12 +180,23 @@ def _name(prepared: _Prepared, text: str, match: re.Match[str]) -> str:
     if token in _KEYWORDS:
         return token
     if following.startswith("("):
-        if token in _TEXT_FUNCTIONS:
+        if token in TEXT_FUNCTIONS:
             return token
         raise NotImplementedInSandbox("$filter", f"function {token}")
     placeholder = f"p_{len(prepared.names)}"
     prepared.names[placeholder] = token
     return placeholder
+
+
+def _lambda(prepared: _Prepared, token: str, inner: str) -> str:
+    collection, _, word = token.rpartition("/")
+    match = re.fullmatch(r"\s*(\w+)\s*:(.*)", inner, re.DOTALL)
+    if match is None and (word == "all" or inner.strip()):
+        raise QueryError(f"'{word}' takes a variable, a colon and a condition.")
+    placeholder = f"m_{len(prepared.lambdas)}"
+    variable, condition = (match[1], match[2].strip()) if match else ("", "")
+    prepared.lambdas[placeholder] = _Lambda(collection, word == "all", variable, condition)
+    return f"({placeholder} eq true)"
 
 
 def _arguments(text: str, start: int) -> tuple[str, int]:
@@ -169,11 +222,11 @@ def _arguments(text: str, start: int) -> tuple[str, int]:
 
 
 def _query_function(prepared: _Prepared, function: str, arguments: str) -> str:
-    if function != "In":
+    if function not in LIST_FUNCTIONS:
         raise NotImplementedInSandbox("$filter", f"function {CRM_NAMESPACE}{function}")
     match = re.fullmatch(r"\s*PropertyName\s*=\s*'(\w+)'\s*,\s*PropertyValues\s*=\s*(\[.*\])\s*", arguments, re.DOTALL)
     if match is None:
-        raise QueryError("Microsoft.Dynamics.CRM.In takes PropertyName='...' and PropertyValues=[...].")
+        raise QueryError(f"{CRM_NAMESPACE}{function} takes PropertyName='...' and PropertyValues=[...].")
     raw = match[2]
     if "'" in raw and '"' not in raw:
         raw = re.sub(r"'((?:[^']|'')*)'", lambda found: _json_text(found[1].replace("''", "'")), raw)
@@ -181,13 +234,55 @@ def _query_function(prepared: _Prepared, function: str, arguments: str) -> str:
         values = msgspec.json.decode(raw)
     except msgspec.DecodeError as error:
         raise QueryError(f"PropertyValues is not a JSON array: {error}") from error
+    if function == "Between" and len(values) != 2:
+        raise QueryError("Microsoft.Dynamics.CRM.Between takes two values.")
     placeholder = f"l_{len(prepared.lists)}"
-    prepared.lists[placeholder] = (match[1], values)
+    prepared.lists[placeholder] = _List(function, match[1], values)
     return f"({placeholder} eq true)"
 
 
 def _json_text(text: str) -> str:
     return msgspec.json.encode(text).decode()
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A ``$filter`` as a tree, whose identifiers stand for properties and enum members."""
+
+    tree: ast._Node
+    prepared: _Prepared
+
+    def name(self, node: ast.Identifier) -> str:
+        """The property (or path) behind an identifier.
+
+        Raises:
+            NotImplementedInSandbox: it stands for a function.
+        """
+        if node.name not in self.prepared.names:
+            raise NotImplementedInSandbox("$filter", "function")
+        return self.prepared.names[node.name]
+
+    def member(self, node: ast.Identifier) -> str | None:
+        """The enum member behind an identifier; ``None`` when it stands for something else."""
+        literal = self.prepared.enums.get(node.name)
+        return literal.member if literal else None
+
+
+def parse_filter(text: str) -> Parsed:
+    """A ``$filter`` taken apart.
+
+    Raises:
+        QueryError: it is wrong.
+        NotImplementedInSandbox: it uses something the sandbox does not play.
+    """
+    prepared = _prepare(text)
+    try:
+        tree = ODataParser().parse(ODataLexer().tokenize(prepared.text))
+    except (ODataException, RecursionError) as error:
+        raise QueryError(f"Syntax error in $filter: {error}") from error
+    if tree is None:
+        raise QueryError("The $filter expression is empty.")
+    return Parsed(tree, prepared)
 
 
 class FilterCompiler:
@@ -197,12 +292,17 @@ class FilterCompiler:
         schema: of the system; decides null, wildcard and enum rules.
         table: the table.
         resolve: property name (or path) to operand; raises ``UnknownProperty``.
+        collections: what ``any`` and ``all`` range over; they are refused without it.
     """
 
-    def __init__(self, schema: SystemSchema, table: Table, resolve: Resolver) -> None:
+    def __init__(
+        self, schema: SystemSchema, table: Table, resolve: Resolver, collections: Collections | None = None
+    ) -> None:
+        self._schema = schema
         self._system = schema.system
         self._table = table
         self._resolve = resolve
+        self._collections = collections
         self._prepared = _Prepared("")
         self._parameters: list[SqlValue] = []
 
@@ -213,15 +313,10 @@ class FilterCompiler:
             QueryError: the filter is wrong.
             NotImplementedInSandbox: it uses something the sandbox does not play.
         """
-        self._prepared = _prepare(text)
+        parsed = parse_filter(text)
+        self._prepared = parsed.prepared
         self._parameters = []
-        try:
-            tree = ODataParser().parse(ODataLexer().tokenize(self._prepared.text))
-        except ODataException as error:
-            raise QueryError(f"Syntax error in $filter: {error}") from error
-        if tree is None:
-            raise QueryError("The $filter expression is empty.")
-        sql = self._condition(tree)
+        sql = self._condition(parsed.tree)
         return Where(sql, self._parameters)
 
     def _condition(self, node: ast._Node) -> str:
@@ -247,7 +342,9 @@ class FilterCompiler:
 
     def _comparison(self, node: ast.Compare) -> str:
         if isinstance(node.left, ast.Identifier) and node.left.name in self._prepared.lists:
-            return self._membership(*self._prepared.lists[node.left.name])
+            return self._membership(self._prepared.lists[node.left.name])
+        if isinstance(node.left, ast.Identifier) and node.left.name in self._prepared.lambdas:
+            return self._members(self._prepared.lambdas[node.left.name])
         kind = type(node.comparator)
         if kind not in _COMPARISONS:
             raise NotImplementedInSandbox("$filter", f"operator {kind.__name__.lower()}")
@@ -275,6 +372,8 @@ class FilterCompiler:
             raise QueryError("Enums can only be compared with eq and ne.")
         if column.kind == "decimal":
             return self._number(operand, sign, node)
+        if column.kind in ("date", "instant"):
+            return self._moment(operand, sign, node)
         value = self._literal(column, node)
         if self._system == "finance" and column.kind == "text" and isinstance(value, str) and "*" in value:
             if sign not in ("IS", "IS NOT"):
@@ -289,21 +388,39 @@ class FilterCompiler:
         value = _decimal(node)
         if value is None:
             raise QueryError("A binary operator with incompatible types was detected.")
+        if value.adjusted() >= _MOST_DIGITS:
+            # Beyond all that is kept: compared as infinity, which leaves rows without a value as unknown as ever.
+            self._parameters.append(float("inf") if value > 0 else float("-inf"))
+            return f"({operand.sql} {sign} ?)"
         scaled = value.scaleb(operand.column.scale or 0)
         if scaled == scaled.to_integral_value():
-            self._parameters.append(int(scaled))
+            self._parameters.append(_bounded(int(scaled)))
             return f"({operand.sql} {sign} ?)"
         # Finer than the column keeps: no row equals it, and the nearest kept value decides the order.
         if sign in ("IS", "IS NOT"):
             return "(1 = 0)" if sign == "IS" else "(1 = 1)"
         if sign[0] == ">":
-            self._parameters.append(int(scaled.to_integral_value(ROUND_FLOOR)))
+            self._parameters.append(_bounded(int(scaled.to_integral_value(ROUND_FLOOR))))
             return f"({operand.sql} > ?)"
-        self._parameters.append(int(scaled.to_integral_value(ROUND_CEILING)))
+        self._parameters.append(_bounded(int(scaled.to_integral_value(ROUND_CEILING))))
         return f"({operand.sql} < ?)"
 
+    def _moment(self, operand: Operand, sign: str, node: ast._Node) -> str:
+        moment = parse_moment(node.val) if isinstance(node, ast.Date | ast.DateTime) else None
+        if moment is None:
+            raise QueryError("A binary operator with incompatible types was detected.")
+        text = moment.strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0")
+        if operand.column.kind == "date":
+            text = text[:10] + ("T12:00:00Z" if self._system == "finance" else "")
+        elif moment.microsecond:
+            # Whole seconds are kept: none equals the moment, and the second it falls into lies before it.
+            if sign in ("IS", "IS NOT"):
+                return "(1 = 0)" if sign == "IS" else "(1 = 1)"
+            sign = ">" if sign[0] == ">" else "<="
+        self._parameters.append(text)
+        return f"({operand.sql} {sign} ?)"
+
     def _literal(self, column: Column, node: ast._Node) -> SqlValue:
-        value: object
         if isinstance(node, ast.Identifier) and node.name in self._prepared.enums:
             return self._enum(column, self._prepared.enums[node.name])
         if column.kind == "enum":
@@ -311,20 +428,11 @@ class FilterCompiler:
         if column.kind == "text" and isinstance(node, ast.String):
             return node.val
         if column.kind in ("int", "option"):
-            number = _decimal(node)
-            value = int(number) if number is not None and number == int(number) else None
-            return self._checked(value if isinstance(value, int) else None)
+            return self._checked(_whole(_decimal(node)))
         if column.kind == "bool" and isinstance(node, ast.Boolean):
             return int(node.py_val)
         if column.kind in ("guid", "lookup") and isinstance(node, ast.GUID | ast.String):
             return node.val.lower()
-        if column.kind in ("date", "instant") and isinstance(node, ast.Date | ast.DateTime):
-            moment = parse_moment(node.val)
-            if moment is not None:
-                text = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-                if column.kind == "instant":
-                    return text
-                return text[:10] + ("T12:00:00Z" if self._system == "finance" else "")
         raise QueryError("A binary operator with incompatible types was detected.")
 
     @staticmethod
@@ -340,37 +448,79 @@ class FilterCompiler:
             raise QueryError(f"The string '{literal.member}' is not a valid enumeration type constant.")
         return literal.member
 
-    def _membership(self, name: str, values: Sequence[object]) -> str:
-        operand = self._resolve(name)
-        check = encoder(self._system, self._table.name, operand.column)
-        encoded: list[SqlValue] = []
-        for value in values:
-            wanted = value
-            if operand.column.kind in ("option", "int") and isinstance(value, str) and value.lstrip("-").isdigit():
-                wanted = int(value)
-            try:
-                encoded.append(check(wanted))
-            except InvalidValue as error:
-                if operand.column.kind != "option":
-                    raise QueryError(str(error)) from error
+    def _members(self, given: _Lambda) -> str:
+        """``any`` and ``all``; of no rows ``all`` is true."""
+        if self._collections is None:
+            raise NotImplementedInSandbox("$filter", "any and all")
+        members = self._collections(given.collection)
+        if not given.condition:
+            return f"(EXISTS ({members.sql}))"
+
+        def resolve(name: str) -> Operand:
+            variable, _, own = name.partition("/")
+            if variable != given.variable:
+                raise NotImplementedInSandbox("$filter", f"{name} inside of any or all")
+            return members.resolve(own)
+
+        where = FilterCompiler(self._schema, members.table, resolve).compile(given.condition)
+        self._parameters.extend(where.parameters)
+        if given.every:
+            return f"(NOT EXISTS ({members.sql} AND {where.sql} IS NOT 1))"
+        return f"(EXISTS ({members.sql} AND {where.sql}))"
+
+    def _membership(self, given: _List) -> str:
+        """Query functions over a list; like ``ne``, ``NotIn`` keeps rows without a value (assumed)."""
+        operand = self._resolve(given.name)
+        encoded = [self._member(operand.column, value) for value in given.values]
+        if given.function == "Between":
+            self._parameters.extend(encoded)
+            return f"({operand.sql} BETWEEN ? AND ?)"
         self._parameters.extend(encoded)
-        return f"({operand.sql} IN ({', '.join('?' * len(encoded))}))"
+        marks = ", ".join("?" * len(encoded))
+        if given.function == "NotIn":
+            return f"({operand.sql} IS NULL OR {operand.sql} NOT IN ({marks}))"
+        return f"({operand.sql} IN ({marks}))"
+
+    def _member(self, column: Column, value: object) -> SqlValue:
+        """A value of a list. Clients write numbers and truth values as texts, too."""
+        if isinstance(value, str):
+            if column.kind == "text":
+                return value
+            if column.kind == "option":
+                return self._checked(_whole(_number_of(value)))
+            if column.kind in ("int", "decimal"):
+                value = _number_of(value)
+                value = _whole(value) if column.kind == "int" else value
+            elif column.kind == "bool":
+                value = {"true": True, "1": True, "false": False, "0": False}.get(value.lower(), value)
+        try:
+            return encoder(self._system, self._table.name, column)(value)
+        except InvalidValue as error:
+            raise QueryError(str(error)) from error
 
     def _function(self, node: ast.Call) -> str:
         name = node.func.name
-        if name not in _TEXT_FUNCTIONS:
+        if name not in TEXT_FUNCTIONS:
             raise NotImplementedInSandbox("$filter", f"function {name}")
         if self._system == "finance":
             raise NotImplementedInSandbox("$filter", f"function {name} (Finance documents eq with a wildcard instead)")
         operand, literal = self._operand(node.args[0]), node.args[1]
         if operand is None or operand.column.kind != "text" or not isinstance(literal, ast.String):
             raise NotImplementedInSandbox("$filter", f"{name} of something other than a text property and a text")
-        if "[" in literal.val:
-            raise NotImplementedInSandbox("$filter", "character class in a text filter")
-        pattern = literal.val  # % and _ act as wildcards in Dataverse
-        pattern = {"contains": f"%{pattern}%", "startswith": f"{pattern}%", "endswith": f"%{pattern}"}[name]
-        self._parameters.append(pattern)
-        return f"({operand.sql} LIKE ?)"
+        # %, _, [..] and [^..] act as wildcards in Dataverse (query/filter-rows)
+        pattern = {"contains": "%{}%", "startswith": "{}%", "endswith": "%{}"}[name].format(literal.val)
+        if "[" not in pattern:
+            self._parameters.append(pattern)
+            return f"({operand.sql} LIKE ?)"
+        self._parameters.append(_glob(pattern))
+        return f"(lower({operand.sql}) GLOB lower(?))"
+
+
+def _glob(pattern: str) -> str:
+    """A pattern with character classes for GLOB, which knows them, and has other wildcards."""
+    parts = re.split(r"(\[[^\]]*\])", pattern)
+    plain = str.maketrans({"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"})
+    return "".join(part if index % 2 else part.translate(plain) for index, part in enumerate(parts))
 
 
 def _like(text: str) -> str:
@@ -382,6 +532,27 @@ def _decimal(node: ast._Node) -> Decimal | None:
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         sign, node = -1, node.operand
     return sign * Decimal(node.val) if isinstance(node, ast.Integer | ast.Float) else None
+
+
+def _number_of(text: str) -> Decimal | None:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def _whole(number: Decimal | None) -> int | None:
+    """A whole number that a 64-bit column could hold, or ``None``."""
+    if number is None or number.adjusted() >= _MOST_DIGITS or number != number.to_integral_value():
+        return None
+    value = int(number)
+    return value if -(2**63) <= value < 2**63 else None
+
+
+def _bounded(number: int) -> int | float:
+    """SQLite takes no whole number of more than 64 bits, and compares floats with whole numbers exactly."""
+    return number if -(2**63) <= number < 2**63 else float(number)
 
 
 def _flat(node: ast._Node, op: type) -> list[ast._Node]:
@@ -410,13 +581,21 @@ def order_by(text: str, resolve: Resolver) -> list[str]:
     Raises:
         QueryError: it is wrong.
     """
+    return [sql + (" DESC" if descending else "") for sql, descending in order_terms(text, resolve)]
+
+
+def order_terms(text: str, resolve: Resolver) -> list[tuple[str, bool]]:
+    """``$orderby`` as SQL terms, each with whether it descends.
+
+    Raises:
+        QueryError: it is wrong.
+    """
     terms = []
     for part in text.split(","):
         words = part.split()
         if not words or len(words) > 2 or (len(words) == 2 and words[1].lower() not in ("asc", "desc")):
             raise QueryError(f"Syntax error in $orderby: {part.strip()!r}")
-        direction = " DESC" if len(words) == 2 and words[1].lower() == "desc" else ""
-        terms.append(resolve(words[0]).sql + direction)
+        terms.append((resolve(words[0]).sql, len(words) == 2 and words[1].lower() == "desc"))
     return terms
 
 
@@ -425,8 +604,8 @@ def whole(options: Mapping[str, str], name: str) -> int | None:
     text = options.get(name)
     if text is None:
         return None
-    if not text.isdigit():
-        raise QueryError(f"Invalid value '{text}' for {name} query option found.")
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise QueryError(f"Invalid value '{text[:40]}' for {name} query option found.")
     return int(text)
 
 

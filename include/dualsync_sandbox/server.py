@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import json
 import os
+import re
 import secrets
 import socket
 import ssl
+import struct
 import threading
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -34,16 +38,21 @@ from dualsync_sandbox import seed as seeding
 from dualsync_sandbox.clock import Clock
 from dualsync_sandbox.dataverse.api import ROOT as DATAVERSE_ROOT
 from dualsync_sandbox.dataverse.api import DataverseApi
+from dualsync_sandbox.faults import Edit, Faults
 from dualsync_sandbox.finance.api import ROOT as FINANCE_ROOT
 from dualsync_sandbox.finance.api import FinanceApi
-from dualsync_sandbox.finance.packages import BLOB_ROOT, Packages
+from dualsync_sandbox.finance.blobs import ROOT as BLOB_ROOT
+from dualsync_sandbox.finance.packages import Packages, exempt
+from dualsync_sandbox.finance.recurring import ROOT as QUEUE_ROOT
 from dualsync_sandbox.http import to_json
 from dualsync_sandbox.identity import CLIENT, Certificates, Client, Identity, write_private
+from dualsync_sandbox.limits import Limits
+from dualsync_sandbox.manners import MANNERS
 from dualsync_sandbox.schema import SystemSchema
 from dualsync_sandbox.seed.profile import PROJECTS
 from dualsync_sandbox.store import Store
 from dualsync_sandbox.trace import Trace, Writes
-from dualsync_sandbox.web import Door
+from dualsync_sandbox.web import Address, Door, House
 
 HOST = "127.0.0.1"
 INFO_FILE = "sandbox.json"
@@ -82,6 +91,8 @@ class Sandbox:
         requests: the trace.
         writes: rows written through each API.
         switches: behaviours that tenants show or do not show.
+        faults: what is planned to go wrong.
+        limits: what callers are granted, and how long answers take.
     """
 
     def __init__(self, state_dir: Path, *, ports: Ports | None = None, default_company: str = "uspm") -> None:
@@ -89,6 +100,8 @@ class Sandbox:
         self._ports = ports or Ports()
         self.clock = Clock()
         self.requests = Trace()
+        self.faults = Faults()
+        self.limits = Limits(self.clock)
         self.writes = {"dataverse": Writes(), "finance": Writes()}
         self.state_dir.mkdir(parents=True, exist_ok=True)
         self._lock = self._take_folder()
@@ -98,7 +111,7 @@ class Sandbox:
         business.install(self.dataverse_store, self.finance_store, self.clock, switches=self.switches)
         self.identity = Identity(self.clock)
         self._dataverse = DataverseApi(self.dataverse_store, self.writes["dataverse"])
-        self._finance = FinanceApi(self.finance_store, self.writes["finance"], default_company)
+        self._finance = FinanceApi(self.finance_store, self.writes["finance"], default_company, self.limits)
         self._audiences: dict[str, list[str]] = {"dataverse": [], "finance": []}
         self._servers: list[_Server] = []
         self._thread: threading.Thread | None = None
@@ -243,15 +256,64 @@ class Sandbox:
         return planting.plant(self.dataverse_store, self.finance_store, breaks, seed).as_dict()
 
     def reset(self) -> None:
-        """Remove all rows, traces and counts; change tokens expire; switches and clock are as at first."""
+        """Remove all rows, traces and counts; change tokens expire; all else is as at first, snapshots stay."""
         self.switches.reset()
+        self.faults.clear()
+        self.limits.reset()
         self.dataverse_store.clear()
         self.finance_store.clear()
         self.packages.clear()
+        self.packages.exports.clear()
+        self.packages.recurring.remove_all()
         self.requests.clear()
         for counter in self.writes.values():
             counter.clear()
         self.clock.set(datetime.now(UTC))
+
+    def snapshot(self, name: str) -> None:
+        """Keep all rows, the clock and the switches under a name; an earlier snapshot of that name goes.
+
+        Raises:
+            ValueError: no name that a folder can have.
+        """
+        folder = self._snapshot_folder(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        for system, store in self._stores.items():
+            store.save(folder / STORE_FILES[system])
+        facts = {"clock": self.clock.state(), "switches": self.switches.as_dict()}
+        (folder / "facts.json").write_bytes(to_json(facts))
+
+    def restore(self, name: str) -> None:
+        """Go back to a snapshot. Change tokens are good again as they were then; trace, counts and plans stay.
+
+        Jobs and files of data packages are forgotten.
+
+        Raises:
+            ValueError: there is no such snapshot.
+        """
+        folder = self._snapshot_folder(name)
+        if not (folder / "facts.json").exists():
+            raise ValueError(f"there is no snapshot {name!r}")
+        facts = json.loads((folder / "facts.json").read_bytes())
+        for system, store in self._stores.items():
+            store.load(folder / STORE_FILES[system])
+        self.clock.go_back(facts["clock"])
+        self.switches.set(**facts["switches"])
+        self.packages.clear()
+        self.limits.forget()
+
+    def snapshots(self) -> list[str]:
+        """Names of all snapshots."""
+        return sorted(facts.parent.name for facts in self.state_dir.glob("snapshots/*/facts.json"))
+
+    def _snapshot_folder(self, name: str) -> Path:
+        if not re.fullmatch(r"[\w-]{1,60}", name):
+            raise ValueError("the name of a snapshot is made of letters, digits, _ and -")
+        return self.state_dir / "snapshots" / name
+
+    @property
+    def _stores(self) -> dict[str, Store]:
+        return {"dataverse": self.dataverse_store, "finance": self.finance_store}
 
     @property
     def packages(self) -> Packages:
@@ -268,24 +330,51 @@ class Sandbox:
         def authority() -> str:
             return self.identity.authority(urls["identity"])
 
-        def door(system: str, root: str, handle: Any) -> Door:
+        house = House(self.clock, self.requests, self.faults, self.limits, self._cut, self._edit)
+
+        def door(system: str, root: str, handle: Any, limited: Callable[[str], bool] = bool) -> Door:
             audiences = self._audiences[system]
             check = lambda header: self.identity.check(header, audiences)  # noqa: E731
-            return Door(system, root, handle, self.clock, self.requests, check, authority)
+            return Door(system, root, handle, house, MANNERS[system], check, authority, limited=limited)
 
         def open_door(system: str, root: str, handle: Any) -> Door:
-            return Door(system, root, handle, self.clock, self.requests, private=True)
+            return Door(system, root, handle, house, MANNERS[system], private=True)
 
         dataverse = door("dataverse", DATAVERSE_ROOT, self._dataverse.handle)
-        finance = door("finance", FINANCE_ROOT, self._finance.handle)
+        finance = door("finance", FINANCE_ROOT, self._finance.handle, limited=lambda path: not exempt(path))
+        queues = door("finance", QUEUE_ROOT, self.packages.recurring.handle, limited=lambda _: False)
         # Blob storage checks the right of access in the URL itself; it lies on the host of Finance to save a port.
-        blobs = open_door("finance", BLOB_ROOT, self.packages.blob)
+        blobs = open_door("finance", BLOB_ROOT, self.packages.blobs.handle)
         return {
             "identity": Starlette(routes=[open_door("identity", "", self.identity.handle).route()]),
             "dataverse": Starlette(routes=[dataverse.route()]),
-            "finance": Starlette(routes=[blobs.route(BLOB_ROOT), finance.route()]),
+            "finance": Starlette(routes=[blobs.route(BLOB_ROOT), queues.route(QUEUE_ROOT), finance.route()]),
             "control": control.application(self),
         }
+
+    def _cut(self, address: Address) -> None:
+        """Reset the connection from an address."""
+        for server in self._servers:
+            for connection in list(server.server_state.connections):
+                if getattr(connection, "client", None) == tuple(address):
+                    transport: asyncio.Transport = connection.transport
+                    raw = transport.get_extra_info("socket")
+                    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    transport.abort()
+
+    def _edit(self, system: str, edits: Sequence[Edit]) -> None:
+        """Change rows as somebody else would who works in the system at the same time."""
+        with self._stores[system].transaction() as tx:
+            for edit in edits:
+                if not edit.where:
+                    tx.insert(edit.table, edit.values)
+                    continue
+                key = self._stores[system].layout(edit.table).table.id
+                for row in tx.find(edit.table, **edit.where):
+                    if edit.values:
+                        tx.update(edit.table, row[key], edit.values)
+                    else:
+                        tx.delete(edit.table, row[key])
 
     def _sign_in_facts(self, urls: dict[str, str], certificates: Certificates) -> dict[str, object]:
         secret_file = self.state_dir / "client-secret"

@@ -7,13 +7,15 @@ integers in the file, ``Decimal`` in rows). One writer at a time; readers work o
 from __future__ import annotations
 
 import hashlib
+import itertools
 import queue
 import re
+import secrets
 import sqlite3
 import threading
-import uuid
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -45,6 +47,24 @@ _CHUNK = 5_000
 _INDEXED_TARGETS = frozenset({"ProjectContractHeaders", "ProjectsV2", "CustomersV3", "Workers", "ProjActualsImports"})
 _UNINDEXED_LOOKUPS = frozenset({"ownerid", "createdby", "modifiedby", "transactioncurrencyid"})
 _SYSTEM_COLUMNS = frozenset({"versionnumber", "RecId", "RecVersion"})
+
+
+class _Ids:
+    """New record ids that ascend, as those of the real service do: rows made together lie together."""
+
+    def __init__(self) -> None:
+        self._last = time.time_ns()
+        self._rest = f"{secrets.randbits(14) | 1 << 15:04x}-{secrets.randbits(48):012x}"
+        self._lock = threading.Lock()
+
+    def next(self) -> str:
+        with self._lock:
+            self._last = number = max(self._last + 1, time.time_ns())
+        text = f"{number:016x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:]}-{self._rest}"
+
+
+new_id = _Ids().next
 
 
 def quoted(name: str) -> str:
@@ -86,6 +106,7 @@ class _Layout:
         self.dataverse = schema.system == "dataverse"
         self.columns: list[str] = []
         self.encoders: dict[str, Encoder] = {}
+        self._finders: dict[tuple[str, ...], tuple[str, Callable[[Mapping[str, object]], list[SqlValue]]]] = {}
         self.defaults: dict[str, SqlValue] = {}
         decoders: list[tuple[str, Decoder]] = []
         if not self.dataverse:
@@ -160,6 +181,33 @@ class _Layout:
             if relation.on_delete == "cascade" or relation.target in _INDEXED_TARGETS:
                 yield relation.columns
         yield from self.table.indexes
+
+    def finder(self, names: tuple[str, ...]) -> tuple[str, Callable[[Mapping[str, object]], list[SqlValue]]]:
+        """The statement that gives the id of a row by values of these columns, and what encodes them."""
+        known = self._finders.get(names)
+        if known is None:
+            condition = " AND ".join(f"{quoted(name)} IS ?" for name in names)
+            sql = f"SELECT {quoted(self.table.id)} FROM {quoted(self.table.name)} WHERE {condition} LIMIT 1"
+            encoders = [(name, None if self.compared_as_given(name) else self.encoders[name]) for name in names]
+
+            def encode(values: Mapping[str, object]) -> list[SqlValue]:
+                return [
+                    values[name] if check is None or values[name] is None else check(values[name])  # type: ignore[misc]
+                    for name, check in encoders
+                ]
+
+            known = self._finders[names] = sql, encode
+        return known
+
+    def stamps(self, now: str) -> dict[str, SqlValue]:
+        """What the platform says of every change, in tables that have the columns for it."""
+        said: dict[str, SqlValue] = {"modifiedon": now, "modifiedby": APPLICATION_USER}
+        return {name: value for name, value in said.items() if name in self.encoders}
+
+    def compared_as_given(self, name: str) -> bool:
+        """Whether values of the column are looked for as they are: nobody is refused for looking for a long text."""
+        column = self.table.columns.get(name)
+        return column is None or column.kind not in ("decimal", "bool", "guid", "lookup", "date")
 
     def row(self, values: Sequence[SqlValue]) -> Row:
         """A row from a full selection."""
@@ -254,9 +302,8 @@ class Tx:
         for name, value in equals.items():
             if name not in layout.columns:
                 raise UnknownColumn(layout.table.name, name)
-            column = layout.table.columns.get(name)
             clauses.append(f"{quoted(name)} IS ?")
-            if value is None or column is None or column.kind not in ("decimal", "bool", "guid", "lookup", "date"):
+            if value is None or layout.compared_as_given(name):
                 values.append(value)
             else:
                 values.append(layout.encoders[name](value))
@@ -301,6 +348,15 @@ class Tx:
             return count
         return _Bulk(self, self.store.layout(table)).insert(rows)
 
+    def insert_all(self, table: str, rows: Sequence[Row]) -> list[str]:
+        """Create rows of a Dataverse table, as :meth:`insert_many` does; returns their ids."""
+        key = self.store.layout(table).table.id
+        for row in rows:
+            if row.get(key) is None:
+                row[key] = new_id()
+        self.insert_many(table, rows)
+        return [str(row[key]).lower() for row in rows]
+
     def update_many(
         self, table: str, changes: Iterable[tuple[object, Mapping[str, object]]], hooks: bool = True
     ) -> int:
@@ -311,7 +367,7 @@ class Tx:
             changes: id of each row and what changes in it; rows that change the same columns are written fastest when
                 they follow each other.
             hooks: whether the business sees each row. Without, or where it does not care, the bulk path is taken, which
-                checks values but neither references nor required columns: it is for what the business itself knows.
+                checks values and references but not required columns: it is for what the business itself knows.
 
         Returns:
             how many rows were changed.
@@ -325,7 +381,14 @@ class Tx:
                 self.update(table, row_id, values)
                 count += 1
             return count
-        return _BulkUpdate(self, self.store.layout(table)).run(changes)
+        return _Bulk(self, self.store.layout(table)).update(changes)
+
+    def id_of(self, table: str, values: Mapping[str, object]) -> str | None:
+        """The id of the row with these values; the first, if there are more."""
+        layout = self.store.layout(table)
+        sql, encode = layout.finder(tuple(values))
+        found = self._connection.execute(sql, encode(values)).fetchone()
+        return None if found is None else found[0]
 
     def update(self, table: str, row_id: object, changes: Mapping[str, object]) -> Row:
         """Change columns of a row.
@@ -437,7 +500,7 @@ class Tx:
                 if name in after and after[name] is None:
                     after[name] = APPLICATION_USER
             if after.get(layout.table.id) is None:
-                after[layout.table.id] = str(uuid.uuid4())
+                after[layout.table.id] = new_id()
         return after
 
     def _encode(self, layout: _Layout, row: Mapping[str, object]) -> dict[str, SqlValue]:
@@ -506,9 +569,7 @@ class Tx:
         now = self.store.clock.stamp()
         if layout.dataverse:
             values["versionnumber"] = self.store._next_version()
-            if "modifiedon" in layout.encoders:
-                values["modifiedon"] = now
-                values["modifiedby"] = APPLICATION_USER
+            values.update(layout.stamps(now))
         else:
             seed = f"{before['RecId']}.{before['RecVersion']}".encode()
             values["RecVersion"] = int.from_bytes(hashlib.blake2b(seed, digest_size=4).digest(), "big") >> 1
@@ -571,6 +632,47 @@ class _Bulk:
         self._check_references(first_version, first_rec_id)
         return count
 
+    def update(self, changes: Iterable[tuple[object, Mapping[str, object]]]) -> int:
+        """Change rows by id; consecutive ones with the same columns are written fastest."""
+        first_version = self._tx.store._version
+        count = 0
+        for names, group in itertools.groupby(changes, key=lambda change: tuple(change[1])):
+            sql, encode = self._update_plan(names)
+            rows = [(*encode(values), _id(row_id)) for row_id, values in group]
+            try:
+                cursor = self._tx._connection.executemany(sql, rows)
+            except sqlite3.IntegrityError as error:
+                raise integrity_error(self._layout.table, error) from error
+            if cursor.rowcount != len(rows):
+                name = self._layout.table.name
+                raise RowNotFound(name, next(row[-1] for row in rows if self._tx.get(name, row[-1]) is None))
+            count += len(rows)
+        if self._layout.dataverse:
+            self._check_references(first_version, 0)
+        return count
+
+    def _update_plan(self, names: tuple[str, ...]) -> tuple[str, Callable[[Mapping[str, object]], list[SqlValue]]]:
+        layout, store, table = self._layout, self._tx.store, self._layout.table
+        self._tx._known(layout, dict.fromkeys(names))
+        self._lookups.update(names)
+        for column in table.lookups:
+            if column.polymorphic and column.name in names and f"{column.name}@type" not in names:
+                raise Required(table.name, f"{column.name}@type")
+        given = [(name, layout.encoders[name]) for name in names if name not in _SYSTEM_COLUMNS]
+        stamped: dict[str, SqlValue] = layout.stamps(self._now) if layout.dataverse else {"_modified": self._now}
+        stamps = list(stamped.values())
+        columns = [name for name, _ in given] + list(stamped)
+        assigned = [f"{quoted(name)} = ?" for name in (*columns, *(["versionnumber"] if layout.dataverse else []))]
+        if not layout.dataverse:
+            # Any other number will do: it only has to differ from the one before.
+            assigned.append('"RecVersion" = ("RecVersion" * 1103515245 + 12345) & 2147483647')
+
+        def encode(values: Mapping[str, object]) -> list[SqlValue]:
+            version = [store._next_version()] if layout.dataverse else []
+            return [*(check(values[name]) for name, check in given), *stamps, *version]
+
+        return f"UPDATE {quoted(table.name)} SET {', '.join(assigned)} WHERE {quoted(table.id)} = ?", encode
+
     def _flush(self, sql: str, batch: list[list[SqlValue]]) -> None:
         if batch:
             try:
@@ -606,10 +708,10 @@ class _Bulk:
         if polymorphic:
             raise Required(table.name, f"{polymorphic[0][1]}@type")
         fixed = list(constants.values())
-        new_id = layout.dataverse and table.id not in names
+        without_id = layout.dataverse and table.id not in names
         columns = [name for name, _ in given] + list(constants)
         if layout.dataverse:
-            columns += ["versionnumber"] + ([table.id] if new_id else [])
+            columns += ["versionnumber"] + ([table.id] if without_id else [])
         else:
             columns += ["RecId", "RecVersion", "_created", "_modified"]
         marks = ", ".join("?" * len(columns))
@@ -621,8 +723,8 @@ class _Bulk:
             values = [encode(row[name]) for name, encode in given]
             values += fixed
             values.append(store._next_version())
-            if new_id:
-                values.append(str(uuid.uuid4()))
+            if without_id:
+                values.append(new_id())
             return values
 
         def encode_finance(row: Mapping[str, object]) -> list[SqlValue]:
@@ -659,57 +761,6 @@ class _Bulk:
         missing = self._tx._connection.execute(sql).fetchone()
         if missing is not None:
             raise ReferenceNotFound(self._layout.table.name, column, target, missing[0])
-
-
-class _BulkUpdate:
-    """The fast path of :meth:`Tx.update_many`."""
-
-    def __init__(self, tx: Tx, layout: _Layout) -> None:
-        self._tx = tx
-        self._layout = layout
-        self._stamp, self._stamps = self._stamped()
-
-    def _stamped(self) -> tuple[str, tuple[SqlValue, ...]]:
-        """What every change sets beside the columns that change, without the version of Dataverse's rows."""
-        now = self._tx.store.clock.stamp()
-        if not self._layout.dataverse:
-            # Any other number will do: it only has to differ from the one before.
-            return '"RecVersion" = ("RecVersion" * 1103515245 + 12345) & 2147483647, "_modified" = ?', (now,)
-        if "modifiedon" in self._layout.encoders:
-            return "versionnumber = ?, modifiedon = ?, modifiedby = ?", (now, APPLICATION_USER)
-        return "versionnumber = ?", ()
-
-    def run(self, changes: Iterable[tuple[object, Mapping[str, object]]]) -> int:
-        count = 0
-        shape: tuple[str, ...] | None = None
-        batch: list[tuple[SqlValue, ...]] = []
-        for row_id, values in changes:
-            self._tx._known(self._layout, values)
-            encoded = self._tx._encode(self._layout, values)
-            names = tuple(encoded)
-            if names != shape or len(batch) >= _CHUNK:
-                self._flush(shape, batch)
-                shape = names
-            version = (self._tx.store._next_version(),) if self._layout.dataverse else ()
-            batch.append((*encoded.values(), *version, *self._stamps, _id(row_id)))
-            count += 1
-        self._flush(shape, batch)
-        return count
-
-    def _flush(self, shape: tuple[str, ...] | None, batch: list[tuple[SqlValue, ...]]) -> None:
-        if not batch or shape is None:
-            return
-        layout = self._layout
-        assigned = ", ".join([*(f"{quoted(name)} = ?" for name in shape), self._stamp])
-        sql = f"UPDATE {quoted(layout.table.name)} SET {assigned} WHERE {quoted(layout.table.id)} = ?"
-        try:
-            found = self._tx._connection.executemany(sql, batch).rowcount
-        except sqlite3.IntegrityError as error:
-            raise integrity_error(layout.table, error) from error
-        if found != len(batch):
-            missing = next(values[-1] for values in batch if self._tx.get(layout.table.name, values[-1]) is None)
-            raise RowNotFound(layout.table.name, missing)
-        batch.clear()
 
 
 def _id(value: object) -> SqlValue:
@@ -868,6 +919,25 @@ class Store:
         """Let every change token given so far count as expired."""
         with self.transaction() as tx:
             tx.query("UPDATE _meta SET value = ? WHERE name = 'change_floor'", (self._next_version(),))
+
+    def save(self, path: Path) -> None:
+        """Copy all rows, deletions and counters into a file, which is overwritten."""
+        with self._lock, closing(sqlite3.connect(path)) as target:
+            self._writer.backup(target)
+
+    def load(self, path: Path) -> None:
+        """Go back to what :meth:`save` wrote; versions and record ids go on from there.
+
+        Raises:
+            SandboxError: the file was written with other tables.
+        """
+        query = "SELECT name, value FROM _meta"
+        with self._lock, closing(sqlite3.connect(path)) as source:
+            saved, own = (dict(one.execute(query).fetchall()) for one in (source, self._writer))
+            if saved["schema"] != own["schema"]:
+                raise SandboxError(f"{path} was written with other tables")
+            source.backup(self._writer)
+            self._version, self._rec_id = int(saved["version"]), int(saved["rec_id"])
 
     def close(self) -> None:
         """Close the file."""

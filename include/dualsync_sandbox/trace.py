@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import Counter, deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import msgspec
 
 _MOST_ENTRIES = 50_000
 _MOST_BYTES = 64 * 1024 * 1024
+_SIGNATURE = re.compile(rb"(\bsig=)[^&\"\s<]+")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One request. Bodies of sign-in requests are never kept, nor is any header."""
+    """One request. Bodies of sign-in requests are never kept, nor is any header.
+
+    Attributes:
+        id: counts up.
+        time: by the sandbox's clock.
+        system: ``identity``, ``dataverse`` or ``finance``.
+        method: HTTP method.
+        path: of the URL.
+        query: options of the URL.
+        body: of the request.
+        status: of the answer; 0 where none was given.
+        ms: milliseconds until it was ready.
+        fault: the kind of the fault that struck it.
+    """
 
     id: int
     time: str
@@ -26,15 +42,18 @@ class Entry:
     body: bytes
     status: int
     ms: float
+    fault: str = ""
 
     def as_json(self) -> dict[str, object]:
-        """The entry with its body decoded where it is JSON."""
+        """The entry with its body decoded where it is JSON, and without the rights of access that links carry."""
         body: object = None
         if self.body:
+            shown = _SIGNATURE.sub(rb"\1...", self.body)
             try:
-                body = msgspec.json.decode(self.body)
+                body = msgspec.json.decode(shown)
             except msgspec.DecodeError:
-                body = self.body.decode(errors="replace")
+                body = shown.decode(errors="replace")
+        fault = {"fault": self.fault} if self.fault else {}
         return {
             "id": self.id,
             "time": self.time,
@@ -45,6 +64,7 @@ class Entry:
             "body": body,
             "status": self.status,
             "ms": self.ms,
+            **fault,
         }
 
 
@@ -68,10 +88,12 @@ class Trace:
         body: bytes,
         status: int,
         ms: float,
+        fault: str = "",
     ) -> None:
         """Keep one request."""
         with self._lock:
-            self._entries.append(Entry(self._next, time, system, method, path, query, body, status, round(ms, 3)))
+            entry = Entry(self._next, time, system, method, path, query, body, status, round(ms, 3), fault)
+            self._entries.append(entry)
             self._next += 1
             self._bytes += len(body)
             while len(self._entries) > _MOST_ENTRIES or (self._bytes > _MOST_BYTES and len(self._entries) > 1):
@@ -128,11 +150,28 @@ class Writes:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: Counter[tuple[str, str]] = Counter()
+        self._pending = threading.local()
 
     def add(self, table: str, kind: str, count: int = 1) -> None:
-        """Count rows that were written and committed."""
+        """Count rows that were written and committed, or will be with the rest of :meth:`together`."""
+        pending: Counter[tuple[str, str]] | None = getattr(self._pending, "counts", None)
+        if pending is not None:
+            pending[table, kind] += count
+            return
         with self._lock:
             self._counts[table, kind] += count
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Count what this thread adds only if nothing is raised: for writes that are undone together."""
+        counts: Counter[tuple[str, str]] = Counter()
+        self._pending.counts = counts
+        try:
+            yield
+        finally:
+            self._pending.counts = None
+        with self._lock:
+            self._counts.update(counts)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """``{"accounts": {"create": 3, "update": 1}}``."""

@@ -21,13 +21,15 @@ from enum import IntEnum
 from dualsync_sandbox.errors import OutOfRange, Required, TooLong, UnknownOption, WrongType
 from dualsync_sandbox.schema import NO_DATE, NO_GUID, NO_INSTANT, Column, System
 
-SqlValue = str | int | None
+#: Floats only stand in conditions: infinity, and numbers beyond 64 bits.
+SqlValue = str | int | float | None
 Encoder = Callable[[object], SqlValue]
 Decoder = Callable[[SqlValue], object]
 
 _GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ").fullmatch
 _LARGEST = 2**63 - 1
+_MOST_DIGITS = 20
 _EARLIEST = "1753-01-01"
 
 
@@ -121,7 +123,9 @@ def _decimal(_system: System, table: str, column: Column) -> Encoder:
             assert isinstance(value, int)
             scaled: int = value * factor
         elif isinstance(value, Decimal) and value.is_finite():
-            scaled = int(value.scaleb(scale).to_integral_value(ROUND_HALF_UP))
+            # A number such as 1e999999999 would fill the memory before it is found too large.
+            fits = value.adjusted() < _MOST_DIGITS
+            scaled = int(value.scaleb(scale).to_integral_value(ROUND_HALF_UP)) if fits else _LARGEST + 1
         else:
             raise WrongType(table, column.name, value, "a decimal number")
         if not -_LARGEST <= scaled <= _LARGEST:

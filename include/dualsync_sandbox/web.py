@@ -1,13 +1,15 @@
-"""The doors of the systems: HTTP in, :class:`Call` to the system, HTTP out; sign-in checked, requests traced.
+"""The doors of the systems: HTTP in, :class:`Call` to the system, HTTP out.
 
-Work on the stores runs in threads, so that one slow request holds up no other.
+A door checks the sign-in, keeps the limits, lets faults strike, and traces every request. Work on the stores runs in
+threads, so that one slow request holds up no other.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from email.utils import format_datetime
 
@@ -15,10 +17,16 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
 
+from dualsync_sandbox import faults
+from dualsync_sandbox.batch import ServiceBroke
 from dualsync_sandbox.clock import Clock
 from dualsync_sandbox.dataverse.api import discovery_header
-from dualsync_sandbox.http import Call, Reply, parse_options
+from dualsync_sandbox.faults import Delivery, Edit, Fault, Faults, Manners
+from dualsync_sandbox.http import ApiError, Call, Reply, parse_options, unescape
+from dualsync_sandbox.identity import NotSignedIn
+from dualsync_sandbox.limits import Limits, Ticket
 from dualsync_sandbox.trace import Trace
 
 #: Longest URL the services take (query/overview of the Web API; assumed for Finance).
@@ -28,8 +36,71 @@ _METHODS = ["GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS", "MERGE"]
 _log = logging.getLogger(__name__)
 
 Handler = Callable[[Call], Reply]
-#: Says why a request may not pass, from the ``Authorization`` header; ``None`` when it may.
-Check = Callable[[str], str | None]
+#: Says who makes a request, from its ``Authorization`` header; raises ``NotSignedIn``.
+Check = Callable[[str], str]
+Address = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class House:
+    """What all doors share.
+
+    Attributes:
+        clock: the sandbox's clock, for the trace.
+        trace: where requests are kept.
+        faults: what is planned to go wrong.
+        limits: what callers are granted.
+        cut: resets the connection from an address.
+        edit: makes edits in the rows of a system, as somebody else would.
+    """
+
+    clock: Clock
+    trace: Trace
+    faults: Faults
+    limits: Limits
+    cut: Callable[[Address], None]
+    edit: Callable[[str, Sequence[Edit]], None]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A request as it came."""
+
+    method: str
+    base: str
+    path: str
+    query: str
+    options: dict[str, str]
+    headers: dict[str, str]
+    body: bytes
+
+    @staticmethod
+    async def of(request: Request) -> _Asked:
+        body = await request.body()
+        raw_path: bytes = request.scope["raw_path"]
+        query = request.scope["query_string"].decode("ascii", errors="replace")
+        return _Asked(
+            request.method,
+            f"{request.url.scheme}://{request.headers.get('host', '')}",
+            raw_path.partition(b"?")[0].decode("ascii", errors="replace"),
+            query,
+            parse_options(query),
+            _joined(request.headers.items()),
+            body,
+        )
+
+    @property
+    def url(self) -> str:
+        return f"{self.base}{self.path}?{self.query}" if self.query else self.base + self.path
+
+
+def _joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Headers by name in lower case; one that comes more than once, as ``Prefer`` may, is a list."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        lower = name.lower()
+        found[lower] = f"{found[lower]}, {value}" if lower in found else value
+    return found
 
 
 @dataclass(frozen=True)
@@ -40,81 +111,163 @@ class Door:
         system: ``identity``, ``dataverse`` or ``finance``.
         root: path of the service root.
         handle: answers requests.
-        clock: the sandbox's clock, for the trace.
-        trace: where requests are kept.
+        house: what all doors share.
+        manners: how the system words what goes wrong.
         check: sign-in check; ``None`` where anybody may ask.
         authority: URL of the tenant, named to those who are refused.
         private: keep queries and bodies out of the trace, because they hold secrets.
+        limited: whether a request, named by its path below the root, counts for the limits.
     """
 
     system: str
     root: str
     handle: Handler
-    clock: Clock
-    trace: Trace
+    house: House
+    manners: Manners
     check: Check | None = None
     authority: Callable[[], str] = str
     private: bool = False
+    limited: Callable[[str], bool] = bool
 
     def route(self, below: str = "") -> Route:
         """The route to this door; ``below`` leaves the rest of the host to others."""
         return Route(below + "/{path:path}", self._endpoint, methods=_METHODS)
 
     async def _endpoint(self, request: Request) -> Response:
-        body = await request.body()
-        raw_path: bytes = request.scope["raw_path"]
-        path = raw_path.partition(b"?")[0].decode("ascii", errors="replace")
-        query = request.scope["query_string"].decode("ascii", errors="replace")
-        base = f"{request.url.scheme}://{request.headers.get('host', '')}"
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        reply = await run_in_threadpool(self._serve, request.method, base, path, query, headers, body)
-        if request.method == "HEAD":
-            reply.body = b""
-        dated = {"date": format_datetime(self.clock.now(), usegmt=True), **reply.headers}
-        return Response(reply.body, reply.status, dated)
-
-    def _serve(self, method: str, base: str, path: str, query: str, headers: dict[str, str], body: bytes) -> Reply:
         started = time.perf_counter()
-        options = parse_options(query)
+        asked = await _Asked.of(request)
+        planned = faults.Request(self.system, asked.method, unescape(asked.path), unescape(asked.query))
+        fault = self.house.faults.strike(planned)
+        latency = getattr(self.house.limits.grants.latency_ms, self.system)
+        if latency:
+            await asyncio.sleep(latency / 1000)
+        reply = await self._reply(asked, fault)
+        how = None if fault is None else faults.delivery(fault)
+        self.house.trace.add(
+            time=self.house.clock.stamp(),
+            system=self.system,
+            method=asked.method,
+            path=asked.path,
+            query={} if self.private else asked.options,
+            body=b"" if self.private else asked.body,
+            status=0 if how is not None and how.kind == "silence" else reply.status,
+            ms=(time.perf_counter() - started) * 1000,
+            fault="" if fault is None else fault.kind,
+        )
+        if asked.method == "HEAD":
+            reply.body = b""
+        reply.headers.setdefault("date", format_datetime(self.house.clock.now(), usegmt=True))
+        if how is None:
+            return Response(reply.body, reply.status, reply.headers)
+        return _Disturbed(reply, how, self.house.cut)
+
+    async def _reply(self, asked: _Asked, fault: Fault | None) -> Reply:
+        if fault is not None and not fault.carried_out:
+            unauthorized = fault.kind == "unauthorized"
+            return self._unauthorized(asked, "a fault") if unauthorized else faults.instead(fault, self.manners)
         try:
-            reply = self._answer(method, base, path, query, options, headers, body)
+            caller = "" if self.check is None else self.check(asked.headers.get("authorization", ""))
+        except NotSignedIn as error:
+            return self._unauthorized(asked, str(error))
+        if len(asked.path) + len(asked.query) > LONGEST_URL:
+            return Reply(414)
+        try:
+            ticket = self._enter(asked, caller)
+        except ApiError as error:
+            return self.manners.refuse(error)
+        began = time.perf_counter()
+        try:
+            reply = await run_in_threadpool(self._serve, asked, caller, fault)
+        finally:
+            self.house.limits.leave(ticket, (time.perf_counter() - began) * 1000)
+        reply.headers.update(ticket.headers)
+        return reply if fault is None else await self._struck(asked, fault, reply)
+
+    def _unauthorized(self, asked: _Asked, why: str) -> Reply:
+        """The body of a 401 is documented for neither system; it is left empty."""
+        header = discovery_header(self.authority(), asked.base)
+        return Reply(401, b"", {"www-authenticate": header, "x-sandbox-reason": why})
+
+    def _inner(self, asked: _Asked) -> str | None:
+        """The path below the root of the service; ``None`` where it lies elsewhere."""
+        below = asked.path == self.root or asked.path.startswith(self.root + "/")
+        return asked.path.removeprefix(self.root).strip("/") if below else None
+
+    def _enter(self, asked: _Asked, caller: str) -> Ticket:
+        if self.check is None or not self.limited(self._inner(asked) or "/"):
+            return Ticket()
+        return self.house.limits.enter(self.system, caller, asked.headers.get("cookie", ""))
+
+    def _serve(self, asked: _Asked, caller: str, fault: Fault | None) -> Reply:
+        inner = self._inner(asked)
+        if inner is None:
+            text = f"The sandbox does not implement {asked.path}; it serves this system below {self.root}."
+            return self.manners.refuse(ApiError(501, "SandboxNotImplemented", text))
+        breakdown = fault.operations if fault is not None and fault.kind == "half_batch" else None
+        call = Call(
+            asked.method, asked.base, self.root, inner, asked.options, asked.headers, asked.body, caller, breakdown
+        )
+        try:
+            return self.handle(call)
+        except ServiceBroke:
+            assert fault is not None
+            return faults.unavailable(fault, self.manners)
         except Exception:  # a fault of the sandbox: said as such, and seen in the trace
             _log.exception("the sandbox failed to answer a request to %s", self.system)
-            reply = Reply.json(
-                500, {"error": {"code": "SandboxFailure", "message": "The sandbox failed; see its log."}}
-            )
-        self.trace.add(
-            time=self.clock.stamp(),
-            system=self.system,
-            method=method,
-            path=path,
-            query={} if self.private else options,
-            body=b"" if self.private else body,
-            status=reply.status,
-            ms=(time.perf_counter() - started) * 1000,
-        )
-        return reply
+            return Reply.json(500, {"error": {"code": "SandboxFailure", "message": "The sandbox failed; see its log."}})
 
-    def _answer(
-        self,
-        method: str,
-        base: str,
-        path: str,
-        query: str,
-        options: dict[str, str],
-        headers: dict[str, str],
-        body: bytes,
-    ) -> Reply:
-        if self.check is not None:
-            why = self.check(headers.get("authorization", ""))
-            if why is not None:
-                # The body of a 401 is documented for neither system; it is left empty.
-                return Reply(
-                    401, b"", {"www-authenticate": discovery_header(self.authority(), base), "x-sandbox-reason": why}
-                )
-        if len(path) + len(query) > LONGEST_URL:
-            return Reply(414)
-        inner = path.removeprefix(self.root) if path == self.root or path.startswith(self.root + "/") else None
-        if inner is None:
-            return Reply.json(404, {"Message": f"The sandbox serves this system below {self.root}."})
-        return self.handle(Call(method, base, self.root, inner.strip("/"), options, headers, body))
+    async def _struck(self, asked: _Asked, fault: Fault, reply: Reply) -> Reply:
+        """The answer of a request that was carried out, as the fault leaves it."""
+        if fault.kind == "rows_change":
+            await run_in_threadpool(self.house.edit, self.system, fault.edits)
+        if fault.kind == "unavailable":
+            return faults.unavailable(fault, self.manners)
+        return faults.spoiled(fault, reply, asked.url)
+
+
+class _Disturbed(Response):
+    """An answer that does not reach the caller as it should."""
+
+    def __init__(self, reply: Reply, how: Delivery, cut: Callable[[Address], None]) -> None:
+        super().__init__(reply.body, reply.status, reply.headers)
+        self._how = how
+        self._cut = cut
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it, or what is left of it."""
+        if self._how.kind == "silence":
+            if not await _gone(receive, self._how.seconds):
+                await self._break(scope, receive)
+            return
+        body = bytes(self.body)
+        if self._how.kind == "reset":
+            if body:
+                await send(self._head())
+                await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
+            await self._break(scope, receive)
+            return
+        await send(self._head())
+        step = max(1, -(-len(body) // self._how.pieces))
+        for start in range(0, len(body), step):
+            if await _gone(receive, self._how.seconds / self._how.pieces):
+                return
+            await send({"type": "http.response.body", "body": body[start : start + step], "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _head(self) -> Message:
+        return {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+
+    async def _break(self, scope: Scope, receive: Receive) -> None:
+        self._cut(scope["client"])
+        await _gone(receive, None)
+
+
+async def _gone(receive: Receive, seconds: float | None) -> bool:
+    """Wait until the caller is gone, for so long at most; whether it is."""
+    try:
+        async with asyncio.timeout(seconds):
+            while (await receive())["type"] != "http.disconnect":
+                pass
+    except TimeoutError:
+        return False
+    return True

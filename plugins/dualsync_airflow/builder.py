@@ -4,6 +4,7 @@ Building reads the maps and nothing else: no network, no database, none of the h
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
@@ -118,7 +119,8 @@ def sync_dag(
         stages: names of maps by area, where areas run one after the other.
 
     Returns:
-        A DAG with one group for each map; its edges between groups are the maps' needs, as far as they are in `maps`.
+        A DAG with one group for each map, and one around those of each area where areas run one after the other; its
+        edges between groups are the maps' needs, as far as they are in `maps`.
     """
     with DAG(
         dag_id=dag_id,
@@ -135,7 +137,12 @@ def sync_dag(
             task_id=START, area=dag_id, maps=maps, doc_md="Opens the run: mode, companies and maps.", pool=NO_API
         )
         batches = _batches()
-        groups = {name: _Group(catalog[name], batches) for name in maps}
+        areas = {
+            area: TaskGroup(area, prefix_group_id=False, tooltip=f"All maps of {area} that no area before has run.")
+            for area in stages or {}
+        }
+        around = {name: areas[area] for area, stage in (stages or {}).items() for name in stage}
+        groups = {name: _Group(catalog[name], batches, around.get(name)) for name in maps}
         deletions = DeletionsOperator(
             task_id="deletions",
             trigger_rule=TriggerRule.ALL_DONE,
@@ -149,22 +156,31 @@ def sync_dag(
             doc_md="Closes the run, and fails if any of its tasks failed.",
         )
         needed = _needs_of(catalog, maps)
+        later = {name for stage in list((stages or {}).values())[1:] for name in stage}
         for name, group in groups.items():
             needs = [groups[need] for need in catalog.needs(name) if need in groups]
             group.first.trigger_rule = TriggerRule.ALL_DONE if needs else TriggerRule.ALL_SUCCESS
-            group.first.set_upstream([need.last for need in needs] or start)
+            group.first.set_upstream([need.last for need in needs])
+            if not needs and name not in later:
+                group.first.set_upstream(start)
             if name not in needed:
                 group.last.set_downstream(deletions)
-        _in_order(stages or {}, catalog, groups)
+        _in_order(stages or {}, areas, catalog, groups)
         deletions.set_downstream(finish)
     return dag
 
 
-def _in_order(stages: Mapping[str, Sequence[str]], catalog: Catalog, groups: "Mapping[str, _Group]") -> None:
+def _in_order(
+    stages: Mapping[str, Sequence[str]],
+    areas: Mapping[str, TaskGroup],
+    catalog: Catalog,
+    groups: "Mapping[str, _Group]",
+) -> None:
     """Let the maps of each area start when all those of the area before are done."""
     for (area, before), (_, after) in pairwise(stages.items()):
         done = EmptyOperator(
             task_id=f"{area}_done",
+            task_group=areas[area],
             trigger_rule=TriggerRule.ALL_DONE,
             pool=NO_API,
             doc_md=f"All maps of {area} are done, whatever became of them; the next area starts.",
@@ -185,18 +201,23 @@ def _needs_of(catalog: Catalog, names: Iterable[str]) -> set[str]:
 class _Group:
     """The task group of one map.
 
+    Args:
+        table_map: the map.
+        batches: how many tasks share the companies of one step.
+        around: the group it stands in; its name is no part of the tasks' ids.
+
     Attributes:
         first: the task that waits for other maps.
         last: the task that other maps wait for.
     """
 
-    def __init__(self, table_map: TableMap, batches: int) -> None:
+    def __init__(self, table_map: TableMap, batches: int, around: TaskGroup | None = None) -> None:
         self.map = table_map
         self.batches = batches if table_map.scope == "company" else 1
         self.two_way = len(table_map.directions) > 1
         # The published order counts from 1. What has no place in it goes first: others refer to it.
         self.weight = 100 - (table_map.initial.order or 0)
-        with TaskGroup(table_map.map, tooltip=table_map.title):
+        with around or nullcontext(), TaskGroup(table_map.map, tooltip=table_map.title):
             chains = [self._chain(direction) for direction in table_map.directions]
         for before, after in pairwise(chains):
             # the second direction starts from what the first has settled, and also when the first has failed

@@ -3,9 +3,17 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as examples
 
 from dualsync.settings import Settings
 from dualsync_sandbox import Sandbox
+
+# The suite tries the same few examples every time; `make fuzz` tries many, and others each time.
+_COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]}
+examples.register_profile("suite", max_examples=40, derandomize=True, database=None, **_COMMON)
+examples.register_profile("fuzz", max_examples=3000, **_COMMON)
+examples.load_profile("suite")
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +29,10 @@ def settings(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Sett
     """Settings as a user of the sandbox has them."""
     environ = {"DUALSYNC_SANDBOX": str(sandbox.state_dir / "sandbox.json"), "DUALSYNC_COMPANIES": "USPM,GBPM,FRRT"}
     return Settings.load({"home": tmp_path_factory.mktemp("home")}, environ=environ)
+
+
+@pytest.fixture(scope="session")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """Both systems without rows. Tests share it: make rows of your own, and count on no others."""
+    with Sandbox(tmp_path_factory.mktemp("bare")) as running:
+        yield running

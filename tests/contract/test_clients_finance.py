@@ -72,6 +72,42 @@ def test_follows_the_links_of_large_entities(finance: Finance, sandbox: Sandbox)
     assert names == sorted(set(names))
 
 
+@pytest.fixture
+def small_pages(sandbox: Sandbox) -> Iterator[None]:
+    sandbox.limits.change({"finance": {"page": 3}})
+    yield
+    sandbox.limits.reset()
+
+
+def test_pages_go_on_from_the_last_key(finance: Finance, sandbox: Sandbox, small_pages: None) -> None:
+    """Keys of several parts, a date among them: every row once, in order, whatever the size of a page."""
+    parts = ("ExchangeRateTypeName", "FromCurrencyCode", "ToCurrencyCode", "ValidFrom")
+    since = sandbox.requests.last_id
+    pages = list(finance.read(RATES, select=["Rate", "FromCurrencyCode"]))
+    asked = sandbox.trace(system="finance", path=RATES, since=since)
+    with sandbox.finance_store.reading() as tx:
+        keys = [tuple(str(row[name]).lower() for name in parts) for row in tx.find(RATES)]
+    rows = [row for page in pages for row in page]
+    assert len(pages) > 1
+    assert [row["FromCurrencyCode"].lower() for row in rows] == [key[1] for key in sorted(keys)]
+    assert all(set(row) == {"@etag", "Rate", "FromCurrencyCode"} for row in rows), "no column that was not asked for"
+    assert all("$skip" not in entry["query"] for entry in asked)
+
+
+def test_a_key_that_could_be_a_wildcard_is_left_to_the_link(
+    finance: Finance, sandbox: Sandbox, small_pages: None
+) -> None:
+    rows = [{"CalendarId": f"W{number}*", "Description": "wild"} for number in range(7)]
+    with sandbox.finance_store.transaction() as tx:
+        tx.insert_many("FiscalCalendars", rows)
+    since = sandbox.requests.last_id
+    wild = finance.condition("FiscalCalendars", {"Description": "wild"})
+    pages = list(finance.read("FiscalCalendars", select=["CalendarId"], filter=wild))
+    assert [row["CalendarId"] for page in pages for row in page] == [row["CalendarId"] for row in rows]
+    asked = sandbox.trace(system="finance", path="FiscalCalendars", since=since)
+    assert [entry["query"].get("$skip") for entry in asked] == [None, "3", "6"]
+
+
 def test_filters_by_enumeration(finance: Finance) -> None:
     people = finance.condition("GlobalParties", {"PartyType": "Person"})
     assert people == "PartyType eq Microsoft.Dynamics.DataEntities.DirPartyType'Person'"

@@ -71,6 +71,33 @@ def test_an_actual_is_never_deleted(api: httpx.Client, actual: str) -> None:
     assert "can't be deleted" in answer.json()["error"]["message"]
 
 
+def test_an_invoice_is_edited_and_confirmed_once(api: httpx.Client, sandbox: Sandbox) -> None:
+    """H10, H12: by whoever may write to a draft; its totals follow, and nothing changes after confirmation."""
+    for name in ("approve-time-reduced", "mark-ready"):
+        sandbox.play_event(name)
+    number = sandbox.play_event("create-proforma")["invoice"]
+    (invoice,) = api.get("invoices", params={"$filter": f"invoicenumber eq '{number}'"}).json()["value"]
+    details = api.get(
+        "msdyn_invoicelinetransactions", params={"$filter": f"_msdyn_invoice_value eq {invoice['invoiceid']}"}
+    ).json()["value"]
+    detail = next(row for row in details if row["msdyn_billingtype"] == 192350001)
+    line = f"msdyn_invoicelinetransactions({detail['msdyn_invoicelinetransactionid']})"
+    refused = api.patch(line, json={"msdyn_transactionclassification": 192350004})
+    assert "class" in refused.json()["error"]["message"]
+    assert api.patch(line, json={"msdyn_quantity": 0.5}).status_code == 204
+    edited = api.get(line).json()
+    assert edited["msdyn_amount"] == pytest.approx(edited["msdyn_price"] / 2, abs=0.01)
+    record = f"invoices({invoice['invoiceid']})"
+    changed = edited["msdyn_amount"] - detail["msdyn_amount"]
+    assert api.get(record).json()["totalamount"] == pytest.approx(invoice["totalamount"] + changed)
+    status = api.patch(record, json={"msdyn_projectinvoicestatus": 192350002})
+    assert "follows from its confirmation" in status.json()["error"]["message"]
+    sandbox.play_event("confirm-proforma")
+    for target, change in ((record, {"name": "Later"}), (line, {"msdyn_description": "Later"})):
+        answer = api.patch(target, json=change)
+        assert (answer.status_code, answer.json()["error"]["message"]) == (400, "A confirmed invoice is read-only.")
+
+
 def test_columns_of_dual_write(api: httpx.Client, protected: Callable[..., None], actual: str) -> None:
     """E22: free without the switch; with it a refusal that names what is protected, but for the integration user."""
     given = {"msdyn_vouchernumber": "V-000001", "msdyn_accountingamount": 12.5}

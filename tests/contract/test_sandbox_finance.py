@@ -171,6 +171,24 @@ def test_update_and_delete(api: httpx.Client, project: str, sandbox: Sandbox) ->
     assert sandbox.writes["finance"].counts()["ProjectsV2"]["delete"] >= 1
 
 
+def test_replace(api: httpx.Client, project: str) -> None:
+    """odata.md: PUT is supported; 204, and that other fields get their defaults, are assumptions."""
+    api.patch(key(project), json={"ProjectStage": "InProcess"}).raise_for_status()
+    assert api.put(key(project), json={"ProjectName": "Viaduct"}).status_code == 204
+    row = api.get(key(project)).json()
+    assert (row["ProjectName"], row["ProjectStage"], row["ProjectId"]) == ("Viaduct", "Created", project)
+    refused(api.put(key("nobody"), json={"ProjectName": "x"}))
+
+
+def test_single_properties(api: httpx.Client, project: str) -> None:
+    """odata.md: the path of a property below its row."""
+    answer = api.get(f"{key(project)}/ProjectName").raise_for_status().json()
+    assert answer["value"] == "Depot"
+    assert answer["@odata.context"].endswith(f"#{key(project)}/ProjectName")
+    assert api.get(f"{key('nobody')}/ProjectName").status_code == 404
+    assert api.get(f"{key(project)}/Nothing").status_code == 501
+
+
 def test_keys_cannot_be_changed(api: httpx.Client, project: str) -> None:
     """Assumption: key fields are not editable; naming them unchanged does no harm."""
     assert api.patch(key(project), json={"dataAreaId": "USPM", "ProjectName": "a"}).status_code == 204
@@ -239,9 +257,9 @@ def test_filters(api: httpx.Client) -> None:
         ("GET", "ProjectsV2?$filter=ScheduleDurationInDays add 1 eq 2"),
         ("GET", "ProjectsV2?$apply=groupby((ProjectId))"),
         ("GET", "ProjectsV2?$format=xml"),
-        ("POST", "$batch"),
-        ("POST", "DataManagementDefinitionGroups/Microsoft.Dynamics.DataEntities.ExportToPackage"),
-        ("PUT", "ProjectsV2(dataAreaId='uspm',ProjectId='x')"),
+        ("POST", "DataManagementDefinitionGroups/Microsoft.Dynamics.DataEntities.ExportToPackageDelta"),
+        ("POST", "ProjectsV2(dataAreaId='uspm',ProjectId='x')/Microsoft.Dynamics.DataEntities.close"),
+        ("PATCH", "ProjectsV2(dataAreaId='uspm',ProjectId='x')/ProjectName"),
     ],
 )
 def test_what_is_not_played_is_refused_by_name(api: httpx.Client, method: str, url: str) -> None:
@@ -249,6 +267,22 @@ def test_what_is_not_played_is_refused_by_name(api: httpx.Client, method: str, u
     answer = api.request(method, url)
     assert answer.status_code == 501
     assert answer.json()["error"]["code"] == "SandboxNotImplemented"
+
+
+@pytest.mark.parametrize(
+    ("system", "path"),
+    [
+        ("finance", "/metadata/PublicEntities"),
+        ("finance", "/api/services/UserSessionService"),
+        ("dataverse", "/api/data/v9.1/accounts"),
+    ],
+)
+def test_other_services_are_refused_by_name(sandbox: Sandbox, system: str, path: str) -> None:
+    """services-home-page.md names them; the sandbox does not play them."""
+    with signed_in(sandbox, system, "") as client:
+        answer = client.get(path)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (501, "SandboxNotImplemented")
+    assert path in answer.json()["error"]["message"]
 
 
 def test_pages(api: httpx.Client, sandbox: Sandbox) -> None:

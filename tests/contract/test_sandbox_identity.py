@@ -1,10 +1,12 @@
-"""The sandbox's identity service, signed in to by unmodified msal; and the doors of the two systems.
+"""The sandbox's identity service, signed in to by unmodified msal and azure-identity; and the doors of the two systems.
 
 Follows "Microsoft identity platform and the OAuth 2.0 client credentials flow", its certificate credentials, and
 data-platform/authenticate-oauth.
 """
 
+import base64
 import ssl
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +16,10 @@ import jwt
 import msal
 import pytest
 import requests
+from azure.core.exceptions import ClientAuthenticationError
+from azure.identity import CertificateCredential, ClientSecretCredential
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 
 from dualsync_sandbox import Sandbox
 
@@ -90,6 +96,97 @@ def test_assertion_of_an_unknown_key(sandbox: Sandbox, sign_in: Callable[..., di
     del credential["public_certificate"]
     answer = sign_in(client_credential=credential)
     assert (answer["error"], answer["error_codes"]) == ("invalid_client", [700027])
+
+
+@pytest.mark.parametrize(
+    ("changes", "number"),
+    [
+        ({"exp": -60, "nbf": -120}, 700024),
+        ({"nbf": 600}, 700024),
+        ({"exp": 26 * 3600}, 700024),
+        ({"aud": "https://elsewhere.invalid/token"}, 700023),
+        ({"iss": "somebody"}, 700021),
+        ({"sub": "somebody"}, 700021),
+        ({"jti": None}, 700027),
+    ],
+)
+def test_assertions_that_are_refused(
+    sandbox: Sandbox, http: httpx.Client, changes: dict[str, object], number: int
+) -> None:
+    """certificate-credentials: audience, issuer, subject, times; numbers as in the AADSTS error reference."""
+    pem = Path(str(sandbox.info["client_certificate_file"])).read_bytes()
+    now, client = int(time.time()), str(sandbox.info["client_id"])
+    token_endpoint = f"{sandbox.info['identity']}/oauth2/v2.0/token"
+    claims: dict[str, object] = {"aud": token_endpoint, "iss": client, "sub": client, "jti": "1", "nbf": 0, "exp": 600}
+    claims |= changes
+    claims = {name: value for name, value in claims.items() if value is not None}
+    claims |= {name: now + int(str(claims[name])) for name in ("nbf", "exp")}
+    certificate = x509.load_pem_x509_certificate(pem)
+    thumbprint = base64.urlsafe_b64encode(certificate.fingerprint(hashes.SHA256())).rstrip(b"=").decode()
+    key = serialization.load_pem_private_key(pem, None)
+    assertion = jwt.encode(claims, key, algorithm="PS256", headers={"x5t#S256": thumbprint})
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": client,
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        "client_assertion": assertion,
+        "scope": f"{sandbox.info['finance']}/.default",
+    }
+    answer = http.post(token_endpoint, data=form)
+    assert (answer.status_code, answer.json()["error_codes"]) == (401, [number])
+
+
+def test_the_first_version_of_the_endpoint(sandbox: Sandbox, http: httpx.Client) -> None:
+    """v1: ``resource`` instead of a scope; numbers come as text."""
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": str(sandbox.info["client_id"]),
+        "client_secret": secret(sandbox),
+        "resource": str(sandbox.info["finance"]),
+    }
+    answer = http.post(f"{sandbox.info['identity']}/oauth2/token", data=form).raise_for_status().json()
+    assert (answer["resource"], answer["expires_in"]) == (sandbox.info["finance"], "3599")
+    granted = {"authorization": f"Bearer {answer['access_token']}"}
+    assert http.get(f"{sandbox.info['finance']}/data", headers=granted).status_code == 200
+
+
+@pytest.mark.parametrize("by", ["secret", "certificate"])
+def test_azure_identity(sandbox: Sandbox, http: httpx.Client, by: str) -> None:
+    """Unmodified azure-identity, with instance discovery off as for any authority that is not Microsoft's own."""
+    authority, _, tenant = str(sandbox.info["identity"]).rpartition("/")
+    options = {
+        "authority": authority,
+        "disable_instance_discovery": True,
+        "connection_verify": str(sandbox.info["ca_file"]),
+        "use_env_settings": False,
+    }
+    application = (tenant, str(sandbox.info["client_id"]))
+    credential: ClientSecretCredential | CertificateCredential
+    if by == "secret":
+        credential = ClientSecretCredential(*application, secret(sandbox), **options)
+    else:
+        credential = CertificateCredential(*application, str(sandbox.info["client_certificate_file"]), **options)
+    with credential:
+        token = credential.get_token(f"{sandbox.info['finance']}/.default")
+    assert token.expires_on > time.time()
+    granted = {"authorization": f"Bearer {token.token}"}
+    assert http.get(f"{sandbox.info['finance']}/data", headers=granted).status_code == 200
+    assert http.get(f"{sandbox.info['dataverse']}/api/data/v9.2/WhoAmI", headers=granted).status_code == 401
+
+
+def test_azure_identity_says_why_it_is_refused(sandbox: Sandbox) -> None:
+    authority, _, tenant = str(sandbox.info["identity"]).rpartition("/")
+    credential = ClientSecretCredential(
+        tenant,
+        str(sandbox.info["client_id"]),
+        "wrong",
+        authority=authority,
+        disable_instance_discovery=True,
+        connection_verify=str(sandbox.info["ca_file"]),
+        use_env_settings=False,
+    )
+    with credential, pytest.raises(ClientAuthenticationError, match="AADSTS7000215"):
+        credential.get_token(f"{sandbox.info['finance']}/.default")
 
 
 @pytest.mark.parametrize(

@@ -281,6 +281,19 @@ def test_good_rows_stay_when_others_fail(api: httpx.Client, blobs: httpx.Client,
     assert do(api, "GetImportStagingErrorFileUrl", **named) == ""
 
 
+def test_an_import_that_breaks_down_keeps_what_it_wrote(
+    api: httpx.Client, blobs: httpx.Client, sandbox: Sandbox
+) -> None:
+    """The sandbox's own fault: the job is canceled between two rows; Canceled is a documented state."""
+    sandbox.faults.plan(kind="half_batch", operations=1, times=1)
+    first, second = relationship(), relationship()
+    execution, state = import_rows(api, blobs, package([first, second]))
+    assert state == "Canceled"
+    assert stored(sandbox, first) is not None
+    assert stored(sandbox, second) is None
+    assert "canceled" in str(do(api, "GetExecutionErrors", executionId=execution))
+
+
 def test_rows_that_cannot_be_staged(api: httpx.Client, blobs: httpx.Client, sandbox: Sandbox) -> None:
     """data-management-api.md: a file of the rows that failed between source and staging."""
     good, bad = relationship(), relationship(TRANSACTION1ID="no guid")
@@ -371,12 +384,12 @@ def test_what_the_call_itself_refuses(api: httpx.Client, blobs: httpx.Client, sa
 
 
 def test_what_is_not_played_is_refused_as_such(api: httpx.Client, blobs: httpx.Client) -> None:
-    for action in ("ExportToPackage", "GetMessageStatus", "GetEntityExecutionSummaryStatusList"):
+    for action in ("ExportToPackageDelta", "ExportFromPackage", "GetEntityExecutionSummaryStatusList"):
         assert api.post(GROUPS + action, json={}).status_code == 501
     assert api.get("DataManagementDefinitionGroups").status_code == 501
     texts = (
         manifest().replace("CSV-Unicode", "EXCEL"),
-        manifest().replace("FullPush", "IncrementalPush"),
+        manifest().replace("<SequenceInLevel>", "<SkipStaging>Yes</SkipStaging><SequenceInLevel>"),
         manifest(more="<EntityFieldConversionList><EntityFieldConversion/></EntityFieldConversionList>"),
         manifest().replace("<IsAutoDefault>No", "<IsAutoDefault>Yes"),
     )

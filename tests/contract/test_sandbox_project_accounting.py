@@ -113,3 +113,19 @@ def test_an_unknown_project_is_refused(api: httpx.Client) -> None:
     """Recorded words of a value that its related table lacks."""
     answer = api.post("ProjActualsImports", json=staged(ProjectId="PRJ-X"))
     assert "is not found in the related table 'Projects V2'" in answer.json()["error"]["innererror"]["message"]
+
+
+def test_proposals_are_neither_made_nor_read_by_odata(api: httpx.Client, sandbox: Sandbox) -> None:
+    """H2: what a data package wrote shows on the form; users cannot make one, or delete it."""
+    with sandbox.finance_store.transaction() as tx:
+        contract = {"dataAreaId": "uspm", "ProjectContractId": "ORD-1", "CustomerAccountNumber": "C-000001"}
+        tx.insert("ProjectContractHeaders", {**contract, "Name": "Works", "SalesCurrencyCode": "USD"})
+        proposal = {"dataAreaId": "uspm", "InvoiceProposalId": "INV-1", "ProjectContractId": "ORD-1"}
+        tx.insert("ProjInvoiceProposalsV2", {**proposal, "SalesCurrency": "USD", "InvoiceDate": "2026-03-31"})
+    assert api.get("ProjInvoiceProposalsV2").status_code == 404
+    (header,) = rows(api, "ProjInvoiceProposalHeaders", "dataAreaId eq 'uspm'")
+    assert (header["InvoiceProposalId"], header["ProposalStatus"], header["Troubleshoot"]) == ("INV-1", "Open", "Yes")
+    made = api.post("ProjInvoiceProposalHeaders", json={"dataAreaId": "USPM", "InvoiceProposalId": "INV-2"})
+    assert "can be neither created nor deleted" in made.json()["error"]["innererror"]["message"]
+    gone = api.delete("ProjInvoiceProposalHeaders(dataAreaId='uspm',InvoiceProposalId='INV-1')")
+    assert (made.status_code, gone.status_code) == (400, 400)

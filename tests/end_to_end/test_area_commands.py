@@ -1,33 +1,21 @@
-"""The areas of transactions on the command line, as a process of its own."""
+"""The areas of transactions on the command line."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from typing import TYPE_CHECKING
+
+from commands import COMPANIES, dualsync
 
 if TYPE_CHECKING:
     from worlds import World
 
-COMPANIES = ("USPM", "GBPM", "FRRT")
 
-
-def sync(world: World, *words: str) -> Counter[tuple[str, str]]:
+def sync(world: World, *words: str, process: bool = False) -> Counter[tuple[str, str]]:
     """Rows that ``dualsync sync`` wrote (or would, in a dry run), by map and action; everything must settle."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("DUALSYNC_")}
-    environ |= {
-        "DUALSYNC_HOME": str(world.home),
-        "DUALSYNC_SANDBOX": str(world.home / "sandbox" / "sandbox.json"),
-        "DUALSYNC_COMPANIES": ",".join(COMPANIES),
-        **{f"DUALSYNC_CUTOVER__{company}": "2025-01-01" for company in COMPANIES},
-    }
-    command = [sys.executable, "-m", "dualsync.cli", "sync", *words, "--json"]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    told = json.loads(done.stdout)
+    cutover = {f"CUTOVER__{company}": "2025-01-01" for company in COMPANIES}
+    told = json.loads(dualsync(world, "sync", *words, "--json", process=process, **cutover).out)
     assert told["state"] in ("settled", "dry_run")
     written = Counter[tuple[str, str]]()
     for leg in told["legs"]:
@@ -38,7 +26,7 @@ def sync(world: World, *words: str) -> Counter[tuple[str, str]]:
 
 def test_each_area_and_all_of_them(synced: World) -> None:
     synced.sandbox.play(1, 1)
-    planned = sync(synced, "estimates_actuals", "--dry-run")
+    planned = sync(synced, "estimates_actuals", "--dry-run", process=True)
     assert planned["actuals", "created"] > 0
     assert synced.finance_api.rows("ProjActualsImports") == []
 

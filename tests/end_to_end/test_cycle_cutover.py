@@ -98,14 +98,14 @@ def test_a_finance_that_holds_the_history(cycle: Cycle) -> None:
     assert staged_before.keys() == set(known)
 
     cycle.cut_over(None)
-    cycle.sync(*maps)
+    cycle.sync(*maps, **US)
     assert on_staging(cycle) == set(known), "without a date nothing is created"
     assert {state for state, _, _ in held(cycle).values()} == {"waiting"}
 
     shutil.rmtree(cycle.world.home / ".dualsync")
     cycle.cut_over(date(2026, 3, 10))
     cycle.world.forget_requests()
-    summary = cycle.sync(*maps)
+    summary = cycle.sync(*maps, **US)
     created = {leg.map: leg.counts.created for leg in summary.legs if leg.counts.created}
 
     assert created["actuals"] == 4

@@ -263,3 +263,46 @@ def test_the_seeded_estimates_are_forecasts_of_the_same_amounts(shared: Cycle) -
             assert row["CostAmount"] == line["msdyn_amount"]
             sale = [one["msdyn_amount"] for one in lines.values() if one["msdyn_origin"] == row["OriginId"]]
             assert [row["SalesAmount"]] == (sale or [0])
+
+
+def test_what_finance_refuses_of_an_estimate_heals_by_itself(shared: Cycle) -> None:
+    """D2, D4: no cost and revenue profile for the project, no project category of the company for the expense."""
+    works, french = shared.works, {"companies": ["FRRT"]}
+    made = works.project(code="FRRT", currency="EUR")
+    shared.send(**french)
+    number = shared.number(made)
+    assigned(shared, made)
+    cost, sale = estimated(shared, made, EXPENSE)
+    category = works.one("msdyn_transactioncategory", msdyn_name="Accommodation")["msdyn_transactioncategorynumber"]
+    with works.finance.transaction() as tx:
+        (rule,) = tx.find("CostAndRevenueProfileRules", dataAreaId="frrt")
+        tx.delete("CostAndRevenueProfileRules", rule["RecId"])
+        (known,) = tx.find("ProjectCategories", dataAreaId="frrt", TransactionCategoryId=category, CategoryType="Cost")
+        tx.delete("ProjectCategories", known["RecId"])
+
+    for _ in range(2):
+        assert shared.sync(*ESTIMATES, **french).counts.quarantined == 3
+    why = f"No project cost and revenue profile rule applies to project {number}."
+    for row in shared.world.open_rows():
+        assert (row.state, row.rule) == ("quarantined", f"{row.map}.refused")
+        assert row.reason == (
+            f"Finance refused the row: {why}; add a rule that gives this project a cost and revenue profile"
+        )
+    assert forecasts(shared, "hours", number) == []
+
+    with works.finance.transaction() as tx:
+        tx.insert(
+            "CostAndRevenueProfileRules", {name: rule[name] for name in ("dataAreaId", "RuleNumber", "ProfileId")}
+        )
+    counts = shared.sync(*ESTIMATES, **french).counts
+    assert (counts.created, counts.quarantined) == (1, 2)
+    assert len(forecasts(shared, "hours", number)) == 1
+    rows = shared.world.open_rows()
+    assert {row.record_id for row in rows} == {one["msdyn_estimatelineid"] for one in (cost, sale)}
+    assert all(category in row.reason and "Project categories" in row.reason for row in rows)
+
+    with works.finance.transaction() as tx:
+        tx.insert("ProjectCategories", {name: known[name] for name in ("dataAreaId", "CategoryId", "CategoryName")})
+    assert shared.sync(*ESTIMATES, **french).counts.created == 2
+    assert len(forecasts(shared, "expenses", number)) == 1
+    assert shared.world.open_rows() == []

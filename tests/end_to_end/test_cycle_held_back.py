@@ -201,7 +201,7 @@ def test_a_finished_project_takes_no_expense(cycle: Cycle) -> None:
 
 
 def test_an_expense_on_a_parent_task(cycle: Cycle) -> None:
-    """C9, I5: posted without live synchronisation, refused by Dataverse in its own words; heals at a leaf."""
+    """C9, I5: posted without live synchronisation, and not sent, for Dataverse would refuse it; heals at a leaf."""
     project = cycle.works.project()
     cycle.send(**US)
     number = cycle.number(project)
@@ -212,15 +212,20 @@ def test_an_expense_on_a_parent_task(cycle: Cycle) -> None:
     share = Share(number, activity_number=str(tasks[1]))
     cycle.report(Expense("TRAVEL", Decimal(80), "2026-03-02", (share,)))
 
+    cycle.world.forget_requests()
+
     for _ in range(2):
         counts = cycle.sync("expenses", **US).counts
         assert (counts.created, counts.quarantined) == (0, 1)
     (row,) = cycle.world.open_rows()
-    assert (row.map, row.direction, row.state) == ("expenses", "to_dataverse", "quarantined")
+    assert (row.map, row.direction, row.state, row.rule) == (
+        "expenses", "to_dataverse", "quarantined", "expenses.leaf_task",
+    )  # fmt: skip
     assert row.reason == (
-        "Dataverse refused the row: Could not resolve project task for export expense; the task has tasks below it: "
+        "Dataverse would refuse it: Could not resolve project task for export expense; the task has tasks below it: "
         "name one of those, a leaf, on the expense"
     )
+    assert cycle.world.writes() == []
     assert cycle.dataverse.rows("msdyn_expenses") == []
 
     exported = cycle.finance.one("ProjExpensesExport", f"ProjId eq '{number}'")

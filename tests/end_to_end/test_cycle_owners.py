@@ -123,6 +123,41 @@ def test_the_example_of_a_fixed_rate(cycle: Cycle) -> None:
     assert (actual["msdyn_accountingamount"], actual["exchangerate"], actual["msdyn_amount"]) == (1250, 125, 1000)
 
 
+def test_what_finance_changes_before_there_is_a_voucher_is_reported_only(cycle: Cycle) -> None:
+    """Rate, accounting date and external reference are Finance's from the voucher on, and Dataverse's until then."""
+    works = cycle.works
+    _, sale = approve_time(works.dataverse, works.time(works.project(currency="GBP")))
+    cycle.dataverse.change(to_actual(sale), {"msdyn_externalreferenceid": "REF-1"})
+    cycle.send(**US)
+    said = {"ExchangeRate": 99, "AccountingDate": "2026-03-20T12:00:00Z", "ExternalReference": "SAID-IN-FINANCE"}
+    before = {"ExchangeRate": 0.785, "ExternalReference": "REF-1"}
+    names = ("exchangerate", "msdyn_accountingdate", "msdyn_externalreferenceid")
+    here = [cycle.actual(sale)[name] for name in names]
+    cycle.finance.change(to_staging(sale), said)
+    cycle.world.forget_requests()
+
+    for mode in ("incremental", "full", "incremental", "full"):
+        cycle.sync("actuals", mode=mode, **US)
+    (row,) = cycle.world.open_rows()
+    assert (row.record_id, row.direction, row.state, row.rule) == (
+        sale["msdyn_actualid"], "to_finance", "conflict", "actuals.owner",
+    )  # fmt: skip
+    assert row.reason.startswith("changed in Finance, which does not own it: ")
+    assert all(name in row.reason for name in said)
+    assert cycle.world.writes() == []
+    assert [cycle.actual(sale)[name] for name in names] == here
+    assert {name: cycle.staged(sale)[name] for name in said} == said
+
+    # what Dataverse changes now travels, and only that
+    cycle.dataverse.change(to_actual(sale), {"msdyn_accountingdate": "2026-03-06"})
+    assert cycle.sync("actuals", **US).counts.updated == 1
+    assert cycle.staged(sale)["AccountingDate"][:10] == "2026-03-06"
+    assert cycle.staged(sale)["ExchangeRate"] == 99
+    cycle.finance.change(to_staging(sale), before)
+    cycle.sync("actuals", mode="full", **US)
+    assert cycle.world.open_rows() == []
+
+
 def test_the_accounting_date_is_dataverses_until_it_is_posted(cycle: Cycle) -> None:
     """G6, and the columns whose owner changes with the voucher."""
     works = cycle.works
@@ -170,7 +205,7 @@ def test_what_is_posted_is_not_undone_by_the_first_run(cycle: Cycle) -> None:
     shutil.rmtree(cycle.world.home / ".dualsync")
     before = [cycle.staged(row) for row in actuals]
 
-    cycle.sync(*maps)
+    cycle.sync(*maps, **US)
 
     assert [cycle.staged(row) for row in actuals] == before
     for row, staged in zip(actuals, before, strict=True):

@@ -6,17 +6,29 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dualsync.demo.day import FINANCE_JOBS
 from dualsync.demo.sandbox import connections
 
 if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag
     from worlds import World
 
+    from dualsync.ledger import LegRecord
+
 pytestmark = pytest.mark.usefixtures("brisk")
 
 COMPANIES = "USPM,GBPM,FRRT"
-BILLED = 192350006
-"""Billed sales travel with their invoices."""
+SEED = 1
+CONFIRMED = 192350002
+EVENTS = (
+    "create-subcontract",
+    "confirm-subcontract",
+    "post-vendor-invoice",
+    "mark-ready",
+    "create-proforma",
+    "confirm-proforma",
+)
+"""What shall happen on the day, whatever chance brings."""
 
 
 def connect(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,77 +50,86 @@ def run(dagbag: DagBag, dag_id: str, **params: Any) -> tuple[str, str, dict[str,
     return f"{dag_id}.{done.run_id}", str(done.state), tasks
 
 
-def test_both_dags_bring_the_systems_in_step(seeded: World, dagbag: DagBag, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def world(seeded: World, monkeypatch: pytest.MonkeyPatch) -> World:
     connect(seeded, monkeypatch)
-    _, state, tasks = run(dagbag, "initial_sync")
-    assert state == "success", {task: one for task, one in tasks.items() if one == "failed"}
+    return seeded
 
-    first, state, tasks = run(dagbag, "setup_configuration")
-    assert state == "success", {task: one for task, one in tasks.items() if one == "failed"}
-    again, state, _ = run(dagbag, "setup_configuration")
-    assert state == "success"
 
-    with seeded.runtime() as runtime:
-        legs = runtime.ledger.legs(first)
-        repeated = runtime.ledger.legs(again)
-    assert {leg.state for leg in legs + repeated} == {"settled"}
-    assert all(leg.counts.conserved for leg in legs)
-    assert sum(leg.counts.created for leg in legs) > 0
-    assert sum(leg.counts.written for leg in repeated) == 0
-    assert {leg.company for leg in legs} == {*COMPANIES.split(","), "_global"}
+def failed(tasks: dict[str, str]) -> list[str]:
+    return [task for task, state in tasks.items() if state == "failed"]
+
+
+def test_every_dag_does_its_part(world: World, dagbag: DagBag) -> None:
+    """From two systems that know nothing of each other to a day of work that has gone all the way round."""
+    ran: set[str] = set()
+
+    def go(dag_id: str, **params: Any) -> tuple[str, dict[str, str]]:
+        run_id, state, tasks = run(dagbag, dag_id, **params)
+        assert state == "success", failed(tasks)
+        ran.add(dag_id)
+        return run_id, tasks
+
+    def legs(run_id: str) -> list[LegRecord]:
+        with world.runtime() as runtime:
+            found = runtime.ledger.legs(run_id)
+        assert all(leg.counts.conserved for leg in found)
+        return found
+
+    go("initial_sync")
+    first, tasks = go("setup_configuration")
+    done = legs(first)
+    assert {leg.state for leg in done} == {"settled"}
+    assert {leg.company for leg in done} == {*COMPANIES.split(","), "_global"}
+    assert sum(leg.counts.created for leg in done) > 0
     assert tasks["projects.publish"] == "success", "rows were written, so the Asset is announced"
-    assert seeded.open_rows() == []
+    assert world.open_rows() == []
 
+    world.forget_requests()
+    dry, tasks = go("expense_management", dry_run=True, companies=["GBPM"], maps=["expense_categories"])
+    assert world.writes() == []
+    assert {(leg.map, leg.company, leg.state) for leg in legs(dry)} == {("expense_categories", "GBPM", "dry_run")}
+    assert tasks["expense_categories.publish"] == "skipped"
+    assert tasks["expenses.extract"] == "skipped"
 
-def test_dry_run_writes_nothing(seeded: World, dagbag: DagBag, monkeypatch: pytest.MonkeyPatch) -> None:
-    connect(seeded, monkeypatch)
-    run_id, state, tasks = run(
-        dagbag, "setup_configuration", dry_run=True, companies=["GBPM"], maps=["customer_groups"]
-    )
-    assert state == "success"
-    assert seeded.writes() == []
-    with seeded.runtime() as runtime:
-        legs = runtime.ledger.legs(run_id)
-    assert {(leg.map, leg.company, leg.state) for leg in legs} == {("customer_groups", "GBPM", "dry_run")}
-    assert tasks["customer_groups.publish"] == "skipped"
-    assert tasks["projects.extract"] == "skipped"
-
-
-def test_a_day_of_work_goes_round(synced: World, dagbag: DagBag, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An expense posted in Finance and an actual approved in Dataverse: one cycle takes both to Finance's staging."""
-    connect(synced, monkeypatch)
-    synced.sandbox.play(1, 1)
-    expenses = {row["ExpTransNumber"] for row in synced.finance_api.rows("ProjExpensesExport")}
-    assert len(expenses) == 3
-
-    cycle, state, tasks = run(dagbag, "sync_cycle")
-    assert state == "success", {task: one for task, one in tasks.items() if one == "failed"}
-    assert {tasks[f"{area}_done"] for area in ("setup_configuration", "expense_management")} == {"success"}
-    carried = synced.dataverse_api.rows("msdyn_expenses")
-    assert {row["msdyn_externalexpensenumber"] for row in carried} == expenses
-    approved = synced.dataverse_api.rows("msdyn_actuals", "msdyn_skipsync eq false")
-    assert {row["msdyn_expenseid"] for row in carried} <= {row["msdyn_origin"] for row in approved}
-    staged = {row["ActualsImportId"] for row in synced.finance_api.rows("ProjActualsImports")}
-    assert staged == {row["msdyn_actualimportid"] for row in approved if row["msdyn_transactiontypecode"] != BILLED}
-    with synced.runtime() as runtime:
-        assert {leg.state for leg in runtime.ledger.legs(cycle)} == {"settled"}
+    world.sandbox.play(1, SEED)
+    for event in EVENTS:
+        world.sandbox.play_event(event, company="USPM")
+    cycle, tasks = go("sync_cycle")
+    assert {leg.state for leg in legs(cycle)} == {"settled"}
+    assert {tasks[f"{area}_done"] for area in ("setup_configuration", "vendor_invoices")} == {"success"}
+    posted = {row["ExpTransNumber"] for row in world.finance_api.rows("ProjExpensesExport")}
+    expenses = world.dataverse_api.rows("msdyn_expenses")
+    assert {row["msdyn_externalexpensenumber"] for row in expenses} == posted != set()
+    approved = world.dataverse_api.rows("msdyn_actuals", "msdyn_skipsync eq false")
+    assert {row["msdyn_expenseid"] for row in expenses} <= {row["msdyn_origin"] for row in approved}
+    staged = {row["ActualsImportId"] for row in world.finance_api.rows("ProjActualsImports")}
+    assert staged == {row["msdyn_actualimportid"] for row in approved}
+    assert world.finance_api.rows("SubContractPurchaseOrderHeaders")
+    assert world.dataverse_api.rows("msdyn_projectvendorinvoices")
 
     for company in COMPANIES.split(","):
-        for job in ("import-from-staging", "post-journal"):
-            synced.sandbox.play_event(job, company=company)
-    back, state, tasks = run(dagbag, "estimates_actuals", maps=["actuals"])
-    assert state == "success", {task: one for task, one in tasks.items() if one == "failed"}
-    with_voucher = synced.dataverse_api.rows("msdyn_actuals", "msdyn_vouchernumber ne null")
-    assert {row["msdyn_actualimportid"] for row in with_voucher} == staged
+        for job in FINANCE_JOBS:
+            world.sandbox.play_event(job, company=company)
+    back, tasks = go("estimates_actuals", maps=["actuals"])
+    assert {leg.map for leg in legs(back)} == {"actuals"}
     assert tasks["actuals.publish_dataverse"] == "success"
     assert tasks["hour_estimates.extract"] == "skipped"
-    with synced.runtime() as runtime:
-        assert {leg.map for leg in runtime.ledger.legs(back)} == {"actuals"}
+    go("project_invoices", maps=["actuals_billed", "customer_invoices"])
+    with_voucher = world.dataverse_api.rows("msdyn_actuals", "msdyn_vouchernumber ne null")
+    assert {row["msdyn_actualimportid"] for row in with_voucher} == staged
+    exported = {row["InvoiceId"] for row in world.finance_api.rows("ProjInvoiceProposalsExport")}
+    customer = world.dataverse_api.rows("msdyn_customerinvoices")
+    assert {row["msdyn_customerinvoicenumber"] for row in customer} == exported != set()
 
-    synced.forget_requests()
-    dry, state, _ = run(dagbag, "expense_management", dry_run=True)
-    assert state == "success"
-    assert synced.writes() == []
-    with synced.runtime() as runtime:
-        assert {"expense_categories", "expenses"} <= {leg.map for leg in runtime.ledger.legs(dry)}
-    assert synced.open_rows() == []
+    go("vendor_invoices", maps=["vendor_invoices_v2"])
+    confirmed = world.dataverse_api.rows("msdyn_projectvendorinvoices", f"statuscode eq {CONFIRMED}")
+    known = {
+        row["VendorInvoiceNum"]: row["ProjVendInvoiceStatus"] for row in world.finance_api.rows("VendInvoiceExportsV2")
+    }
+    assert {known[row["msdyn_vendorinvoicenumber"]] for row in confirmed} == {"Confirmed"}
+    again, tasks = go("subcontract_purchase_orders", maps=["subcontracts", "subcontract_lines", "subcontracts_trigger"])
+    assert sum(leg.counts.written for leg in legs(again)) == 0
+    assert tasks["subcontracts.publish_finance"] == "skipped"
+    assert world.open_rows() == []
+    assert ran == set(dagbag.dags)

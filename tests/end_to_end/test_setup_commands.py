@@ -1,12 +1,11 @@
-"""The command line on the sandbox, as a process of its own."""
+"""The command line on the sandbox; where nothing else is said, in this process."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
+
+from commands import dualsync
 
 from dualsync.sync.pipeline import run_step, start_run
 
@@ -16,26 +15,15 @@ if TYPE_CHECKING:
 LONG = "A name that is longer than Finance's sixty characters, by some distance"
 
 
-def run(world: World, *words: str, code: int = 0) -> str:
-    """What ``dualsync`` prints; it must end with ``code``."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("DUALSYNC_")}
-    environ |= {
-        "DUALSYNC_HOME": str(world.home),
-        "DUALSYNC_SANDBOX": str(world.home / "sandbox" / "sandbox.json"),
-        "DUALSYNC_COMPANIES": "USPM,GBPM,FRRT",
-        "COLUMNS": "200",
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "dualsync.cli", *words], env=environ, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout if code != 2 else done.stderr
+def run(world: World, *words: str, code: int = 0, process: bool = False) -> str:
+    """What ``dualsync`` prints, or says is wrong; it must end with ``code``."""
+    printed = dualsync(world, *words, code=code, process=process)
+    return printed.out if code != 2 else printed.err
 
 
-def told(world: World, *words: str, code: int = 0) -> Any:
+def told(world: World, *words: str, code: int = 0, process: bool = False) -> Any:
     """What it prints with ``--json``, which must be JSON and nothing else."""
-    return json.loads(run(world, *words, "--json", code=code))
+    return json.loads(run(world, *words, "--json", code=code, process=process))
 
 
 def uspm(world: World) -> str:
@@ -85,7 +73,7 @@ def test_a_row_that_waits_is_listed_and_explained(synced: World) -> None:
     project, key = waiting_line(synced)
     words = ("sync", "setup_configuration", "--map", "projects", "--map", "contract_lines")
 
-    summary = told(synced, *words)
+    summary = told(synced, *words, process=True)
 
     assert summary["state"] == "settled"
     legs = {(leg["map"], leg["company"]): leg for leg in summary["legs"]}
@@ -208,7 +196,8 @@ def test_exit_codes_and_messages(synced: World) -> None:
     assert "no area 'setup_configurations'; did you mean 'setup_configuration'?" in run(
         synced, "sync", "setup_configurations", code=2
     )
-    assert "did you mean 'projects'" in run(synced, "sync", "setup_configuration", "--map", "project", code=2)
+    wrong = ("sync", "setup_configuration", "--map", "project")
+    assert "did you mean 'projects'" in run(synced, *wrong, code=2, process=True)
     assert "company DEMF is not integrated" in run(synced, "sync", "setup_configuration", "--company", "DEMF", code=2)
     assert "no mode 'everything'" in run(synced, "sync", "setup_configuration", "--mode", "everything", code=2)
     assert "--key needs exactly one --map" in run(synced, "sync", "setup_configuration", "--key", "x", code=2)
@@ -226,7 +215,7 @@ def test_exit_codes_and_messages(synced: World) -> None:
     )
     (synced.home / "dualsync.toml").write_text("[guards]\ndeletes = 0\n", encoding="utf-8")
     words = ("sync", "setup_configuration", "--map", "funding_sources")
-    held = told(synced, *words, code=1)
+    held = told(synced, *words, code=1, process=True)
     assert held["state"] == "held"
     assert "more than the limit of 0" in run(synced, *words, code=1)
     dry = told(synced, *words, "--dry-run")

@@ -10,15 +10,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from orders import MAPS, Orders
+from steps import Steps
 from worlds import copied
+
+from dualsync.errors import LegBusy
 
 
 @pytest.fixture(scope="module")
 def orders(synced_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orders]:
     """One world for all tests of this module; each keeps to a subcontract of its own."""
     for world in copied(synced_home, tmp_path_factory.mktemp("orders") / "home"):
+        one = world.settings.concurrency.model_copy(update={"finance": 1})
+        world.settings = world.settings.model_copy(update={"concurrency": one})
         world.sync(area="subcontract_purchase_orders")
         yield Orders(world)
 
@@ -179,6 +185,56 @@ def test_a_line_that_comes_while_a_run_is_on_its_way_holds_the_trigger(orders: O
     orders.sync()
     assert orders.state("F") == ("Confirmed", "Confirmed", {f"F-{place}": (4, 4) for place in (1, 2, 3)})
     assert orders.counts("F") == ((3, 3, True), True)
+
+
+def test_a_trigger_that_is_sent_late_looks_at_the_lines_again(orders: Orders) -> None:
+    """A load that is tried again, or whose task was cleared, may come long after its plan."""
+    subcontract = orders.draft("K", 2)
+    orders.confirm(subcontract)
+    orders.sync("subcontracts", "subcontract_lines")
+    steps = Steps(orders.world, "subcontracts_trigger")
+    assert steps.do("extract", "reconcile")["USPM"].counts == {"planned": 1}
+    orders.line(subcontract, "K-3")
+    late = steps.do("validate", "load", "settle")["USPM"]
+    assert (late.counts["updated"], late.counts["waiting"]) == (0, 1)
+    assert orders.open()["subcontracts_trigger K"].reason.endswith("missing: K-3 (not sent yet)")
+    assert (orders.order("K")["SubConStatus"], orders.counts("K")[1]) == ("Draft", False)
+    orders.sync()
+    assert orders.state("K") == ("Confirmed", "Confirmed", {f"K-{place}": (4, 4) for place in (1, 2, 3)})
+
+
+def test_lines_wait_while_their_order_cannot_be_reopened(orders: Orders) -> None:
+    subcontract = confirmed(orders, "L", 1)
+    orders.reopen(subcontract)
+    orders.change("L-1", msdyn_quantity=7)
+    orders.line(subcontract, "L-2")
+    orders.confirm(subcontract)
+
+    def refuse(request: httpx.Request) -> httpx.Response | None:
+        if request.method != "PATCH" or "SubContractPurchaseOrderHeaders" not in str(request.url):
+            return None
+        return httpx.Response(400, json={"error": {"code": "", "message": "The order is locked."}}, request=request)
+
+    steps = Steps(orders.world, "subcontract_lines")
+    steps.do("extract", "reconcile", "validate")
+    with orders.world.runtime() as runtime:
+        runtime.ledger.take_lease("subcontracts_trigger", "USPM", "another run")
+        with pytest.raises(LegBusy, match="subcontracts_trigger of USPM is being written by run another run"):
+            steps.do("load")
+        runtime.ledger.drop_leases("another run")
+    assert steps.do("load", "settle", rule=refuse)["USPM"].counts["waiting"] == 2
+    reason = orders.open()["subcontract_lines L-1"].reason
+    assert reason.startswith("waits: its header L cannot be reopened: ")
+    assert "The order is locked." in reason
+    assert orders.written() == []
+    assert orders.state("L") == ("Confirmed", "Confirmed", {"L-1": (4, 4)})
+    assert orders.counts("L") == ((2, 0, False), False)
+
+    with orders.world.runtime() as runtime:
+        runtime.ledger.drop_leases(steps.run.run_id)
+    orders.sync()
+    assert orders.state("L") == ("Confirmed", "Confirmed", {"L-1": (7, 7), "L-2": (4, 4)})
+    assert (orders.open(), orders.counts("L")) == ({}, ((2, 2, True), True))
 
 
 def test_a_trigger_that_finance_changed_is_reported_and_left(orders: Orders) -> None:

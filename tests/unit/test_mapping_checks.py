@@ -131,6 +131,13 @@ def check(folder: Path, name: str, *changes: tuple[str, str]) -> list[Finding]:
             "did you mean 'SubcontractLine'?",
         ),
         (
+            "actuals",
+            "numbers: [Quantity, Amount]",
+            "numbers: [Quantity, Amont]",
+            "error",
+            "Amont is not written to Finance",
+        ),
+        (
             "vendor_invoice_lines",
             "key: [ProjTransId]",
             "key: [Description]",
@@ -160,6 +167,20 @@ def check(folder: Path, name: str, *changes: tuple[str, str]) -> list[Finding]:
             "of: [Quantity, UnitPric]",
             "error",
             "UnitPric is not written to Finance",
+        ),
+        (
+            "actuals",
+            "on: {BillingType: BillingType}, evidence: assumed}",
+            "on: {BillingType: BillingType}, evidence: assumed}\n    severity: critical",
+            "error",
+            "LineProperties is assumed, and what nobody has seen must hold no row back",
+        ),
+        (
+            "actuals",
+            "to: msdyn_transaction2",
+            "to: msdyn_transaction3",
+            "warning",
+            "the rule will not run: dataverse msdyn_transactionconnection has no column 'msdyn_transaction3'",
         ),
         (
             "hour_estimates",

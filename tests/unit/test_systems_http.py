@@ -120,6 +120,7 @@ def test_repeats_a_read_after_a_failure_of_the_service(wire: Wire, service: Serv
         httpx.RemoteProtocolError("peer closed connection without sending complete message body"),
         httpx.Response(200, content=b'{"value": [{"a": 1}, {"a"'),
         httpx.Response(200, html="<h1>Sign in</h1>"),
+        httpx.Response(400, headers={"Content-Type": "application/json"}, content=b'{"error": {"code": "0x8004'),
     ],
 )
 def test_repeats_a_read_but_never_a_creation_that_may_have_been_done(

@@ -135,7 +135,7 @@ def breaks_path(night: NightRef) -> UPath:
 
 def environments(runtime: Runtime) -> dict[str, str]:
     """The addresses of both systems, as reports name them."""
-    return {side: runtime.settings.endpoint(side).url for side in ("dataverse", "finance")}  # type: ignore[arg-type]
+    return {side: runtime.settings.endpoint(side).url for side in ("dataverse", "finance")}
 
 
 def inputs_digest(night: NightRef) -> str:

@@ -24,6 +24,7 @@ from dualsync.mapping.model import (
     HeaderUnit,
     Loc,
     Lookup,
+    Rule,
     Scalar,
     Side,
     TableMap,
@@ -278,6 +279,22 @@ class _Check:
             for column in rule.columns:
                 if column not in written:
                     yield self._finding(("rules", position), f"{column} is not written {_spoken(direction)}")
+            yield from self._reference(rule, ("rules", position))
+
+    def _reference(self, rule: Rule, loc: Loc) -> Iterator[Finding]:
+        reference = rule.reference
+        if reference is None:
+            return
+        if reference.evidence == "assumed" and rule.severity == "critical":
+            yield self._finding(loc, f"{reference.set} is assumed, and what nobody has seen must hold no row back")
+        if not self.schema.has(reference.side, reference.set):
+            return
+        columns = (*reference.columns, *((reference.company,) if reference.company else ()))
+        for column in (*columns, *((rule.opposite.to,) if rule.opposite else ())):
+            try:
+                self.schema.column(reference.side, reference.set, column)
+            except SchemaMismatch as error:
+                yield self._finding(loc, f"the rule will not run: {error}", "warning")
 
     def _initial(self) -> Iterator[Finding]:
         dated_by = self.map.initial.dated_by

@@ -360,35 +360,118 @@ class Product(_Model):
     within: Decimal = Decimal(0)
 
 
-class Rule(_Model):
-    """A business rule that a row can answer by itself; it becomes an expectation of the map's suite.
+class Reference(_Model):
+    """A set that rules look into and nothing is written to: a Dataverse table or a Finance entity set.
 
-    ``side`` is the side that is written, whose column names the rule uses. The row should fulfil ``holds``, or
-    ``product``. A rule is asked of rows that have a value in each of its columns; with ``on: create`` it is asked of
-    new rows only, whatever is empty in them. A ``warning`` tells, only ``critical`` holds a row back.
+    ``on`` names, for written columns, the columns of the set that hold the same; ``between``, for written dates, its
+    columns of first and last day. ``company`` is the set's column of the leg's company. Rows of the set that do not
+    match ``filter`` do not count.
+    """
+
+    dataverse: str | None = None
+    finance: str | None = None
+    company: str | None = None
+    filter: str = ""
+    on: dict[str, str] = {}
+    between: dict[str, tuple[str, str]] = {}
+    evidence: EvidenceTag
+
+    @model_validator(mode="after")
+    def _one_set(self) -> Reference:
+        if (self.dataverse is None) == (self.finance is None):
+            raise ValueError("needs exactly one of dataverse and finance")
+        if not self.on and not self.between:
+            raise ValueError("needs on or between: what a row of the set must hold")
+        Expression.parse(self.filter)
+        return self
+
+    @property
+    def side(self) -> Side:
+        """The side the set is on."""
+        return "dataverse" if self.finance is None else "finance"
+
+    @property
+    def set(self) -> str:
+        """Logical name of the table, or name of the entity set."""
+        return str(self.dataverse or self.finance)
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """The written columns that are compared."""
+        return (*self.on, *self.between)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the set that are read."""
+        named = (*self.on.values(), *(name for pair in self.between.values() for name in pair))
+        return tuple(dict.fromkeys((*named, *Expression.parse(self.filter).columns)))
+
+
+class Opposite(_Model):
+    """Numbers that should be the opposite of those of another row of the map.
+
+    ``through`` is the set that leads there, by one written column; its column ``to`` holds what that written column
+    holds in the other row.
+    """
+
+    numbers: Annotated[tuple[str, ...], Setting(min_length=1)]
+    through: Reference
+    to: str
+
+    @model_validator(mode="after")
+    def _one_way_there(self) -> Opposite:
+        if len(self.through.on) != 1 or self.through.between:
+            raise ValueError("through needs on with exactly one written column")
+        return self
+
+
+class Rule(_Model):
+    """A business rule about rows that are to be written.
+
+    ``side`` is the side that is written, whose column names the rule uses. A row answers ``holds`` and ``product`` by
+    itself, and they become expectations of the map's suite. The others are set work: the row should have a match in
+    ``among``, none in ``not_among``, or be the ``opposite`` of another; ``when`` says which rows they are asked of.
+    A rule is asked of rows that have a value in each of its columns; with ``on: create`` it is asked of new rows only,
+    whatever is empty in them. A ``warning`` tells, only ``critical`` holds a row back.
     """
 
     name: str = Setting(pattern=r"^[a-z][a-z0-9_]*$")
     side: Side
     holds: str = ""
     product: Product | None = None
+    when: str = ""
+    among: Reference | None = None
+    not_among: Reference | None = None
+    opposite: Opposite | None = None
     on: Literal["create", "always"] = "always"
     severity: Literal["critical", "warning"] = "warning"
     reason: str = Setting(min_length=1)
 
     @model_validator(mode="after")
     def _one_condition(self) -> Rule:
-        if bool(self.holds) == (self.product is not None):
-            raise ValueError("needs exactly one of holds and product")
+        conditions = (self.holds or None, self.product, self.among, self.not_among, self.opposite)
+        if sum(condition is not None for condition in conditions) != 1:
+            raise ValueError("needs exactly one of holds, product, among, not_among and opposite")
+        if self.when and self.reference is None:
+            raise ValueError("when only means something with among, not_among or opposite")
         Expression.parse(self.holds)
+        Expression.parse(self.when)
         return self
 
     @property
+    def reference(self) -> Reference | None:
+        """The set that the rule looks into; None for a rule that a row answers by itself."""
+        return self.among or self.not_among or (self.opposite.through if self.opposite else None)
+
+    @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that the rule looks at."""
+        """The written columns that the rule looks at."""
         if self.product is not None:
             return (self.product.equals, *self.product.of)
-        return Expression.parse(self.holds).columns
+        if self.reference is None:
+            return Expression.parse(self.holds).columns
+        numbers = self.opposite.numbers if self.opposite else ()
+        return tuple(dict.fromkeys((*Expression.parse(self.when).columns, *self.reference.written, *numbers)))
 
 
 class PartFilter(_Model):
@@ -476,8 +559,8 @@ class TableMap(_Model):
     """One table map: see the module docstring and ``docs/table-maps.md``.
 
     ``integrated_by`` names the Finance key column of a global map whose rows describe a company: only rows of
-    integrated companies travel. ``rules`` are business rules for the map's suite. ``parts`` and ``unit`` make further
-    maps, which have no files of their own (``parts.py``).
+    integrated companies travel. ``rules`` are business rules about rows that are to be written. ``parts`` and ``unit``
+    make further maps, which have no files of their own (``parts.py``).
     """
 
     map: str = Setting(pattern=r"^[a-z][a-z0-9_]*$")

@@ -3,7 +3,7 @@
 A rule with severity ``critical`` holds a row back (quarantine), so it only says what the receiving system would refuse:
 text that is too long, a missing key or mandatory value, a number, option or enum member outside its range, characters
 that no Dataverse key URL can carry. Everything else may only warn: the business rules that the map declares. Uniqueness
-and references are set work and not here.
+and references are set work and not here (``sync/set_rules.py``).
 
 The suites are committed as JSON in ``great_expectations/expectations``; :func:`drifted` tells where they no longer
 follow from map and schema.
@@ -62,7 +62,7 @@ def build_suite(table_map: TableMap, schema: Schema) -> dict[str, Any]:
                 expectations += rules.required(pair.required)
                 if not (isinstance(pair, Field) and pair.constant is not None):
                     expectations += rules.values()
-    expectations += [_business(table_map, rule) for rule in table_map.rules]
+    expectations += [_business(table_map, rule) for rule in table_map.rules if rule.reference is None]
     return {
         "expectations": expectations,
         "meta": {"great_expectations_version": GX_VERSION},

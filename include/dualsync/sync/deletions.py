@@ -19,6 +19,7 @@ from dualsync.mapping import Expression, TableMap
 from dualsync.sync.bases import open_base
 from dualsync.sync.extract import missing_columns
 from dualsync.sync.load import check_generation
+from dualsync.sync.parents import Missing
 from dualsync.sync.runtime import GLOBAL, Leg, Runtime
 from dualsync.sync.settle import leg_record, planned_deletions
 from dualsync.sync.shape import Shape
@@ -168,8 +169,8 @@ class _Deletions:
             parents: list[OpenRow] = []
             away = {row.record_id for row in gone}
             for row in left:
-                if (reason := closed.get(_key(row))) is not None:
-                    parents.append(replace(row, rule=f"{self._leg.map.map}.header", reason=reason))
+                if (why := closed.get(_key(row))) is not None:
+                    parents.append(replace(row, rule=why.rule, reason=why.reason))
                 elif (child := children.of(row.record_id, away)) is not None:
                     rule = f"{self._leg.map.map}.children"
                     reason = f"is deleted once {child} is gone, which points at it"
@@ -214,7 +215,7 @@ class _Deletions:
         found = self._runtime.systems.dataverse.read_ids(spec.set, ids, select=select)
         return {str(row[spec.id]).lower() for row in found if expression is None or expression.matches(row)}
 
-    def _reopen(self, rows: list[OpenRow]) -> dict[str, str]:
+    def _reopen(self, rows: list[OpenRow]) -> dict[str, Missing]:
         """Let headers of lines that are to be deleted go back to rest; lines of those that do not, with reasons."""
         leg, runtime = self._leg, self._runtime
         letter = "d:" if leg.direction == "to_finance" else "f:"

@@ -306,10 +306,24 @@ class _Explanation:
             with Sets() as sets:
                 sets.view("plan", plan)
                 rows = sets.fetch(
-                    f"SELECT action, rule, reason, columns FROM plan WHERE join_key = {literal(self._join_key)}"
+                    f"SELECT pos, action, rule, reason, columns FROM plan WHERE join_key = {literal(self._join_key)}"
                 ).to_pylist()
             for row in rows:
-                yield {"run": leg.run_id, "direction": leg.direction, **row, "sent": _sent(folder, self._join_key)}
+                broken = _broken(folder, row.pop("pos"))
+                sent = _sent(folder, self._join_key)
+                yield {"run": leg.run_id, "direction": leg.direction, **row, "broken": broken, "sent": sent}
+
+
+def _broken(folder: UPath, position: int) -> list[Record]:
+    """The rules that a row of a plan breaks, warnings among them."""
+    failures = folder / "failures.parquet"
+    if not failures.exists():
+        return []
+    with Sets() as sets:
+        sets.view("failures", failures)
+        query = f"SELECT rule, severity, reason FROM failures WHERE pos = {position} ORDER BY rule"
+        broken: list[Record] = sets.fetch(query).to_pylist()
+    return broken
 
 
 def _sent(folder: UPath, key: str) -> Record | None:

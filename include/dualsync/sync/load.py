@@ -10,16 +10,20 @@ from collections.abc import Iterator
 from typing import Any
 
 from dualsync.errors import Superseded
-from dualsync.frames import Sets
+from dualsync.frames import Sets, quoted
 from dualsync.sync.compare import Comparison
 from dualsync.sync.runtime import Leg, Runtime
-from dualsync.sync.senders import Row, open_sender
+from dualsync.sync.senders import Row, Sender, open_sender
 from dualsync.sync.shape import Shape
-from dualsync.sync.triggers import reopen
+from dualsync.sync.triggers import missing_lines, reopen
 from dualsync.sync.units import PLANNED, SENT, begin
 
 GUARD_FLOOR = 100
 """Rows below this number never trip the guard, whatever their share."""
+
+
+_PIECE = 1_000
+"""Rows of the plan that are held as Python values at once, beside those of a batch."""
 
 
 class Held(Exception):
@@ -61,9 +65,10 @@ def load(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str, Any
             "USING (pos) WHERE action = 'create'"
         )
         sender.stopped.update(value for column in stopped.columns for value in column.to_pylist() if value is not None)
+        sender.closed.update(missing_lines(leg, runtime, sets))
         sender.closed.update(reopen(leg, runtime, sets, f"(SELECT * FROM plan WHERE {SENT})", PLANNED))
         batches = rows = 0
-        for number, batch in enumerate(_batches(sets, sending["batch_rows"]), start=1):
+        for number, batch in enumerate(_batches(sets, sender, sending["batch_rows"]), start=1):
             known = leg.folder.sent(number)
             if known is None:
                 known = {"rows": sender.send(batch, number)}
@@ -107,19 +112,18 @@ def _guard(leg: Leg, runtime: Runtime, sets: Sets, shape: Shape) -> None:
     if updates > limit:
         runtime.ledger.drop_lease(leg.map.map, leg.company, leg.run.run_id)
         raise Held(
-            f"{leg.label} would overwrite values in {updates} of {base.rows} known rows, more than the limit of {limit} "
-            "(setting guards.update_share); look at the plan, then run again without guards"
+            f"{leg.label} would overwrite values in {updates} of {base.rows} known rows, more than the limit of "
+            f"{limit} (setting guards.update_share); look at the plan, then run again without guards"
         )
 
 
-def _batches(sets: Sets, size: int) -> Iterator[list[Row]]:
-    """The rows to send, in batches of one wave and one action."""
-    query = (
-        "SELECT * FROM plan WHERE action IN ('create', 'update') AND pos NOT IN "
-        "(SELECT pos FROM failures WHERE severity = 'critical') ORDER BY wave, action, pos"
-    )
+def _batches(sets: Sets, sender: Sender, size: int) -> Iterator[list[Row]]:
+    """The rows to send, in batches of one wave and one action, with the columns that a sender looks at."""
+    columns = ", ".join(["pos", "wave", "action", "join_key", "id", "columns", *map(quoted, sender.columns)])
+    query = f"SELECT {columns} FROM plan WHERE {SENT} ORDER BY wave, action, pos"
     batch: list[Row] = []
-    for piece in sets.stream(query):
+    # as Python values a row takes some hundred times the room it has in a file, so few are held at once
+    for piece in sets.stream(query, _PIECE):
         for row in piece.to_pylist():
             if batch and (len(batch) == size or (row["wave"], row["action"]) != (batch[0]["wave"], batch[0]["action"])):
                 yield batch

@@ -28,7 +28,7 @@ from dualsync.sync.reconcile import reconcile
 from dualsync.sync.runtime import MODES, Leg, RunRef, Runtime
 from dualsync.sync.settle import leg_record, settle, settle_empty
 from dualsync.sync.takeover import take_over
-from dualsync.sync.validate import validate
+from dualsync.sync.validate import remarks, validate
 
 log = logging.getLogger(__name__)
 
@@ -330,7 +330,8 @@ def _settle(leg: Leg, runtime: Runtime) -> LegSummary:
     loaded = _needed(leg, "load")
     extracted = _needed(leg, "extract")
     state = loaded.get("state") or ("settled" if leg.run.writes else "dry_run")
-    return _ended(leg, settle(leg, runtime, extracted, state=state, message=loaded.get("message", "")))
+    message = "; ".join(filter(None, (loaded.get("message"), remarks(_needed(leg, "validate")))))
+    return _ended(leg, settle(leg, runtime, extracted, state=state, message=message))
 
 
 def _ended(leg: Leg, record: LegRecord) -> LegSummary:

@@ -13,7 +13,7 @@ from dualsync.errors import AlreadyExists, ForbiddenKey, NotFound, Refused, Tran
 from dualsync.frames import Sets, quoted
 from dualsync.mapping import Lookup, TableMap
 from dualsync.sync.advice import with_advice
-from dualsync.sync.parents import WAITING
+from dualsync.sync.parents import WAITING, Missing
 from dualsync.sync.runtime import GLOBAL, Leg, Runtime
 from dualsync.sync.shape import Shape, Unit
 from dualsync.sync.values import join_key, to_wire
@@ -49,7 +49,7 @@ class Sender:
     Attributes:
         batch_rows: Rows of a batch.
         stopped: Id and key of new rows that did not get through.
-        closed: Reasons why rows cannot be written now, by their key: see ``triggers.reopen``.
+        closed: Why rows cannot be written now, by their key: see ``triggers.py``.
     """
 
     batch_rows: int
@@ -59,8 +59,13 @@ class Sender:
         self.runtime = runtime
         self.shape = shape
         self.stopped: set[str] = set()
-        self.closed: dict[str, str] = {}
+        self.closed: dict[str, Missing] = {}
         self.self_units = [u for u in shape.units if isinstance(u.pair, Lookup) and u.pair in leg.map.self_lookups]
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of the plan that a sender looks at, beside those that every plan has."""
+        return [f"w:{unit.target}" for unit in self.shape.units] + [f"p:{unit.target}" for unit in self.self_units]
 
     def send(self, batch: list[Row], number: int) -> list[Ack]:
         """Send a batch, given with its number, and say how each row ended."""
@@ -82,8 +87,8 @@ class Sender:
 
     def waits(self, row: Row) -> Ack | None:
         """The acknowledgement of a row whose parent in this leg did not get through, or whose header is closed."""
-        if (reason := self.closed.get(row["join_key"])) is not None:
-            return _ack(row, WAITING, rule=f"{self.leg.map.map}.header", reason=reason)
+        if (why := self.closed.get(row["join_key"])) is not None:
+            return _ack(row, WAITING, rule=why.rule, reason=why.reason)
         for unit in self.self_units:
             parent = row.get(f"p:{unit.target}")
             if parent is not None and parent in self.stopped:

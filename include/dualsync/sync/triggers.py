@@ -15,7 +15,7 @@ import pyarrow as pa
 from upath import UPath
 
 from dualsync.errors import NotFound, Refused
-from dualsync.frames import ParquetSink, Sets, literal, quoted
+from dualsync.frames import ParquetSink, Sets, literal, quoted, write_rows
 from dualsync.ledger import UnitRecord
 from dualsync.mapping import Side, TableMap
 from dualsync.mapping.model import TRIGGER, Scalar
@@ -23,9 +23,10 @@ from dualsync.mapping.parts import part_name
 from dualsync.sync.bases import open_base
 from dualsync.sync.extract import missing_columns
 from dualsync.sync.feeds import typed_row
+from dualsync.sync.parents import WAITING, Missing
 from dualsync.sync.runtime import GLOBAL, Leg, Runtime
 from dualsync.sync.shape import JOIN_KEY, Shape, Unit
-from dualsync.sync.units import OPEN, Lines, as_lines, due, lines_of, link, trigger_part
+from dualsync.sync.units import OPEN, SENT, Lines, as_lines, due, lines_of, link, trigger_part
 from dualsync.sync.values import join_key, parse, to_wire
 
 NAMED = 3
@@ -97,14 +98,9 @@ def compare_lines(leg: Leg, runtime: Runtime, sets: Sets) -> None:
         runtime: Everything at hand.
         sets: With the table ``compared``.
     """
-    assert leg.map.part_of is not None
-    header = runtime.catalog[leg.map.part_of.map]
-    asked = sets.fetch("SELECT join_key FROM compared WHERE state = 'in' AND stop IS NULL AND len(carry) > 0")
-    sets.table("candidates", asked)
+    asked = "SELECT join_key FROM compared WHERE state = 'in' AND stop IS NULL AND len(carry) > 0"
     path = leg.folder.file("lines.parquet")
-    with ParquetSink(path, _LINES) as sink:
-        for lines in lines_of(runtime.catalog, header) if asked.num_rows else ():
-            sink.write_rows(_compare(leg, runtime, sets, lines))
+    write_rows(path, _LINES, _verdicts(leg, runtime, sets, asked, "reconcile"))
     sets.view("lines_found", path)
     sets.run(
         "UPDATE compared SET lines_missing = (SELECT string_agg(l.reason, '; ' ORDER BY l.lines) FROM lines_found l "
@@ -112,13 +108,41 @@ def compare_lines(leg: Leg, runtime: Runtime, sets: Sets) -> None:
     )
 
 
-def _compare(leg: Leg, runtime: Runtime, sets: Sets, lines: Lines) -> list[dict[str, Any]]:
+def missing_lines(leg: Leg, runtime: Runtime, sets: Sets) -> dict[str, Missing]:
+    """Look at the lines once more right before triggers are sent; headers that have to wait, by their key.
+
+    A load may come long after its plan: when it is tried again, or its task was cleared.
+
+    Args:
+        leg: A leg that is about to load; nothing for one that sends no triggers.
+        runtime: Everything at hand.
+        sets: With the views ``plan`` and ``failures``.
+    """
+    if not leg.map.sends_trigger:
+        return {}
+    rule = f"{leg.map.map}.lines"
+    found = _verdicts(leg, runtime, sets, f"SELECT join_key FROM plan WHERE {SENT}", "load")
+    return {row["join_key"]: Missing(WAITING, rule, row["reason"]) for row in found if row["reason"] is not None}
+
+
+def _verdicts(leg: Leg, runtime: Runtime, sets: Sets, asked: str, step: str) -> list[dict[str, Any]]:
+    """The rows of ``lines.parquet`` for the headers that a query gives."""
+    assert leg.map.part_of is not None
+    header = runtime.catalog[leg.map.part_of.map]
+    candidates = sets.fetch(asked)
+    sets.table("candidates", candidates)
+    if not candidates.num_rows:
+        return []
+    return [row for lines in lines_of(runtime.catalog, header) for row in _compare(leg, runtime, sets, lines, step)]
+
+
+def _compare(leg: Leg, runtime: Runtime, sets: Sets, lines: Lines, step: str) -> list[dict[str, Any]]:
     """The rows of ``lines.parquet`` for one map of lines."""
     shape = Shape(lines.map, lines.way, runtime.schema, missing_columns(lines.map, runtime))
     open_base(sets, shape, runtime.base_path(lines.map.map, leg.company), "lines_base")
     link(sets, runtime, lines, leg, "based", "lines_base", lines.sender)
     headers = sets.fetch("SELECT h.* FROM unit_headers h JOIN candidates USING (join_key)").to_pylist()
-    fresh = leg.folder.file(f"lines.{lines.map.map}.parquet")
+    fresh = leg.folder.file(f"{step}.{lines.map.map}.parquet")
     _read_lines(leg, runtime, lines, shape, headers, fresh)
     sets.view("fresh", fresh)
     _open_lines(leg, runtime, sets, lines)
@@ -233,7 +257,7 @@ def _ask(
 # --- back to rest ---------------------------------------------------------------------------------------------------
 
 
-def reopen(leg: Leg, runtime: Runtime, sets: Sets, rows: str, prefix: str) -> dict[str, str]:
+def reopen(leg: Leg, runtime: Runtime, sets: Sets, rows: str, prefix: str) -> dict[str, Missing]:
     """Send the triggered headers of lines that are about to be written back to rest.
 
     Args:
@@ -250,7 +274,7 @@ def reopen(leg: Leg, runtime: Runtime, sets: Sets, rows: str, prefix: str) -> di
         LegBusy: Another run is sending triggers.
         Transient: A system did not answer.
     """
-    closed: dict[str, str] = {}
+    closed: dict[str, Missing] = {}
     for lines in as_lines(leg, runtime):
         part = trigger_part(lines.header)
         if part is None:
@@ -269,11 +293,10 @@ def reopen(leg: Leg, runtime: Runtime, sets: Sets, rows: str, prefix: str) -> di
             except NotFound:
                 continue
             except Refused as error:
-                refused[header["join_key"]] = error.message
+                refused[header["join_key"]] = f"waits: its header {header['key']} cannot be reopened: {error.message}"
         for row in sets.fetch("SELECT join_key, line FROM written").to_pylist() if refused else ():
-            if row["join_key"] in refused:
-                text = f"waits: its header {row['join_key']} cannot be reopened: {refused[row['join_key']]}"
-                closed[row["line"]] = text
+            if (reason := refused.get(row["join_key"])) is not None:
+                closed[row["line"]] = Missing(WAITING, f"{leg.map.map}.header", reason)
     return closed
 
 

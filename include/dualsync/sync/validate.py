@@ -1,19 +1,22 @@
-"""Step 3, validate: the map's suite over what would be written; what the receiver would refuse goes to quarantine.
+"""Step 3, validate: the map's suite over what would be written, then its set rules; refusals foreseen go to quarantine.
 
 Great Expectations says positions and rules only; no value of a row is stored or logged (``mapping/validation.py``).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from upath import UPath
 
 from dualsync.frames import ParquetSink, Sets, quoted, to_pandas
 from dualsync.mapping.suites import build_suite, load_suite, suite_hash
 from dualsync.sync.runtime import Leg, Runtime
+from dualsync.sync.set_rules import NotRun, SetRules
 from dualsync.sync.shape import Shape
 
 FAILURES = pa.schema(
@@ -32,20 +35,32 @@ def validate(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str,
 
     Args:
         leg: The leg, reconciled.
-        runtime: Settings, for the folder of the suites.
+        runtime: Settings, for the folder of the suites; systems, for what set rules look into.
         extracted: What the extract step left.
 
     Returns:
-        The content of the step's marker: rows checked, failures by severity, and the hash of the suite.
+        The content of the step's marker: rows checked, failures by severity, rows that break a rule by rule, rules that
+        were not run with the reason, and the hash of the suite.
+
+    Raises:
+        Transient: A system did not answer; try again.
     """
     from dualsync.mapping.validation import validate_rows
 
     shape = Shape(leg.map, leg.direction, runtime.schema, extracted["missing"])
     suite = suite_of(leg, runtime)
-    checked, failures = 0, {"critical": 0, "warning": 0}
+    checked, failures, not_run = 0, {"critical": 0, "warning": 0}, {}
+    broken: Counter[str] = Counter()
     columns = ", ".join(quoted("w:" + name) for name in shape.target_columns)
     with Sets() as sets, ParquetSink(leg.folder.file("failures.parquet"), FAILURES) as sink:
         sets.view("plan", leg.folder.file("plan.parquet"))
+
+        def note(found: list[dict[str, Any]]) -> None:
+            for failure in found:
+                failures[failure["severity"]] += 1
+                broken[failure["rule"]] += 1
+            sink.write_rows(found)
+
         query = (
             f"SELECT pos, action, columns, {columns} FROM plan WHERE action IN ('create', 'update') ORDER BY wave, pos"
         )
@@ -54,19 +69,39 @@ def validate(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str,
             checked += len(frame)
             found = validate_rows(_as_written(frame, shape), suite, shape.target)
             rows = frame["pos"].to_numpy()
-            for failure in found:
-                failures[failure.severity] += 1
-            sink.write_rows(
+            note(
                 [
                     {"pos": int(rows[f.position]), "severity": f.severity, "rule": f.rule, "reason": f.reason}
                     for f in found
                 ]
             )
+        set_rules = SetRules(leg, runtime, shape, sets, UPath(extracted["base"]) if extracted["base"] else None)
+        for rule in set_rules.rules:
+            name = f"{leg.map.map}.{rule.name}"
+            try:
+                positions = set_rules.broken(rule)
+            except NotRun as reason:
+                not_run[name] = str(reason)
+                continue
+            note([{"pos": p, "severity": rule.severity, "rule": name, "reason": rule.reason} for p in positions])
     return {
         "checked": checked,
         "failures": failures,
+        "broken": dict(sorted(broken.items())),
+        "not_run": not_run,
         "suite": suite_hash(suite),
     }
+
+
+def remarks(validated: dict[str, Any]) -> str:
+    """What a person should know of a leg's validation: rules that rows break, and rules that were not run.
+
+    Args:
+        validated: What :func:`validate` returned.
+    """
+    said = [f"{number} row{'s' if number > 1 else ''} against {rule}" for rule, number in validated["broken"].items()]
+    said += [f"{rule} was not run: {why}" for rule, why in validated["not_run"].items()]
+    return "; ".join(said)
 
 
 def suite_of(leg: Leg, runtime: Runtime) -> dict[str, Any]:

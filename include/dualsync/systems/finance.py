@@ -45,6 +45,8 @@ _FILTER_LIMIT = 6000
 _PLAIN = "':"
 _ACROSS = {"cross-company": "true"}
 _NUMBERS = frozenset({"Edm.Decimal", "Edm.Double"})
+# What `gt` compares; enumerations only know eq and ne (section 2).
+_ORDERED = _NUMBERS | {"Edm.String", "Edm.Int32", "Edm.Int64", "Edm.DateTimeOffset"}
 _FAILURES = frozenset({500, 502, 503, 504})
 _HOLLOW = ("Exception has been thrown by the target of an invocation", "An error has occurred", "")
 
@@ -106,10 +108,14 @@ class Finance:
             set_name: public collection name.
             select: column names.
             filter: OData `$filter`.
-            order_by: OData `$orderby`; default the entity's key. Pages are counted by position, so rows without an
-                order could be read twice or never.
+            order_by: OData `$orderby`; default the entity's key.
             company: only rows of this company, in any case.
             company_column: the column that holds the company of a row.
+
+        Finance counts its pages by position: a row that somebody creates or deletes meanwhile moves all others, and one
+        is read twice or never. So each page after the first asks for the keys beyond the last one read, unless another
+        order is wanted, the key holds columns that Finance does not order (enumerations), or the last row's key a `*`,
+        which Finance may take for a wildcard.
 
         Raises:
             SchemaMismatch: unknown entity or column.
@@ -117,12 +123,28 @@ class Finance:
         info = self.metadata(set_name)
         names = list(dict.fromkeys(select))
         numbers = [name for name in names if info.column(name).type in _NUMBERS]
-        if company is not None:
-            only = self.condition(set_name, {company_column: company})
+        known: Mapping[str, object] = {} if company is None else {company_column: company}
+        if known:
+            only = self.condition(set_name, known)
             filter = f"({filter}) and {only}" if filter else only
-        options = {"$select": ",".join(names), "$filter": filter, "$orderby": order_by or ",".join(info.keys)}
+        keys = [name for name in info.keys if name not in known]
+        by_key = order_by is None and all(info.columns[name].type in _ORDERED for name in keys)
+        options = {
+            "$select": ",".join(dict.fromkeys([*names, *keys]) if by_key else names),
+            "$filter": filter,
+            "$orderby": order_by or ",".join(info.keys),
+        }
+
+        def following(last: Row) -> str | None:
+            if any("*" in str(last[name]) for name in keys):
+                return None
+            beyond = _beyond(info, [(name, last[name]) for name in keys])
+            both = f"({filter}) and ({beyond})" if filter else beyond
+            return with_query(set_name, _ACROSS | options | {"$filter": both})
+
+        first = with_query(set_name, _ACROSS | options)
         pairs = [(name, name) for name in names]
-        for page in pages(self._service, with_query(set_name, _ACROSS | options), {}):
+        for page in pages(self._service, first, {}, following if by_key and keys else None):
             rows = picked(page["value"], pairs, f"Finance entity {set_name}")
             _exact(rows, numbers)
             yield rows
@@ -261,6 +283,13 @@ def _literal(info: EntityInfo, name: str, value: object) -> str:
         return _noon(value)
     # Numbers and moments that were kept as text, as they came, are bare as well.
     return value if isinstance(value, str) else literal(value)
+
+
+def _beyond(info: EntityInfo, last: list[tuple[str, object]]) -> str:
+    """The `$filter` text of the keys that come after this one."""
+    (name, value), *rest = last
+    text = _literal(info, name, value)
+    return f"{name} ge {text} and ({name} gt {text} or ({_beyond(info, rest)}))" if rest else f"{name} gt {text}"
 
 
 def _is_date(value: object) -> bool:

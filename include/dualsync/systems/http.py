@@ -239,6 +239,9 @@ class Service:
             data = parse_json(response.content)
         except msgspec.DecodeError:
             data = None
+            if response.content and "json" in response.headers.get("Content-Type", ""):
+                # The reason is lost, and with it whether this is a refusal at all.
+                return BrokenReply(f"{self.name}: the refusal of {what} is cut off or broken", maybe_applied=True)
         error = self._classify(status, data, response.text)
         if error is None and status in (httpx.codes.REQUEST_TIMEOUT, httpx.codes.GATEWAY_TIMEOUT):
             error = TimedOut(f"{self.name} ran out of time at {what} (status {status})", maybe_applied=True)

@@ -12,7 +12,7 @@ from uuid import UUID
 from dualsync.errors import BrokenProtocol, BrokenReply, SchemaMismatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from dualsync.systems.http import Service
 
@@ -125,13 +125,16 @@ def with_query(path: str, options: Mapping[str, str | None]) -> str:
 _SAFE = "(),/:@$'*!"
 
 
-def pages(service: Service, url: str, headers: Mapping[str, str]) -> Iterator[Row]:
+def pages(
+    service: Service, url: str, headers: Mapping[str, str], following: Callable[[Row], str | None] | None = None
+) -> Iterator[Row]:
     """Read page after page by the links of the service, which are opaque and used as they are.
 
     Args:
         service: where to read.
         url: the first page.
         headers: sent with each page; Dataverse wants the same page size on all of them (section 3 of its reference).
+        following: makes the address of the next page of the last row of this one; None where it is the link's.
 
     Yields:
         The body of each page, with the rows in `value`.
@@ -148,6 +151,8 @@ def pages(service: Service, url: str, headers: Mapping[str, str]) -> Iterator[Ro
             raise BrokenReply(f"{service.name}: a page of rows was expected")
         yield body
         url = body.get("@odata.nextLink", "")
+        if url and following is not None and body["value"]:
+            url = following(body["value"][-1]) or url
         if url in followed:
             raise BrokenProtocol(f"{service.name} gave the link of a page that was read before")
 

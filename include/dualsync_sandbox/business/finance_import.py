@@ -3,7 +3,7 @@
 Assumed where no source says it: a journal in draft of the same period is filled up before a new one is made; rows are
 dated by their accounting date when they are held against the cut-off; the intercompany set-up is needed for the lending
 company's rows; a row whose cost Finance has posted before takes over that posting's figures, and its reversal the
-opposite.
+opposite; costs are of hours, expenses and items, and others are not imported (E-T).
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ COSTED = frozenset({"StockedVendorInvoice", "PackingSlip", "GeneralJournal"})
 """Origins of project costs that Finance posts by itself, so that no journal repeats them (G18)."""
 
 INTERCOMPANY = frozenset({"InterOrgSales", "ResourcingUnitCost"})
+COSTS, COST_KINDS = frozenset({"Cost", "ResourcingUnitCost"}), frozenset({"Hour", "Cost", "Item"})
 
 
 class Refused(Exception):
@@ -197,6 +198,8 @@ class Import:
         kind = CLASSES.get(number) if isinstance(number, int) else None
         if kind is None:
             raise Refused(f"Transaction class {number} is unknown.")
+        if staged["TransactionType"] in COSTS and kind not in COST_KINDS:
+            raise Refused(f"Transaction class {number} doesn't fit transaction type {staged['TransactionType']}.")
         wanted = staged["TransactionCategoryId"]
         found = project_category(self._tx, self._area, wanted, kind, self._settings.categories[kind])
         if found is None:

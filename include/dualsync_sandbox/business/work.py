@@ -20,6 +20,8 @@ TABLES = {TransactionClass.TIME: TIME, TransactionClass.EXPENSE: EXPENSE, Transa
 VENDOR_INVOICE, VENDOR_LINE = "msdyn_projectvendorinvoice", "msdyn_projectvendorinvoiceline"
 
 _MINUTES = Decimal(60)
+_RETIRED = 1
+"""``product.statecode`` of the write-in product (J9)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +101,9 @@ def work_of_vendor_line(tx: Tx, line: Row) -> Work:
     if invoice is None or not line["msdyn_project"] or not isinstance(classification, int):
         raise BusinessRuleViolation(VENDOR_LINE, "The vendor invoice line has no invoice, project or class.")
     product = tx.get("product", line["msdyn_product"]) if line["msdyn_product"] else None
-    written_in = product is not None and product["statecode"] == 1
-    category = tx.get("msdyn_transactioncategory", line["msdyn_transactioncategory"] or "")
+    written_in = product is not None and product["statecode"] == _RETIRED
+    category_id = line["msdyn_transactioncategory"]
+    category = tx.get("msdyn_transactioncategory", category_id) if category_id else None
     quantity, amount = exact(line["msdyn_quantity"]), exact(line["msdyn_subtotal"])
     return Work(
         kind=TransactionClass(classification),
@@ -109,7 +112,7 @@ def work_of_vendor_line(tx: Tx, line: Row) -> Work:
         task=line["msdyn_task"],
         resource=line["msdyn_bookableresource"],
         role=line["msdyn_resourcecategory"],
-        category=line["msdyn_transactioncategory"],
+        category=category_id,
         product=line["msdyn_product"],
         unit=line["msdyn_unit"],
         write_in=line["msdyn_description"] if written_in else None,

@@ -7,6 +7,10 @@ status is an assumption (noted below).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dualsync_sandbox.batch import BatchFault
 from dualsync_sandbox.errors import (
     BusinessRuleViolation,
     DeleteRestricted,
@@ -31,6 +35,7 @@ from dualsync_sandbox.odata import QueryError, UnknownProperty
 NOT_IMPLEMENTED = "SandboxNotImplemented"
 PARSE_ERROR = "0x80048d19"
 URI_ERROR = "0x80060888"
+UNKNOWN_PROPERTY = "0x0"
 NO_SUCH_RESOURCE = "0x8006088a"
 NOT_FOUND = "0x80040217"
 NOT_FOUND_BY_KEY = "0x80060891"
@@ -40,8 +45,38 @@ VERSION_MISMATCH = "0x80060882"
 VALIDATION = "0x80044331"
 OPTION_OUT_OF_RANGE = "0x8004431A"
 CHANGES_EXPIRED = "0x80044352"
-#: Assumed: the code of the platform's CannotDeleteDueToAssociation.
+BUSINESS_RULE = "0x80040265"
+NOT_IMPLEMENTED_THERE = "0x80040216"
 STILL_ASSOCIATED = "0x80040227"
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a code stands for, for the documentation."""
+
+    statuses: str
+    meaning: str
+
+
+#: The codes that are answered, as documented or quoted by public clients; what is assumed is said.
+CODES: Mapping[str, Meaning] = {
+    PARSE_ERROR: Meaning("400", "the payload cannot be parsed; a wrong navigation property; a broken batch"),
+    URI_ERROR: Meaning("400, 405, 414", "a bad query, key or URL; the status of a wrong method is documented alone"),
+    UNKNOWN_PROPERTY: Meaning("400", "no such property, or no such key"),
+    NO_SUCH_RESOURCE: Meaning("404", "no such entity set or segment"),
+    NOT_FOUND: Meaning("404", "no row with this id; no such definition (assumed)"),
+    NOT_FOUND_BY_KEY: Meaning("404", "no row with this alternate key (status assumed)"),
+    DUPLICATE_ID: Meaning("412", "a row with this id is there; `If-None-Match: *` and a row is there"),
+    DUPLICATE_KEY: Meaning("412", "another row has the same alternate key"),
+    VERSION_MISMATCH: Meaning("412", "the row is not as `If-Match` says"),
+    VALIDATION: Meaning("400", "a text too long; a number out of range, a required value missing (code assumed)"),
+    OPTION_OUT_OF_RANGE: Meaning("400", "no option of the choice"),
+    CHANGES_EXPIRED: Meaning("400", "the change token has expired (status assumed)"),
+    BUSINESS_RULE: Meaning("400", "a rule of the business refuses the row, as a plug-in does"),
+    NOT_IMPLEMENTED_THERE: Meaning("400", "DeleteMultiple of a standard table (code and status assumed)"),
+    STILL_ASSOCIATED: Meaning("400", "rows that depend on the row keep it (code assumed)"),
+    NOT_IMPLEMENTED: Meaning("501", "the service may do this, the sandbox does not: the message names the feature"),
+}
 
 
 def not_found(table: str, row_id: object) -> ApiError:
@@ -63,9 +98,11 @@ def refusal(error: SandboxError) -> ApiError:
     if isinstance(error, UnknownProperty):
         return ApiError(
             400,
-            "0x0",
+            UNKNOWN_PROPERTY,
             f"Could not find a property named '{error.name}' on type 'Microsoft.Dynamics.CRM.{error.table.entity}'.",
         )
+    if isinstance(error, BatchFault):
+        return ApiError(400, PARSE_ERROR, str(error))
     if isinstance(error, QueryError):
         return ApiError(400, URI_ERROR, str(error))
     return _store_refusal(error)
@@ -75,9 +112,8 @@ def _store_refusal(error: SandboxError) -> ApiError:
     if isinstance(error, InvalidValue):
         return _invalid_value(error)
     if isinstance(error, UnknownColumn):
-        return ApiError(
-            400, "0x0", f"Invalid property '{error.column}' was found in entity 'Microsoft.Dynamics.CRM.{error.table}'."
-        )
+        text = f"Invalid property '{error.column}' was found in entity 'Microsoft.Dynamics.CRM.{error.table}'."
+        return ApiError(400, UNKNOWN_PROPERTY, text)
     if isinstance(error, DuplicateId):
         return ApiError(412, DUPLICATE_ID, "A record with matching key values already exists.")
     if isinstance(error, DuplicateKey):
@@ -144,8 +180,23 @@ def _invalid_value(error: InvalidValue) -> ApiError:
     return ApiError(400, VALIDATION, str(error))
 
 
-def reply(error: ApiError) -> Reply:
-    """The documented error body."""
-    answer = Reply.json(error.status, {"error": {"code": error.code, "message": str(error)}})
+def reply(error: ApiError, *, detailed: bool = False) -> Reply:
+    """The documented error body.
+
+    Args:
+        error: what is refused.
+        detailed: with the annotations that ``odata.include-annotations="*"`` adds ("Handle errors"); their values other
+            than the message are assumed.
+    """
+    body: dict[str, object] = {"code": error.code, "message": str(error)}
+    if detailed:
+        body |= {
+            "@Microsoft.PowerApps.CDS.ErrorDetails.OperationStatus": "0",
+            "@Microsoft.PowerApps.CDS.ErrorDetails.SubErrorCode": "0",
+            "@Microsoft.PowerApps.CDS.HelpLink": f"http://go.microsoft.com/fwlink/?LinkID=398563&error={error.code}",
+            "@Microsoft.PowerApps.CDS.TraceText": "",
+            "@Microsoft.PowerApps.CDS.InnerError.Message": str(error),
+        }
+    answer = Reply.json(error.status, {"error": body})
     answer.headers.update(error.headers)
     return answer

@@ -1,248 +1,324 @@
-"""What Dataverse says about itself: ``EntityDefinitions`` and ``$metadata``.
+"""What Dataverse says about itself: service document, ``$metadata``, definitions of tables and relationships.
 
-Follows "Query table definitions using the Web API" (webapi/query-metadata-web-api) and "Web API service documents".
-Only the properties a client of tables, columns, keys and lookups reads are served; asking for another is refused.
+Follows "Query table definitions using the Web API" (webapi/query-metadata-web-api), "Web API service documents", and
+"Query schema definitions" for ``RetrieveMetadataChanges``. Definitions are never paged, and cannot be changed here.
 """
 
 from __future__ import annotations
 
 import re
-import uuid
-from collections.abc import Callable
-from functools import cache
-from typing import cast
-from xml.etree import ElementTree as ET
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-from dualsync_sandbox.dataverse.errors import NO_SUCH_RESOURCE, NOT_FOUND, URI_ERROR
-from dualsync_sandbox.dataverse.rows import wire_name
+from odata_query import ast
+
+from dualsync_sandbox.dataverse import facts as known
+from dualsync_sandbox.dataverse.csdl import csdl
+from dualsync_sandbox.dataverse.errors import NO_SUCH_RESOURCE, NOT_FOUND, UNKNOWN_PROPERTY, URI_ERROR
+from dualsync_sandbox.dataverse.expand import Expansion, parse_expand
+from dualsync_sandbox.dataverse.facts import Facts
+from dualsync_sandbox.dataverse.model import Model
+from dualsync_sandbox.dataverse.reading import check_options
+from dualsync_sandbox.dataverse.rows import Annotations
 from dualsync_sandbox.errors import NotImplementedInSandbox
 from dualsync_sandbox.http import ApiError, Call, Reply
 from dualsync_sandbox.keys import split_segment
-from dualsync_sandbox.odata import selected
-from dualsync_sandbox.schema import Column, SystemSchema, Table
+from dualsync_sandbox.odata import Parsed, QueryError, parse_filter, selected
+from dualsync_sandbox.schema import Column, Table
 
-Facts = dict[str, object]
-_NAMESPACE = uuid.UUID("0a0b0c0d-0000-4000-8000-0000000000ed")
 _CAST = re.compile(r"Microsoft\.Dynamics\.CRM\.(\w+)AttributeMetadata")
-_OPTION_TYPES = frozenset({"Picklist", "State", "Status", "Boolean"})
-_EDM = {
-    "guid": "Guid",
-    "text": "String",
-    "decimal": "Decimal",
-    "bool": "Boolean",
-    "option": "Int32",
-    "instant": "DateTimeOffset",
-    "date": "Date",
-    "lookup": "Guid",
-}
-
-
-def _identity(*parts: str) -> str:
-    return str(uuid.uuid5(_NAMESPACE, "/".join(parts)))
-
-
-def _label(text: str) -> Facts:
-    return {
-        "UserLocalizedLabel": {"Label": text, "LanguageCode": 1033},
-        "LocalizedLabels": [{"Label": text, "LanguageCode": 1033}],
-    }
-
-
-def entity_facts(table: Table) -> Facts:
-    """The table's own metadata properties."""
-    return {
-        "MetadataId": _identity(table.name),
-        "LogicalName": table.name,
-        "SchemaName": table.name,
-        "EntitySetName": table.set,
-        "LogicalCollectionName": table.set,
-        "PrimaryIdAttribute": table.id,
-        "PrimaryNameAttribute": table.primary_name or None,
-        "ChangeTrackingEnabled": True,
-        "CanChangeTrackingBeEnabled": {
-            "Value": True,
-            "CanBeChanged": True,
-            "ManagedPropertyLogicalName": "canchangetrackingbeenabled",
-        },
-        "IsOptimisticConcurrencyEnabled": True,
-        "DisplayName": _label(table.label),
-    }
-
-
-def _attribute_type(column: Column) -> tuple[str, str]:
-    """AttributeType and the name of the metadata class."""
-    if column.kind == "lookup":
-        if column.name == "ownerid":
-            return "Owner", "Lookup"
-        return ("Customer" if column.polymorphic else "Lookup"), "Lookup"
-    return column.type, {"Uniqueidentifier": ""}.get(column.type, column.type)
-
-
-def attribute_facts(table: Table, column: Column) -> Facts:
-    """A column's metadata properties, those of its type included."""
-    attribute_type, kind = _attribute_type(column)
-    facts: Facts = {
-        "@odata.type": f"#Microsoft.Dynamics.CRM.{kind}AttributeMetadata",
-        "MetadataId": _identity(table.name, column.name),
-        "EntityLogicalName": table.name,
-        "LogicalName": column.name,
-        "SchemaName": column.name,
-        "AttributeType": attribute_type,
-        "AttributeTypeName": {"Value": f"{attribute_type}Type"},
-        "IsPrimaryId": column.name == table.id,
-        "IsPrimaryName": column.name == table.primary_name,
-        "IsValidForRead": True,
-        "IsValidForCreate": column.name not in ("createdon", "modifiedon", "createdby", "modifiedby", "versionnumber"),
-        "IsValidForUpdate": column.name
-        not in ("createdon", "modifiedon", "createdby", "modifiedby", "versionnumber", table.id),
-        "RequiredLevel": {"Value": "SystemRequired" if column.required else "None", "CanBeChanged": False},
-        "DisplayName": _label(column.name),
-    }
-    if column.kind == "text":
-        facts["MaxLength"] = column.length
-    elif column.kind == "decimal":
-        limit = 9_000_000_000_000_000_000 // 10 ** (column.scale or 0)
-        facts |= {"Precision": column.scale, "MinValue": -limit, "MaxValue": limit}
-    elif column.kind == "int" and column.type == "Integer":
-        facts |= {"MinValue": -(2**31), "MaxValue": 2**31 - 1}
-    elif column.kind in ("instant", "date"):
-        only_date = column.kind == "date"
-        facts |= {"Format": "DateOnly" if only_date else "DateAndTime"}
-        facts["DateTimeBehavior"] = {"Value": "DateOnly" if only_date else "UserLocal"}
-    elif column.kind == "lookup":
-        facts["Targets"] = list(column.targets)
-    return facts
-
-
-def _option_set(column: Column) -> Facts:
-    if column.kind == "bool":
-        return {"TrueOption": {"Value": 1, "Label": _label("Yes")}, "FalseOption": {"Value": 0, "Label": _label("No")}}
-    options = [{"Value": value, "Label": _label(label)} for value, label in column.options.items()]
-    return {"IsGlobal": False, "OptionSetType": column.type, "Options": options}
-
-
-def key_facts(table: Table) -> list[Facts]:
-    """The alternate keys."""
-    return [
-        {
-            "MetadataId": _identity(table.name, "key", key.name),
-            "LogicalName": key.name,
-            "SchemaName": key.name,
-            "EntityLogicalName": table.name,
-            "KeyAttributes": list(key.columns),
-            "EntityKeyIndexStatus": "Active",
-        }
-        for key in table.keys
-    ]
-
-
-def relationship_facts(schema: SystemSchema, table: Table) -> list[Facts]:
-    """The many-to-one relationships, which carry the names of the navigation properties."""
-    behaviour = {"cascade": "Cascade", "restrict": "Restrict", "removelink": "RemoveLink"}
-    return [
-        {
-            "MetadataId": _identity(table.name, column.name, target),
-            "SchemaName": f"{table.name}_{column.name}_{target}",
-            "ReferencingEntity": table.name,
-            "ReferencingAttribute": column.name,
-            "ReferencingEntityNavigationPropertyName": navigation,
-            "ReferencedEntity": target,
-            "ReferencedAttribute": schema.tables[target].id,
-            "CascadeConfiguration": {"Delete": behaviour[column.on_delete]},
-        }
-        for column in table.lookups
-        for target, navigation in column.targets.items()
-    ]
+_OPTIONS = frozenset({"$select", "$filter", "$expand"})
+_NO_VALUE = object()
 
 
 class Metadata:
     """Answers metadata requests.
 
     Args:
-        schema: of Dataverse.
+        model: the tables.
     """
 
-    def __init__(self, schema: SystemSchema) -> None:
-        self._schema = schema
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._csdl: dict[bool, bytes] = {}
+
+    def service_document(self, call: Call) -> Reply:
+        """The entity sets by name."""
+        check_options(call, frozenset())
+        tables = self._model.tables.values()
+        sets = [{"name": table.set, "kind": "EntitySet", "url": table.set} for table in tables]
+        return Reply.json(200, {"@odata.context": f"{call.service}/$metadata", "value": sets})
+
+    def csdl(self, call: Call) -> Reply:
+        """``$metadata``, with annotations by ``annotations=true`` or by preference."""
+        check_options(call, frozenset())
+        wanted = call.options.get("annotations", "").lower() == "true" or bool(Annotations.of(call).patterns)
+        if wanted not in self._csdl:
+            self._csdl[wanted] = csdl(self._model, annotations=wanted)
+        return Reply(200, self._csdl[wanted], {"content-type": "application/xml"})
 
     def answer(self, call: Call, segments: list[str]) -> Reply:
-        """``EntityDefinitions`` and what lies below it."""
-        _, key = split_segment(segments[0])
-        base = f"{call.service}/$metadata#EntityDefinitions"
+        """``EntityDefinitions``, ``RelationshipDefinitions`` and what lies below them."""
+        check_options(call, _OPTIONS)
+        query = _Query(call.options.get("$select"), call.options.get("$filter"), call.options.get("$expand"))
+        name, key = split_segment(segments[0])
+        base = f"{call.service}/$metadata#{name}"
+        if name == "RelationshipDefinitions":
+            return self._relationships(query, key, segments, base)
         if key is None:
             if len(segments) > 1:
-                raise ApiError(404, NO_SUCH_RESOURCE, f"Resource not found for the segment '{segments[1]}'.")
-            tables = [table for table in self._schema.tables.values() if _matches(call, entity_facts(table))]
-            return Reply.json(200, {"@odata.context": base, "value": [self._entity(call, table) for table in tables]})
+                raise _no_segment(segments[1])
+            found = query.list((table, known.entity_facts(table)) for table in self._model.tables.values())
+            return _listed(base, [self._expanded(table, chosen, query.expansions) for table, chosen in found])
         table = self._table(key)
         if len(segments) == 1:
-            return Reply.json(200, {"@odata.context": f"{base}/$entity", **self._entity(call, table)})
-        return self._below(call, table, segments[1:], f"{base}('{table.name}')")
+            chosen = query.one(known.entity_facts(table))
+            return _single(base, self._expanded(table, chosen, query.expansions))
+        return self._below(table, segments[1:], query, f"{base}('{table.name}')")
 
     def _table(self, key: str) -> Table:
         match = re.fullmatch(r"LogicalName\s*=\s*'(\w+)'", key)
         if match is None:
-            for table in self._schema.tables.values():
-                if key.lower() == _identity(table.name):
+            for table in self._model.tables.values():
+                if _metadata_id(key) == known.identity(table.name):
                     return table
-        elif match[1] in self._schema.tables:
-            return self._schema.tables[match[1]]
+        elif match[1] in self._model.tables:
+            return self._model.tables[match[1]]
         raise ApiError(404, NOT_FOUND, f"Could not find an entity with the specified key ({key}).")
 
-    def _entity(self, call: Call, table: Table) -> Facts:
-        facts = _chosen(entity_facts(table), call.options.get("$select"))
-        for name, inner in _expansions(call.options.get("$expand", "")):
-            lists: dict[str, Callable[[], list[Facts]]] = {
-                "Attributes": lambda: [attribute_facts(table, column) for column in table.columns.values()],
-                "Keys": lambda: key_facts(table),
-                "ManyToOneRelationships": lambda: relationship_facts(self._schema, table),
-            }
-            if name not in lists:
-                raise NotImplementedInSandbox("$expand", name)
-            facts[name] = [_chosen(item, inner) for item in lists[name]()]
-        return facts
-
-    def _below(self, call: Call, table: Table, segments: list[str], base: str) -> Reply:
-        name, key = split_segment(segments[0])
-        lists: dict[str, Callable[[], list[Facts]]] = {
-            "Keys": lambda: key_facts(table),
-            "ManyToOneRelationships": lambda: relationship_facts(self._schema, table),
+    def _lists(self, table: Table) -> Mapping[str, Callable[[], list[Facts]]]:
+        """What a table has many of."""
+        parents, children = self._model.of(table).values(), self._model.collections[table.name].values()
+        return {
+            "Attributes": lambda: [known.attribute_facts(table, column) for column in table.columns.values()],
+            "Keys": lambda: [known.key_facts(table, key) for key in table.keys],
+            "ManyToOneRelationships": lambda: [known.relationship_facts(found) for found in parents],
+            "OneToManyRelationships": lambda: [known.relationship_facts(found) for found in children],
+            "ManyToManyRelationships": list,
         }
-        if name in lists and key is None and len(segments) == 1:
-            found = [_chosen(facts, call.options.get("$select")) for facts in lists[name]() if _matches(call, facts)]
-            return Reply.json(200, {"@odata.context": f"{base}/{name}", "value": found})
-        if name != "Attributes":
-            raise NotImplementedInSandbox(f"EntityDefinitions(...)/{segments[0]}")
-        return self._attributes(call, table, key, segments[1:], f"{base}/Attributes")
 
-    def _attributes(self, call: Call, table: Table, key: str | None, rest: list[str], base: str) -> Reply:
-        columns = list(table.columns.values()) if key is None else [_attribute(table, key)]
-        cast_to = ""
-        if rest:
-            cast_to = _cast_name(rest)
-            columns = [column for column in columns if _attribute_type(column)[1] == cast_to]
-        found = []
-        for column in columns:
-            facts = attribute_facts(table, column)
-            if _matches(call, facts):
-                chosen = _chosen(facts, call.options.get("$select"))
-                for name, _ in _expansions(call.options.get("$expand", "")):
-                    if cast_to not in _OPTION_TYPES or name not in ("OptionSet", "GlobalOptionSet"):
-                        raise ApiError(400, URI_ERROR, f"Could not find a property named '{name}' to expand.")
-                    chosen[name] = _option_set(column) if name == "OptionSet" else None
-                found.append(chosen)
+    def _expanded(self, table: Table, chosen: Facts, expansions: Iterable[Expansion]) -> Facts:
+        lists = self._lists(table)
+        for expansion in expansions:
+            if expansion.name not in lists:
+                raise NotImplementedInSandbox("$expand", expansion.name)
+            query = _Query.of(expansion)
+            chosen[expansion.name] = [
+                picked for _, picked in query.list((None, item) for item in lists[expansion.name]())
+            ]
+        return chosen
+
+    def _below(self, table: Table, segments: list[str], query: _Query, base: str) -> Reply:
+        name, key = split_segment(segments[0])
+        if name == "Attributes":
+            return self._attributes(table, key, segments[1:], query, f"{base}/Attributes")
+        lists = self._lists(table)
+        if name not in lists or len(segments) > 1:
+            raise NotImplementedInSandbox(f"EntityDefinitions(...)/{'/'.join(segments)}")
+        if query.expansions:
+            raise NotImplementedInSandbox("$expand", f"below {name}")
+        items = lists[name]()
+        if key is None:
+            return _listed(f"{base}/{name}", [chosen for _, chosen in query.list((None, item) for item in items)])
+        return _single(f"{base}/{name}", query.one(_by_key(items, key)))
+
+    def _attributes(self, table: Table, key: str | None, rest: list[str], query: _Query, base: str) -> Reply:
+        cast_to = _cast_name(rest) if rest else ""
+        columns = [column for column in table.columns.values() if cast_to in ("", known.class_of(column))]
+        pairs = [(column, known.attribute_facts(table, column)) for column in columns]
         if key is not None:
-            if not found:
-                raise ApiError(404, NOT_FOUND, "The attribute is of another type.")
-            return Reply.json(200, {"@odata.context": f"{base}/$entity", **found[0]})
-        return Reply.json(200, {"@odata.context": base, "value": found})
+            pairs = [(column, item) for column, item in pairs if _is(item, key)]
+            if not pairs:
+                raise ApiError(404, NOT_FOUND, f"Could not find an attribute with the specified key ({key}).")
+        shown = []
+        for column, chosen in query.list(pairs):
+            for expansion in query.expansions:
+                chosen[expansion.name] = _options(table, column, cast_to, expansion)
+            shown.append(chosen)
+        return _listed(base, shown) if key is None else _single(base, shown[0])
+
+    def _relationships(self, query: _Query, key: str | None, segments: list[str], base: str) -> Reply:
+        if query.expansions or len(segments) > 1:
+            raise NotImplementedInSandbox("RelationshipDefinitions", "$expand, and paths below")
+        items = [known.relationship_facts(found) for found in self._model.relationships.values()]
+        if key is None:
+            return _listed(base, [chosen for _, chosen in query.list((None, item) for item in items)])
+        return _single(base, query.one(_by_key(items, key)))
+
+    # -- RetrieveMetadataChanges
+
+    def changes(self, call: Call, query: Mapping[str, object]) -> Reply:
+        """``RetrieveMetadataChanges`` without a version stamp: all that the query describes.
+
+        Played as Microsoft's Python client asks: conditions ``Equals`` and ``In`` on text properties, joined by
+        ``And``; attributes, keys and many-to-one relationships with named properties, or all.
+
+        Raises:
+            NotImplementedInSandbox: the query describes something else.
+        """
+        wanted = _Described.of(query, {"Properties", "Criteria", "AttributeQuery", "KeyQuery", "RelationshipQuery"})
+        shown = []
+        for table in self._model.tables.values():
+            item = known.entity_facts(table)
+            if not wanted.fits(item):
+                continue
+            chosen = wanted.pick(item)
+            parts = {"Attributes": "AttributeQuery", "Keys": "KeyQuery", "ManyToOneRelationships": "RelationshipQuery"}
+            for name, word in parts.items():
+                if wanted.names is None or name in wanted.names:
+                    inner = _Described.of(query.get(word) or {}, {"Properties", "Criteria"})
+                    chosen[name] = [inner.pick(part) for part in self._lists(table)[name]() if inner.fits(part)]
+            shown.append(chosen)
+        context = f"{call.service}/$metadata#Microsoft.Dynamics.CRM.RetrieveMetadataChangesResponse"
+        stamp = {"ServerVersionStamp": "1", "EntityMetadata": shown, "DeletedMetadata": None}
+        return Reply.json(200, {"@odata.context": context, **stamp})
 
 
-def _attribute(table: Table, key: str) -> Column:
-    match = re.fullmatch(r"LogicalName\s*=\s*'(\w+)'", key)
-    if match is None or match[1] not in table.columns:
-        raise ApiError(404, NOT_FOUND, f"Could not find an attribute with the specified key ({key}).")
-    return table.columns[match[1]]
+class _Query:
+    """``$select``, ``$filter`` and ``$expand`` over things with facts."""
+
+    def __init__(self, select: str | None, condition: str | None, expand: str | None = None) -> None:
+        self._names = selected(select)
+        self._condition = parse_filter(condition) if condition is not None else None
+        self.expansions = parse_expand(expand)
+
+    @staticmethod
+    def of(expansion: Expansion) -> _Query:
+        """Of what is expanded."""
+        if expansion.inner or expansion.options.keys() - {"$select", "$filter"}:
+            raise NotImplementedInSandbox("$expand", f"{expansion.name} with more than $select and $filter")
+        return _Query(expansion.options.get("$select"), expansion.options.get("$filter"))
+
+    def list(self, items: Iterable[tuple[Any, Facts]]) -> list[tuple[Any, Facts]]:
+        """Those that fit, with what is selected of them."""
+        return [(owner, self.one(item)) for owner, item in items if self._fits(item)]
+
+    def _fits(self, item: Facts) -> bool:
+        return self._condition is None or _true(self._condition, self._condition.tree, item)
+
+    def one(self, item: Facts) -> Facts:
+        """What is selected; ``MetadataId`` and the type come along."""
+        if not self._names:
+            return dict(item)
+        for name in self._names:
+            # Paths are cut: of a managed property all of it is shown.
+            _value(item, name.partition("/")[0])
+        heads = {name.partition("/")[0] for name in self._names}
+        return {name: value for name, value in item.items() if name in heads or name in ("MetadataId", "@odata.type")}
+
+
+def _value(item: Facts, path: str) -> object:
+    """A property, also inside of another; of another type's, no value.
+
+    Raises:
+        ApiError: there is no such property.
+        NotImplementedInSandbox: there is, and it is not served.
+    """
+    head, _, tail = path.partition("/")
+    if head in item:
+        value = item[head]
+        return _value(value, tail) if tail and isinstance(value, dict) else value
+    if head in known.UNSERVED:
+        raise NotImplementedInSandbox("metadata property", head)
+    if head in known.FACETS and "AttributeType" in item:
+        return _NO_VALUE
+    raise ApiError(400, UNKNOWN_PROPERTY, f"Could not find a property named '{head}'.")
+
+
+def _true(parsed: Parsed, node: ast._Node, item: Facts) -> bool:
+    """Whether ``$filter`` holds."""
+    if isinstance(node, ast.BoolOp):
+        join = all if isinstance(node.op, ast.And) else any
+        return join([_true(parsed, node.left, item), _true(parsed, node.right, item)])
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        return not _true(parsed, node.operand, item)
+    if isinstance(node, ast.Compare) and isinstance(node.comparator, ast.Eq | ast.NotEq):
+        equal = _term(parsed, node.left, item) == _term(parsed, node.right, item)
+        return equal == isinstance(node.comparator, ast.Eq)
+    if isinstance(node, ast.Identifier):
+        return _term(parsed, node, item) is True
+    raise NotImplementedInSandbox("$filter on metadata", type(node).__name__)
+
+
+def _term(parsed: Parsed, node: ast._Node, item: Facts) -> object:
+    if isinstance(node, ast.Identifier):
+        member = parsed.member(node)
+        return _value(item, parsed.name(node)) if member is None else member
+    if isinstance(node, ast.Null):
+        return None
+    if isinstance(node, ast.Boolean):
+        return node.py_val
+    if isinstance(node, ast.Integer):
+        return int(node.val)
+    if isinstance(node, ast.String | ast.GUID):
+        return node.val.lower() if isinstance(node, ast.GUID) else node.val
+    raise NotImplementedInSandbox("$filter on metadata", type(node).__name__)
+
+
+class _Described:
+    """A ``MetadataQueryBase``: which things, and which of their properties."""
+
+    def __init__(self, names: frozenset[str] | None, conditions: list[tuple[str, frozenset[str]]]) -> None:
+        self.names = names
+        self._conditions = conditions
+
+    @staticmethod
+    def of(query: object, words: set[str]) -> _Described:
+        """As written.
+
+        Raises:
+            NotImplementedInSandbox: it says something that is not played.
+        """
+        if not isinstance(query, dict):
+            raise QueryError("The metadata query is malformed.")
+        unplayed = {word for word, value in query.items() if value is not None} - words - {"@odata.type"}
+        if unplayed:
+            raise NotImplementedInSandbox("RetrieveMetadataChanges", ", ".join(sorted(unplayed)))
+        properties, criteria = query.get("Properties") or {}, query.get("Criteria") or {}
+        if not isinstance(properties, dict) or not isinstance(criteria, dict):
+            raise QueryError("The metadata query is malformed.")
+        if criteria.get("Filters") or criteria.get("FilterOperator", "And") != "And":
+            raise NotImplementedInSandbox("RetrieveMetadataChanges", "criteria other than conditions joined by And")
+        conditions = criteria.get("Conditions") or []
+        names = properties.get("PropertyNames")
+        if not isinstance(conditions, list) or not (names is None or isinstance(names, list)):
+            raise QueryError("The metadata query is malformed.")
+        if names is None or properties.get("AllProperties") is True:
+            return _Described(None, [_condition(item) for item in conditions])
+        return _Described(frozenset(map(str, names)), [_condition(item) for item in conditions])
+
+    def fits(self, item: Facts) -> bool:
+        """Whether the conditions hold."""
+        return all(str(_value(item, name)) in values for name, values in self._conditions)
+
+    def pick(self, item: Facts) -> Facts:
+        """The properties asked for; others that a type does not have are passed over."""
+        always = ("MetadataId", "@odata.type", "LogicalName")
+        return {
+            name: value for name, value in item.items() if self.names is None or name in self.names or name in always
+        }
+
+
+def _condition(given: object) -> tuple[str, frozenset[str]]:
+    try:
+        assert isinstance(given, dict)
+        operator, value = given["ConditionOperator"], given["Value"]["Value"]
+        name = str(given["PropertyName"])
+    except (AssertionError, KeyError, TypeError):
+        raise QueryError("A condition of the metadata query is malformed.") from None
+    if operator == "Equals" and isinstance(value, str):
+        return name, frozenset({value})
+    if operator == "In" and isinstance(value, list):
+        return name, frozenset(map(str, value))
+    raise NotImplementedInSandbox("RetrieveMetadataChanges", f"operator {operator}")
+
+
+def _options(table: Table, column: Column, cast_to: str, expansion: Expansion) -> Facts | None:
+    if cast_to not in known.OPTION_TYPES or expansion.name not in ("OptionSet", "GlobalOptionSet"):
+        raise ApiError(400, URI_ERROR, f"Could not find a property named '{expansion.name}' to expand.")
+    if expansion.name == "GlobalOptionSet":
+        return None
+    return _Query.of(expansion).one(known.option_set(table, column))
 
 
 def _cast_name(rest: list[str]) -> str:
@@ -252,95 +328,32 @@ def _cast_name(rest: list[str]) -> str:
     return match[1]
 
 
-def _chosen(facts: Facts, select: str | None) -> Facts:
-    """``$select`` on metadata: the named properties, ``MetadataId`` and the type."""
-    names = selected(select)
-    if not names:
-        return dict(facts)
-    for name in names:
-        # The properties of other attribute types are no error where rows of all types are listed.
-        if name not in facts and name not in _ATTRIBUTE_PROPERTIES:
-            raise ApiError(400, "0x0", f"Could not find a property named '{name}'.")
-    kept = [name for name in facts if name in names or name in ("MetadataId", "@odata.type")]
-    return {name: facts[name] for name in kept}
+def _metadata_id(key: str) -> str:
+    return re.sub(r"^MetadataId\s*=\s*", "", key).strip().lower()
 
 
-_ATTRIBUTE_PROPERTIES = frozenset(
-    {"MaxLength", "Precision", "MinValue", "MaxValue", "Format", "DateTimeBehavior", "Targets"}
-)
+def _is(item: Facts, key: str) -> bool:
+    """Whether a key predicate names this: by logical name, schema name or MetadataId."""
+    match = re.fullmatch(r"(LogicalName|SchemaName)\s*=\s*'(\w+)'", key)
+    if match is not None:
+        return item.get(match[1]) == match[2]
+    return item["MetadataId"] == _metadata_id(key)
 
 
-def _expansions(text: str) -> list[tuple[str, str | None]]:
-    """``$expand`` of metadata: names, each with an optional ``$select``."""
-    found: list[tuple[str, str | None]] = []
-    for match in re.finditer(r"\s*(\w+)(?:\(([^()]*(?:\([^()]*\))?[^()]*)\))?\s*(?:,|$)", text):
-        inner = match[2]
-        if inner is not None and not inner.startswith("$select="):
-            raise NotImplementedInSandbox("$expand", inner)
-        found.append((match[1], inner.removeprefix("$select=") if inner else None))
-    return found
+def _by_key(items: Iterable[Facts], key: str) -> Facts:
+    for item in items:
+        if _is(item, key):
+            return item
+    raise ApiError(404, NOT_FOUND, f"Could not find a definition with the specified key ({key}).")
 
 
-def _matches(call: Call, facts: Facts) -> bool:
-    """``$filter`` on metadata: equality on text and true/false properties, joined by ``or``."""
-    text = call.options.get("$filter")
-    if text is None:
-        return True
-    for part in re.split(r"\s+or\s+", text):
-        match = re.fullmatch(r"\s*\(?\s*(\w+)\s+eq\s+(?:'((?:[^']|'')*)'|(true|false))\s*\)?\s*", part)
-        if match is None:
-            raise NotImplementedInSandbox("$filter on metadata", part.strip())
-        if match[1] not in facts:
-            raise ApiError(400, "0x0", f"Could not find a property named '{match[1]}'.")
-        wanted: object = match[2].replace("''", "'") if match[2] is not None else match[3] == "true"
-        if facts[match[1]] == wanted:
-            return True
-    return False
+def _listed(context: str, shown: list[Facts]) -> Reply:
+    return Reply.json(200, {"@odata.context": context, "value": shown})
 
 
-@cache
-def csdl(schema_name: str = "dataverse") -> bytes:
-    """``$metadata``: CSDL of all tables."""
-    schema = SystemSchema.load("dataverse")
-    assert schema_name == schema.system
-    edmx = ET.Element("edmx:Edmx", {"Version": "4.0", "xmlns:edmx": "http://docs.oasis-open.org/odata/ns/edmx"})
-    services = ET.SubElement(edmx, "edmx:DataServices")
-    root = ET.SubElement(
-        services,
-        "Schema",
-        {"Namespace": "Microsoft.Dynamics.CRM", "Alias": "mscrm", "xmlns": "http://docs.oasis-open.org/odata/ns/edm"},
-    )
-    base = ET.SubElement(root, "EntityType", {"Name": "crmbaseentity", "Abstract": "true"})
-    assert base is not None
-    for table in schema.tables.values():
-        entity = ET.SubElement(root, "EntityType", {"Name": table.name, "BaseType": "mscrm.crmbaseentity"})
-        ET.SubElement(ET.SubElement(entity, "Key"), "PropertyRef", {"Name": table.id})
-        for column in table.columns.values():
-            ET.SubElement(entity, "Property", _property(column))
-        for navigation, (column, target) in table.navigation.items():
-            property_ = ET.SubElement(
-                entity, "NavigationProperty", {"Name": navigation, "Type": f"mscrm.{target}", "Nullable": "true"}
-            )
-            related = {"Property": wire_name(column), "ReferencedProperty": schema.tables[target].id}
-            ET.SubElement(property_, "ReferentialConstraint", related)
-    container = ET.SubElement(root, "EntityContainer", {"Name": "System"})
-    for table in schema.tables.values():
-        entity_set = ET.SubElement(
-            container, "EntitySet", {"Name": table.set, "EntityType": f"Microsoft.Dynamics.CRM.{table.name}"}
-        )
-        for navigation, (_, target) in table.navigation.items():
-            binding = {"Path": navigation, "Target": schema.tables[target].set}
-            ET.SubElement(entity_set, "NavigationPropertyBinding", binding)
-    return cast(bytes, ET.tostring(edmx, encoding="utf-8", xml_declaration=True))
+def _single(context: str, shown: Facts) -> Reply:
+    return Reply.json(200, {"@odata.context": f"{context}/$entity", **shown})
 
 
-def _property(column: Column) -> dict[str, str]:
-    edm = _EDM.get(column.kind) or ("Int64" if column.type == "BigInt" else "Int32")
-    facts = {"Name": wire_name(column), "Type": f"Edm.{'Double' if column.type == 'Double' else edm}"}
-    if column.length:
-        facts["MaxLength"] = str(column.length)
-    if edm == "Decimal" and column.type != "Double":
-        facts["Scale"] = str(column.scale)
-    if column.required:
-        facts["Nullable"] = "false"
-    return facts
+def _no_segment(name: str) -> ApiError:
+    return ApiError(404, NO_SUCH_RESOURCE, f"Resource not found for the segment '{name}'.")

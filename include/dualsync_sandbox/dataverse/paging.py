@@ -1,7 +1,7 @@
 """Pages and change tracking of Dataverse.
 
 Pages follow "Page results" (webapi/query/page-results): at most 5,000 rows, ``odata.maxpagesize`` to be sent again with
-every page, an opaque cookie in ``$skiptoken``, ``$top`` ignored beside a page size.
+every page, an opaque cookie in ``$skiptoken`` that names the last row given, ``$top`` ignored beside a page size.
 
 Change tracking follows "Use change tracking to synchronize data with external systems": ``$select`` only, new and
 changed rows first in the order of their versions, then deletions as bare ids; the delta link on the last page only.
@@ -14,68 +14,25 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from urllib.parse import quote, unquote
 
+import msgspec
+
+from dualsync_sandbox.dataverse.cookies import Cookie
 from dualsync_sandbox.dataverse.errors import CHANGES_EXPIRED, URI_ERROR
-from dualsync_sandbox.dataverse.rows import Shape
+from dualsync_sandbox.dataverse.rows import LARGEST_PAGE, Shape
 from dualsync_sandbox.http import ApiError, Call
-from dualsync_sandbox.odata import Where, whole
+from dualsync_sandbox.odata import whole
 from dualsync_sandbox.schema import Table
-from dualsync_sandbox.store import Row, Tx, quoted
+from dualsync_sandbox.store import Tx, quoted
 from dualsync_sandbox.values import SqlValue
 
-LARGEST_PAGE = 5_000
 #: ``ExpireChangeTrackingInDays`` of the organisation: 7 by today's documentation.
 CHANGES_KEPT = timedelta(days=7)
 _TRACKABLE_ONLY = ("filter", "orderby", "expand", "top")
-_COOKIE = re.compile(r'<cookie pagenumber="(\d+)" pagingcookie="([^"]*)" istracking="(True|False)" />')
-
-
-@dataclass(frozen=True)
-class Cookie:
-    """Where the next page begins.
-
-    Attributes:
-        page: number of the page, from 1.
-        last: id of the last row given (reads in the order of ids).
-        offset: rows given so far (reads with ``$orderby``).
-        tracking: whether the read is a tracked one.
-        version: last version given (changes).
-        until: the version the whole read goes up to, fixed with its first page.
-    """
-
-    page: int = 1
-    last: str = ""
-    offset: int = 0
-    tracking: bool = False
-    version: int = 0
-    until: int = 0
-
-    def __str__(self) -> str:
-        inner = f'<cookie page="{self.page - 1}"><id last="{self.last}" offset="{self.offset}" version="{self.version}"'
-        inner += f' until="{self.until}" /></cookie>'
-        twice = quote(quote(inner, safe=""), safe="")
-        return f'<cookie pagenumber="{self.page}" pagingcookie="{twice}" istracking="{self.tracking}" />'
-
-    @staticmethod
-    def parse(text: str) -> Cookie:
-        """The cookie of a ``$skiptoken``.
-
-        Raises:
-            ApiError: it was not given by this service.
-        """
-        outer = _COOKIE.fullmatch(text)
-        inner = dict(re.findall(r'(\w+)="([^"]*)"', unquote(unquote(outer[2])))) if outer else {}
-        if outer is None or not {"last", "offset", "version", "until"} <= inner.keys():
-            raise ApiError(400, URI_ERROR, "The $skiptoken is not valid.")
-        return Cookie(
-            int(outer[1]),
-            inner["last"],
-            int(inner["offset"]),
-            outer[3] == "True",
-            int(inner["version"]),
-            int(inner["until"]),
-        )
+#: A condition with its parameters.
+Condition = tuple[str, list[SqlValue]]
+#: Terms of ``$orderby``: SQL, and whether it descends.
+Terms = Sequence[tuple[str, bool]]
 
 
 def page_size(call: Call) -> int | None:
@@ -83,67 +40,92 @@ def page_size(call: Call) -> int | None:
     text = call.preferences.get("odata.maxpagesize")
     if text is None:
         return None
-    if not text.isdigit() or int(text) < 1:
-        raise ApiError(400, URI_ERROR, f"Invalid odata.maxpagesize '{text}'.")
+    if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) < 1:
+        raise ApiError(400, URI_ERROR, f"Invalid odata.maxpagesize '{text[:40]}'.")
     return min(int(text), LARGEST_PAGE)
 
 
 @dataclass
 class Page:
-    """Rows and links of one answer."""
+    """Rows (as JSON, with commas between them) and links of one answer."""
 
-    rows: list[Row]
+    rows: bytes
     next_link: str | None = None
     delta_link: str | None = None
-    count: int | None = None
 
 
-def read_page(tx: Tx, call: Call, shape: Shape, where: Where | None, order: Sequence[str]) -> Page:
+def read_page(tx: Tx, call: Call, shape: Shape, where: Condition, terms: Terms) -> Page:
     """One page of an ordinary read."""
-    table = shape.table
     size = page_size(call)
     top = whole(call.options, "$top")
     # "$top is ignored" when a page size is given.
     limit = size if size is not None else min(LARGEST_PAGE if top is None else top, LARGEST_PAGE)
     cookie = Cookie.parse(call.options["$skiptoken"]) if "$skiptoken" in call.options else Cookie()
-    clauses, parameters = ([where.sql], list(where.parameters)) if where else ([], [])
-    count = _count(tx, table, clauses, parameters) if call.options.get("$count") == "true" else None
-    tail = ""
-    own_id = f"{quoted(table.name)}.{quoted(table.id)}"
-    if order:
-        tail = f" ORDER BY {', '.join([*order, own_id])} LIMIT ? OFFSET ?"
-        extra: list[SqlValue] = [limit + 1, cookie.offset]
+    order = [*terms, (shape.scope.id, False)]
+    if cookie.last:
+        if len(cookie.last) != len(order):
+            raise ApiError(400, URI_ERROR, "The $skiptoken is of another query.")
+        where = _and(where, _after(order, cookie.last))
+    if terms:
+        rows, last = _ordered(tx, shape, where, order, limit)
     else:
-        if cookie.last:
-            clauses.append(f"{own_id} > ?")
-            parameters.append(cookie.last)
-        tail = f" ORDER BY {own_id} LIMIT ?"
-        extra = [limit + 1]
-    rows = _fetch(tx, shape, clauses, tail, [*parameters, *extra])
-    page = Page(rows[:limit], count=count)
-    if len(rows) > limit and (top is None or size is not None):
-        following = replace(
-            cookie, page=cookie.page + 1, last=str(page.rows[-1][table.id]), offset=cookie.offset + limit
-        )
-        page.next_link = call.link(skiptoken=str(following))
+        rows, last = _rows(tx, shape, where, shape.scope.id, limit)
+    page = Page(rows)
+    if last and (top is None or size is not None):
+        page.next_link = call.link(skiptoken=str(replace(cookie, page=cookie.page + 1, last=last)))
     return page
 
 
-def _count(tx: Tx, table: Table, clauses: Sequence[str], parameters: Sequence[SqlValue]) -> int:
-    """How many rows there are; the service never says more than 5,000."""
-    where = f" WHERE {' AND '.join(clauses)}" if clauses else ""
-    found = tx.query(f"SELECT count(*) FROM {quoted(table.name)}{where}", parameters).fetchone()[0]
-    return min(int(found), LARGEST_PAGE)
+def _and(where: Condition, more: Condition) -> Condition:
+    return f"{where[0]} AND {more[0]}", [*where[1], *more[1]]
 
 
-def count(tx: Tx, table: Table, where: Where | None) -> int:
-    """``set/$count``."""
-    return _count(tx, table, [where.sql] if where else [], where.parameters if where else [])
+def _rows(tx: Tx, shape: Shape, where: Condition, key: str, limit: int) -> tuple[bytes, tuple[SqlValue, ...]]:
+    """Rows in the ascending order of ``key``, put together by SQLite; and the last one's key, if there are more."""
+    source, (condition, parameters) = shape.scope.source, where
+    inner = f"SELECT {shape.sql} AS row, {key} AS key FROM {source} WHERE {condition} ORDER BY {key} LIMIT ?"
+    sql = f"SELECT count(*), max(key), CAST(group_concat(row, ',') AS BLOB) FROM ({inner})"
+    count, last, rows = tx.query(sql, [*shape.parameters, *parameters, limit]).fetchone()
+    if count < limit or not limit:
+        return rows or b"", ()
+    following = f"SELECT 1 FROM {source} WHERE {condition} AND {key} > ? LIMIT 1"
+    return rows, (last,) if tx.query(following, [*parameters, last]).fetchone() else ()
 
 
-def _fetch(tx: Tx, shape: Shape, clauses: Sequence[str], tail: str, parameters: Sequence[SqlValue]) -> list[Row]:
-    where = f" WHERE {' AND '.join(clauses)}" if clauses else ""
-    return [shape.row(values) for values in tx.query(shape.sql + where + tail, parameters)]
+def _ordered(tx: Tx, shape: Shape, where: Condition, order: Terms, limit: int) -> tuple[bytes, tuple[SqlValue, ...]]:
+    """Rows in any order; and what the last one was ordered by, if there are more."""
+    keys = ", ".join(sql for sql, _ in order)
+    by = ", ".join(sql + (" DESC" if descending else "") for sql, descending in order)
+    sql = f"SELECT {shape.sql}, {keys} FROM {shape.scope.source} WHERE {where[0]} ORDER BY {by} LIMIT ?"
+    found = tx.query(sql, [*shape.parameters, *where[1], limit + 1]).fetchall()
+    rows = ",".join(row for row, *_ in found[:limit]).encode()
+    return rows, tuple(found[limit - 1][1:]) if len(found) > limit > 0 else ()
+
+
+def _after(order: Terms, last: Sequence[SqlValue]) -> Condition:
+    """The rows that come after the one ordered by ``last``; nulls come first, and last where a term descends."""
+    choices: list[str] = []
+    parameters: list[SqlValue] = []
+    for position, (sql, descending) in enumerate(order):
+        value = last[position]
+        if value is None and descending:
+            continue
+        equal = [f"{term} IS ?" for term, _ in order[:position]]
+        if value is None:
+            beyond = f"{sql} IS NOT NULL"
+        else:
+            beyond = f"({sql} < ? OR {sql} IS NULL)" if descending else f"{sql} > ?"
+        choices.append(" AND ".join([*equal, beyond]))
+        parameters += last[:position] if value is None else last[: position + 1]
+    return f"({' OR '.join(choices)})", parameters
+
+
+def count(tx: Tx, source: str, where: Condition) -> int:
+    """How many rows there are."""
+    return int(tx.query(f"SELECT count(*) FROM {source} WHERE {where[0]}", where[1]).fetchone()[0])
+
+
+# -- change tracking
 
 
 def tracked(call: Call) -> bool:
@@ -170,16 +152,10 @@ def track_page(tx: Tx, call: Call, shape: Shape, now: datetime) -> Page:
     first = Cookie(tracking=True, until=tx.version)
     cookie = Cookie.parse(call.options["$skiptoken"]) if "$skiptoken" in call.options else first
     if token is None:
-        page = _everything(tx, shape, cookie, limit)
-        last_page = len(page.rows) <= limit
-        following = replace(cookie, page=cookie.page + 1)
-        if not last_page:
-            page.rows.pop()
-            following = replace(following, last=str(page.rows[-1][shape.table.id]))
+        page, following = _everything(tx, shape, cookie, limit)
     else:
-        since = max(_since(tx, token, now), cookie.version)
-        page, following, last_page = _changes(tx, call, shape, cookie, since, limit)
-    if last_page:
+        page, following = _changes(tx, call, shape, cookie, since(tx, token, now), limit)
+    if following is None:
         stamp = now.strftime("%m/%d/%Y %H:%M:%S")
         page.delta_link = call.link(skiptoken=None, deltatoken=f"{cookie.until}!{stamp}")
     else:
@@ -187,51 +163,67 @@ def track_page(tx: Tx, call: Call, shape: Shape, now: datetime) -> Page:
     return page
 
 
-def _everything(tx: Tx, shape: Shape, cookie: Cookie, limit: int) -> Page:
-    own_id = quoted(shape.table.id)
-    tail = f" ORDER BY {own_id} LIMIT ?"
-    return Page(_fetch(tx, shape, [f"{own_id} > ?"], tail, [cookie.last, limit + 1]))
+def _everything(tx: Tx, shape: Shape, cookie: Cookie, limit: int) -> tuple[Page, Cookie | None]:
+    after: Condition = f"{shape.scope.id} > ?", [cookie.last[-1] if cookie.last else ""]
+    rows, last = _rows(tx, shape, after, shape.scope.id, limit)
+    return Page(rows), replace(cookie, page=cookie.page + 1, last=last) if last else None
 
 
-def _since(tx: Tx, token: str, now: datetime) -> int:
+def since(tx: Tx, token: str, now: datetime) -> int:
+    """The version a ``$deltatoken`` stands for.
+
+    Raises:
+        ApiError: it is none, or has expired.
+    """
     version, _, stamp = token.partition("!")
     try:
         given = datetime.strptime(stamp, "%m/%d/%Y %H:%M:%S").replace(tzinfo=UTC)
-        since = int(version)
     except ValueError:
-        raise ApiError(400, URI_ERROR, "The $deltatoken is not valid.") from None
-    if now - given > CHANGES_KEPT or since < tx.change_floor:
+        given = None
+    if given is None or not re.fullmatch(r"[0-9]{1,18}", version):
+        raise ApiError(400, URI_ERROR, "The $deltatoken is not valid.")
+    if now - given > CHANGES_KEPT or int(version) < tx.change_floor:
         raise ApiError(
             400,
             CHANGES_EXPIRED,
             "Version stamp associated with the client has expired. Please perform a full sync.",
         )
-    return since
+    return int(version)
 
 
-def _changes(tx: Tx, call: Call, shape: Shape, cookie: Cookie, since: int, limit: int) -> tuple[Page, Cookie, bool]:
-    """New and changed rows by version, then deletions; ``offset`` of the cookie counts deletions already given."""
+def count_changes(tx: Tx, table: Table, version: int) -> int:
+    """How many rows are new, changed or deleted since a version."""
+    changed = tx.query(f'SELECT count(*) FROM {quoted(table.name)} WHERE "versionnumber" > ?', [version])
+    deleted = tx.query(f"SELECT count(*) FROM _deleted WHERE {_deleted(table)}", [table.name, version, tx.version])
+    return int(changed.fetchone()[0]) + int(deleted.fetchone()[0])
+
+
+def _deleted(table: Table) -> str:
+    """Deletions of a table between two versions; a row that was made again under its id is not gone."""
+    again = f"SELECT 1 FROM {quoted(table.name)} t WHERE t.{quoted(table.id)} = _deleted.id"
+    return f"name = ? AND version > ? AND version <= ? AND NOT EXISTS ({again})"
+
+
+def _changes(tx: Tx, call: Call, shape: Shape, cookie: Cookie, start: int, limit: int) -> tuple[Page, Cookie | None]:
+    """New and changed rows by version, then deletions."""
     table = shape.table
-    rows: list[Row] = []
-    following = replace(cookie, page=cookie.page + 1, version=since)
-    if not cookie.offset:
-        clauses = ['"versionnumber" > ?', '"versionnumber" <= ?']
-        rows = _fetch(tx, shape, clauses, ' ORDER BY "versionnumber" LIMIT ?', [since, cookie.until, limit + 1])
-        if len(rows) > limit:
-            rows.pop()
-            version = int(str(rows[-1]["@odata.etag"])[3:-1])
-            return Page(rows), replace(following, version=version), False
-    sql = (
-        "SELECT id FROM _deleted WHERE name = ? AND version > ? AND version <= ? "
-        f"AND NOT EXISTS (SELECT 1 FROM {quoted(table.name)} t WHERE t.{quoted(table.id)} = _deleted.id) "
-        "ORDER BY version LIMIT ? OFFSET ?"
-    )
-    room = limit - len(rows)
-    token_version = int(call.options["$deltatoken"].partition("!")[0])
-    deleted = [found[0] for found in tx.query(sql, (table.name, token_version, cookie.until, room + 1, cookie.offset))]
-    context = f"{call.service}/$metadata#{table.set}/$deletedEntity"
-    rows += [{"@odata.context": context, "id": row_id, "reason": "deleted"} for row_id in deleted[:room]]
+    rows, given = b"", 0
+    following = replace(cookie, page=cookie.page + 1)
+    if not cookie.deleted:
+        version = shape.scope.column("versionnumber")
+        changed: Condition = f"{version} > ? AND {version} <= ?", [max(start, cookie.version), cookie.until]
+        rows, last = _rows(tx, shape, changed, version, limit)
+        if last:
+            return Page(rows), replace(following, version=int(str(last[0])))
+        given = min(limit, count(tx, shape.scope.source, changed))
+    room = limit - given
+    sql = f"SELECT id FROM _deleted WHERE {_deleted(table)} ORDER BY version LIMIT ? OFFSET ?"
+    parameters: list[SqlValue] = [table.name, start, cookie.until, room + 1, cookie.deleted]
+    deleted = [found[0] for found in tx.query(sql, parameters)]
+    context = msgspec.json.encode(f"{call.service}/$metadata#{table.set}/$deletedEntity").decode()
+    gone = [f'{{"@odata.context":{context},"id":"{row_id}","reason":"deleted"}}' for row_id in deleted[:room]]
+    page = Page(b",".join(part for part in (rows, ",".join(gone).encode()) if part))
     if len(deleted) <= room:
-        return Page(rows), following, True
+        return page, None
     # A page full of changed rows has no room for deletions: their page begins with the version past all rows.
-    return Page(rows), replace(following, version=cookie.until, offset=cookie.offset + room), False
+    return page, replace(following, version=cookie.until, deleted=cookie.deleted + room)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+from dualsync_sandbox.batch import BatchFault, Runner, read_batch, size
 from dualsync_sandbox.errors import NotImplementedInSandbox, SandboxError
 from dualsync_sandbox.finance import metadata
 from dualsync_sandbox.finance.errors import ODATA_ERROR, WRITE_ERROR, FinanceError, no_route, no_rows, refusal, reply
@@ -18,6 +20,7 @@ from dualsync_sandbox.finance.packages import Packages
 from dualsync_sandbox.finance.rows import Shape, etag, find, key_values
 from dualsync_sandbox.http import ApiError, Call, Reply, unescape
 from dualsync_sandbox.keys import split_path, split_segment
+from dualsync_sandbox.limits import Limits
 from dualsync_sandbox.odata import FilterCompiler, Operand, order_by, own_column, selected, whole
 from dualsync_sandbox.schema import Table
 from dualsync_sandbox.store import Row, Store, Tx
@@ -25,8 +28,8 @@ from dualsync_sandbox.trace import Writes
 from dualsync_sandbox.values import SqlValue
 
 ROOT = "/data"
-LARGEST_PAGE = 10_000
-_READ_OPTIONS = frozenset({"$filter", "$select", "$orderby", "$top", "$skip", "$count", "$format"})
+LARGEST_BATCH = 5_000
+READ_OPTIONS = frozenset({"$filter", "$select", "$orderby", "$top", "$skip", "$count", "$format"})
 
 
 class FinanceApi:
@@ -36,17 +39,19 @@ class FinanceApi:
         store: the rows.
         writes: counts what was written through the API.
         default_company: the company of the user that the client id is mapped to.
+        limits: name the largest page.
 
     Attributes:
         packages: the data management package API, whose actions stand among the entity sets.
     """
 
-    def __init__(self, store: Store, writes: Writes, default_company: str) -> None:
+    def __init__(self, store: Store, writes: Writes, default_company: str, limits: Limits) -> None:
+        self._limits = limits
         self._store = store
         self._schema = store.schema
         self._writes = writes
         self._company = default_company.lower()
-        self.packages = Packages(store, writes)
+        self.packages = Packages(store, writes, self._company)
 
     def handle(self, call: Call) -> Reply:
         """Answer one authorised request; refusals become the recorded error body."""
@@ -66,7 +71,7 @@ class FinanceApi:
         if name == "$metadata":
             return Reply(200, metadata.csdl(), {"content-type": "application/xml"})
         if name == "$batch":
-            raise NotImplementedInSandbox("$batch")
+            return self._batch(call)
         if name == DATA_MANAGEMENT and key is None:
             return self.packages.action(call, segments[1:])
         table = self._schema.by_set.get(name)
@@ -76,6 +81,8 @@ class FinanceApi:
             raise NotImplementedInSandbox("$format", call.options["$format"])
         if segments[1:] == ["$count"] and key is None:
             return Reply(200, str(self._count(call, table)).encode(), {"content-type": "text/plain"})
+        if len(segments) == 2 and key is not None and segments[1] in table.columns:
+            return self._property(call, table, key, segments[1])
         if len(segments) > 1:
             raise NotImplementedInSandbox("path or action below an entity", "/".join(segments[1:]))
         return self._set(call, table) if key is None else self._one(call, table, key)
@@ -90,6 +97,36 @@ class FinanceApi:
     def _service_document(self, call: Call) -> Reply:
         sets = [{"name": table.set, "kind": "EntitySet", "url": table.set} for table in self._schema.by_set.values()]
         return Reply.json(200, {"@odata.context": f"{call.service}/$metadata", "value": sets})
+
+    def _batch(self, call: Call) -> Reply:
+        """Requests in order, change sets all or nothing; "Batch requests" in odata.md, limited to 5,000 operations.
+
+        Assumed: without ``odata.continue-on-error`` a failed operation ends the batch, whose own status is 200.
+        """
+        if call.method != "POST":
+            raise ApiError(405, "", f"The requested resource does not support http method '{call.method}'.")
+        try:
+            items = read_batch(call)
+        except BatchFault as error:
+            raise FinanceError(400, ODATA_ERROR, str(error)) from error
+        if size(items) > LARGEST_BATCH:
+            raise FinanceError(400, ODATA_ERROR, f"A batch holds at most {LARGEST_BATCH} operations.")
+        if any(not one.content_id for item in items if isinstance(item, tuple) for one in item):
+            raise FinanceError(400, ODATA_ERROR, "An operation in a change set needs its Content-ID.")
+
+        def unreadable(message: str) -> Reply:
+            return reply(FinanceError(400, ODATA_ERROR, message))
+
+        def handle(inner: Call) -> Reply:
+            return unreadable("A batch cannot hold a batch.") if inner.path == "$batch" else self.handle(inner)
+
+        runner = Runner(call, handle, self._all_or_nothing, unreadable)
+        return runner.run(items, go_on="odata.continue-on-error" in call.preferences)
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        with self._writes.together(), self._store.transaction(outside=True):
+            yield
 
     # -- reading
 
@@ -132,14 +169,15 @@ class FinanceApi:
 
     def _read(self, call: Call, table: Table) -> Reply:
         """Pages of at most 10,000 rows; the next link counts on with ``$skip``, as observed."""
-        self._check_options(call, _READ_OPTIONS)
+        self._check_options(call, READ_OPTIONS)
         select = selected(call.options.get("$select"))
         shape = Shape(table, select)
         where, parameters = self._conditions(call, table)
         order = call.options.get("$orderby")
         terms = [*(order_by(order, self._resolver(table)) if order else []), '"RecId"']
         top, skip = whole(call.options, "$top"), whole(call.options, "$skip") or 0
-        limit = LARGEST_PAGE if top is None else min(top, LARGEST_PAGE)
+        largest = self._limits.grants.finance.page
+        limit = largest if top is None else min(top, largest)
         body: dict[str, object] = {"@odata.context": f"{call.service}/$metadata#{table.set}"}
         sql = f"{shape.sql}{where} ORDER BY {', '.join(terms)} LIMIT ? OFFSET ?"
         with self._store.reading() as tx:
@@ -156,23 +194,40 @@ class FinanceApi:
         values = key_values(self._schema, table, key)
         visible = self._scope(call, table) in (None, values.get("dataAreaId"))
         if call.method == "GET":
-            return self._retrieve(call, table, values, visible)
+            return self._retrieve(call, table, values)
         if call.method == "PATCH":
             return self._update(call, table, values, visible)
         if call.method == "DELETE":
             return self._delete(call, table, values, visible)
         if call.method == "PUT":
-            raise NotImplementedInSandbox("PUT")
+            return self._update(call, table, values, visible, replace=True)
         raise ApiError(405, "", f"The requested resource does not support http method '{call.method}'.")
 
-    def _retrieve(self, call: Call, table: Table, values: dict[str, SqlValue], visible: bool) -> Reply:
+    def _property(self, call: Call, table: Table, key: str, name: str) -> Reply:
+        """``X(key)/Field``: one value; odata.md."""
+        if call.method != "GET":
+            raise NotImplementedInSandbox(call.method, "of a single property")
+        values = key_values(self._schema, table, key)
+        shape = Shape(table, [name])
+        with self._store.reading() as tx:
+            row = self._found(call, tx, table, values)
+            found = tx.query(f'{shape.sql} WHERE "RecId" = ?', (row["RecId"],)).fetchone()  # type: ignore[arg-type]
+        context = f"{call.service}/$metadata#{table.set}({_key_text(table, row)})/{name}"
+        return Reply.json(200, {"@odata.context": context, "value": shape.row(found)[name]})
+
+    def _found(self, call: Call, tx: Tx, table: Table, values: dict[str, SqlValue]) -> Row:
         """A missing row is 404; its body is an assumption."""
+        visible = self._scope(call, table) in (None, values.get("dataAreaId"))
+        row = find(tx, table, values) if visible else None
+        if row is None:
+            raise FinanceError(404, ODATA_ERROR, "Resource not found.")
+        return row
+
+    def _retrieve(self, call: Call, table: Table, values: dict[str, SqlValue]) -> Reply:
         self._check_options(call, frozenset({"$select", "$format"}))
         shape = Shape(table, selected(call.options.get("$select")))
         with self._store.reading() as tx:
-            row = find(tx, table, values) if visible else None
-            if row is None:
-                raise FinanceError(404, ODATA_ERROR, "Resource not found.")
+            row = self._found(call, tx, table, values)
             return Reply.json(200, self._represent(call, tx, shape, table, row["RecId"]))
 
     @staticmethod
@@ -198,16 +253,24 @@ class FinanceApi:
         values = self._values(table, call.json())
         if "dataAreaId" in table.columns and not values.get("dataAreaId"):
             values["dataAreaId"] = self._company
-        with self._store.transaction() as tx:
+        with self._store.transaction(outside=True) as tx:
             row = tx.insert(table.name, values)
             represented = self._represent(call, tx, Shape(table, ()), table, row["RecId"])
         self._writes.add(table.set, "create")
         return Reply.json(201, represented, location=f"{call.service}/{table.set}({_key_text(table, row)})")
 
-    def _update(self, call: Call, table: Table, values: dict[str, SqlValue], visible: bool) -> Reply:
-        """204; a missing row is 400. That key fields cannot be changed is an assumption."""
+    def _update(
+        self, call: Call, table: Table, values: dict[str, SqlValue], visible: bool, *, replace: bool = False
+    ) -> Reply:
+        """204; a missing row is 400. That key fields cannot be changed is an assumption.
+
+        A PUT gives fields that it does not name their default values; that it answers 204 as well is an assumption.
+        """
         changes = self._values(table, call.json())
-        with self._store.transaction() as tx:
+        if replace:
+            rest = [column for column in table.columns.values() if not column.key and column.name not in changes]
+            changes |= {column.name: column.default for column in rest}
+        with self._store.transaction(outside=True) as tx:
             row = find(tx, table, values) if visible else None
             if row is None:
                 raise no_rows()
@@ -222,7 +285,7 @@ class FinanceApi:
         return Reply(204)
 
     def _delete(self, call: Call, table: Table, values: dict[str, SqlValue], visible: bool) -> Reply:
-        with self._store.transaction() as tx:
+        with self._store.transaction(outside=True) as tx:
             row = find(tx, table, values) if visible else None
             if row is None:
                 raise no_rows()

@@ -2,11 +2,11 @@
 
 Follows "Data management package REST API" (data-management-api.md) and what clients of it observed: replies whose text
 is itself JSON, states that a client polls for, rows that are upserted by entity key one by one (good rows stay when
-others fail), imports that fail when another is running. Assumed: a job needs a few polls, or a minute, to finish; the
-names inside the error list; that unknown execution ids are ``Unknown`` and used ones refused. The business rules always
-see the rows, whatever the manifest says about them.
+others fail), imports that fail when another is running. Assumed: the names inside the error list; that unknown
+execution ids are ``Unknown`` and used ones refused. The business rules always see the rows, whatever the manifest says
+about them. Exports are in ``dualsync_sandbox.finance.exports``.
 
-Jobs and blobs live in memory: a sandbox that is started again knows none of them.
+Jobs live in memory: a sandbox that is started again knows none of them.
 """
 
 from __future__ import annotations
@@ -14,42 +14,75 @@ from __future__ import annotations
 import csv
 import io
 import json
-import secrets
 import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Literal
-from urllib.parse import parse_qs, quote, urlsplit
 
 from dualsync_sandbox.errors import InvalidValue, NotImplementedInSandbox, SandboxError
 from dualsync_sandbox.finance.archive import PackageEntity, PackageFault, read_package
+from dualsync_sandbox.finance.blobs import Blobs
 from dualsync_sandbox.finance.errors import FinanceError, refusal
-from dualsync_sandbox.http import ApiError, Call, Reply, unescape
+from dualsync_sandbox.finance.exports import ExportJob, Exports
+from dualsync_sandbox.finance.jobs import Job, failed
+from dualsync_sandbox.finance.recurring import Recurring
+from dualsync_sandbox.http import ApiError, Call, Reply
 from dualsync_sandbox.odata import ENUM_NAMESPACE
 from dualsync_sandbox.schema import Column, Table
 from dualsync_sandbox.store import Row, Store
 from dualsync_sandbox.trace import Writes
 
 SET = "DataManagementDefinitionGroups"
-BLOB_ROOT = "/blobs"
-BLOB_LIFE = timedelta(days=7)
-URL_LIFE = timedelta(hours=1)  # observed: one to two hours
-POLLS = 3  # assumed: the first poll finds NotRun, the second Executing, the third the end
-PICK_UP = timedelta(seconds=60)  # assumed: a job that nobody asks about is done by then
-
-_ERROR = "Microsoft.Dynamics.AX.Framework.Tools.DataManagement.DMFException"
-State = Literal["NotRun", "Executing", "Succeeded", "PartiallySucceeded", "Failed"]
 
 
-@dataclass
-class _Blob:
-    content: bytes | None
-    token: str
-    written: datetime
-    expires: datetime
+@dataclass(frozen=True)
+class Action:
+    """An action of data management.
+
+    Attributes:
+        answer: the method that answers it.
+        takes: names of its arguments.
+        gives: what it answers.
+    """
+
+    answer: str
+    takes: str
+    gives: str
+
+
+_IMPORT = Action(
+    "_import",
+    "packageUrl, definitionGroupId, executionId, execute, overwrite, legalEntityId",
+    "the execution id; refused while another import runs",
+)
+_EXPORT = Action(
+    "_export",
+    "definitionGroupId, packageName, executionId, reExecute, legalEntityId",
+    "the execution id; incremental where the project says so",
+)
+_PREVIEW = Action(
+    "_preview",
+    "as ExportToPackage, and count (or exportPreviewCount)",
+    "the execution id; moves no position",
+)
+_OF_ENTITY = "executionId, entityName"
+ACTIONS = {
+    "GetAzureWriteUrl": Action("_write_url", "uniqueFileName", "a text that holds JSON: BlobId and BlobUrl"),
+    "ImportFromPackage": _IMPORT,
+    "ImportFromPackageAsync": _IMPORT,
+    "ExportToPackage": _EXPORT,
+    "ExportToPackageAsync": _EXPORT,
+    "ExportToPackagePreview": _PREVIEW,
+    "ExportToPackagePreviewAsync": _PREVIEW,
+    "GetExportedPackageUrl": Action("_package_url", "executionId", "a link to the package; empty while the job runs"),
+    "GetExecutionSummaryStatus": Action("_status", "executionId", "how far the job is"),
+    "GetExecutionErrors": Action("_errors", "executionId", "a text that holds a JSON list"),
+    "GetImportStagingErrorFileUrl": Action("_staging_url", _OF_ENTITY, "a link to the rows that were not staged"),
+    "GenerateImportTargetErrorKeysFile": Action("_generate_keys", _OF_ENTITY, "whether the target refused rows"),
+    "GetImportTargetErrorKeysFileUrl": Action("_keys_url", _OF_ENTITY, "a link to their keys; empty the first time"),
+    "GetMessageStatus": Action("_message_status", "messageId", "how far a message of a recurring integration is"),
+}
 
 
 @dataclass(frozen=True)
@@ -75,19 +108,38 @@ class _EntityRun:
 
 
 @dataclass
-class _Job:
-    id: str
-    company: str
-    execute: bool
-    started: datetime
-    polls: int = 0
-    state: State = "NotRun"
-    fault: str = ""
-    runs: list[_EntityRun] = field(default_factory=list)
+class ImportJob(Job):
+    """An import.
 
-    @property
-    def finished(self) -> bool:
-        return self.state not in ("NotRun", "Executing")
+    Attributes:
+        execute: whether rows go on from staging to their target.
+        runs: its entities.
+        breakdown: rows after which it is canceled; ``None``: it is not.
+    """
+
+    execute: bool = True
+    runs: list[_EntityRun] = field(default_factory=list)
+    breakdown: int | None = None
+    work: Callable[[ImportJob], None] = lambda _: None
+
+    def run(self) -> None:
+        """Stage and write all entities."""
+        self.work(self)
+
+
+class _Canceled(Exception):
+    """The import was canceled between two rows."""
+
+
+def exempt(path: str) -> bool:
+    """Whether a request is exempt from throttling: data management and recurring integrations are.
+
+    Follows "Service protection API limits" (service-protection-api-limits.md).
+
+    Args:
+        path: below the root of the service.
+    """
+    return path.startswith(SET)
 
 
 class Packages:
@@ -96,35 +148,39 @@ class Packages:
     Args:
         store: the rows.
         writes: counts what was written.
+        default_company: the company of the user, for exports that name none.
         nested: answer ``{"value": {"value": ...}}``, as some versions of the documentation show.
+
+    Attributes:
+        blobs: the storage that packages and files of errors lie in.
+        exports: export projects and their positions.
+        recurring: the queues of recurring integrations.
     """
 
-    def __init__(self, store: Store, writes: Writes, *, nested: bool = False) -> None:
+    def __init__(self, store: Store, writes: Writes, default_company: str, *, nested: bool = False) -> None:
         self.nested = nested
+        self.blobs = Blobs(store.clock)
+        self.exports = Exports(store)
+        self.recurring = Recurring(store, self)
         self._store = store
         self._writes = writes
+        self._default = default_company
         self._lock = threading.RLock()
-        self._blobs: dict[str, _Blob] = {}
-        self._jobs: dict[str, _Job] = {}
+        self._jobs: dict[str, Job] = {}
         self._by_label = {table.label.lower(): table for table in store.schema.tables.values()}
         self._actions: dict[str, Callable[[Call, Row], object]] = {
-            "GetAzureWriteUrl": self._write_url,
-            "ImportFromPackage": self._import,
-            "ImportFromPackageAsync": self._import,
-            "GetExecutionSummaryStatus": self._status,
-            "GetExecutionErrors": self._errors,
-            "GenerateImportTargetErrorKeysFile": self._generate_keys,
-            "GetImportTargetErrorKeysFileUrl": self._keys_url,
-            "GetImportStagingErrorFileUrl": self._staging_url,
+            name: getattr(self, one.answer) for name, one in ACTIONS.items()
         }
 
     def clear(self) -> None:
-        """Forget all blobs and jobs."""
+        """Forget all files, jobs and positions of exports; projects stay."""
         with self._lock:
-            self._blobs.clear()
+            self.blobs.clear()
+            self.exports.forget()
+            self.recurring.clear()
             self._jobs.clear()
 
-    # -- the two doors
+    # -- the door
 
     def action(self, call: Call, segments: list[str]) -> Reply:
         """Answer a request to ``DataManagementDefinitionGroups``.
@@ -146,46 +202,12 @@ class Packages:
             value = {"value": value}
         return Reply.json(200, {"@odata.context": f"{call.service}/$metadata#{kind}", "value": value})
 
-    def blob(self, call: Call) -> Reply:
-        """Answer a request to blob storage, whose right of access stands in the URL ("Put Blob" of Azure Storage)."""
-        now = self._store.clock.now()
-        with self._lock:
-            blob = self._blobs.get(unescape(call.path))
-            if blob is None or not secrets.compare_digest(call.options.get("sig", ""), blob.token):
-                return _blob_error(403, "AuthenticationFailed")
-            if now > blob.expires or now > blob.written + BLOB_LIFE:
-                return _blob_error(403, "AuthenticationFailed")
-            if call.method == "PUT":
-                if call.headers.get("x-ms-blob-type", "").lower() != "blockblob":
-                    return _blob_error(400, "MissingRequiredHeader")
-                if "comp" in call.options:
-                    return _blob_error(501, "SandboxNotImplemented")
-                blob.content, blob.written = call.body, now
-                return Reply(201)
-            if call.method not in ("GET", "HEAD"):
-                return _blob_error(501, "SandboxNotImplemented")
-            if blob.content is None:
-                return _blob_error(404, "BlobNotFound")
-            return Reply(200, blob.content, {"content-type": "application/octet-stream", "x-ms-blob-type": "BlockBlob"})
-
     # -- actions
-
-    def _new_blob(self, call: Call, name: str, content: bytes | None) -> tuple[str, str]:
-        blob_id = str(uuid.uuid4())
-        now = self._store.clock.now()
-        path = f"dmf/{blob_id}/{name}" if name else f"dmf/{blob_id}"
-        self._blobs[path] = _Blob(content, secrets.token_urlsafe(24), now, now + URL_LIFE)
-        return blob_id, self._url(call, path)
-
-    def _url(self, call: Call, path: str) -> str:
-        blob = self._blobs[path]
-        expires = quote(blob.expires.strftime("%Y-%m-%dT%H:%M:%SZ"), safe="")
-        return f"{call.base}{BLOB_ROOT}/{quote(path)}?sv=2014-02-14&sr=b&se={expires}&sp=rw&sig={blob.token}"
 
     def _write_url(self, call: Call, body: Row) -> object:
         """A JSON text, so a client parses twice."""
         name = _arguments(body, uniqueFileName=str)["uniqueFileName"]
-        blob_id, url = self._new_blob(call, str(name), None)
+        blob_id, url = self.blobs.new(call, str(name), None)
         return json.dumps({"BlobId": f"{{{blob_id}}}", "BlobUrl": url})
 
     def _import(self, call: Call, body: Row) -> object:
@@ -200,39 +222,88 @@ class Packages:
         )
         for other in self._jobs.values():
             self._advance(other)
-            if not other.finished:
-                raise _failed(f"Another import is running (execution {other.id}). Imports cannot run in parallel.")
+            if isinstance(other, ImportJob) and not other.finished:
+                raise failed(f"Another import is running (execution {other.id}). Imports cannot run in parallel.")
         execution = str(given["executionId"]) or str(uuid.uuid4())
         if execution in self._jobs:
-            raise _failed(f"The execution ID {execution} already exists.")
+            raise failed(f"The execution ID {execution} already exists.")
         if not given["overwrite"]:
-            raise _failed("Overwrite must be true for entities that are not composite.")
-        company = self._company(str(given["legalEntityId"]))
-        job = _Job(execution, company, given["execute"] is True, self._store.clock.now())
-        try:
-            job.runs = [self._prepare(entity) for entity in read_package(self._package(call, str(given["packageUrl"])))]
-        except PackageFault as error:
-            job.fault = str(error)
-        self._jobs[execution] = job
+            raise failed("Overwrite must be true for entities that are not composite.")
+        content = self.blobs.content(call, str(given["packageUrl"]))
+        if content is None:
+            raise failed("The package cannot be downloaded from the given URL.")
+        job = self.new_import(execution, str(given["legalEntityId"]), content, execute=given["execute"] is True)
+        job.breakdown = call.breakdown
         return execution
+
+    def new_import(self, execution: str, company: str, content: bytes, *, execute: bool = True) -> ImportJob:
+        """Begin the import of a package, which is read at once.
+
+        Args:
+            execution: the execution id.
+            company: the company it runs in.
+            content: the package.
+            execute: whether rows go on from staging to their target.
+
+        Raises:
+            FinanceError: there is no such company.
+            NotImplementedInSandbox: the package asks for something that is not played here.
+        """
+        now = self._store.clock.now()
+        with self._lock:
+            job = ImportJob(execution, self._company(company), now, execute=execute, work=self._run)
+            try:
+                job.runs = [self._prepare(entity) for entity in read_package(content)]
+            except PackageFault as error:
+                job.fault = str(error)
+            self._jobs[execution] = job
+            return job
 
     def _company(self, code: str) -> str:
         with self._store.reading() as tx:
             if tx.find_one("LegalEntities", LegalEntityId=code) is None:
-                raise _failed(f"The company {code} does not exist.")
+                raise failed(f"The company {code} does not exist.")
         return code.lower()
 
-    def _package(self, call: Call, url: str) -> bytes:
-        parts = urlsplit(url)
-        path = unescape(parts.path).removeprefix(f"{BLOB_ROOT}/")
-        blob = self._blobs.get(path)
-        tokens = parse_qs(parts.query).get("sig", [""])
-        known = blob is not None and f"{parts.scheme}://{parts.netloc}" == call.base
-        if not known or blob is None or not secrets.compare_digest(tokens[0], blob.token):
-            raise _failed("The package cannot be downloaded from the given URL.")
-        if blob.content is None or self._store.clock.now() > blob.expires:
-            raise _failed("The package cannot be downloaded from the given URL.")
-        return blob.content
+    def _export(self, _: Call, body: Row) -> object:
+        """An execution that is run again gives the same rows again, as they are now."""
+        given = _arguments(
+            body, definitionGroupId=str, packageName=str, executionId=str, reExecute=bool, legalEntityId=str
+        )
+        execution = str(given["executionId"])
+        earlier = self._jobs.get(execution)
+        job = self._new_export(given, execution or str(uuid.uuid4()), again=given["reExecute"] is True)
+        if isinstance(earlier, ExportJob):
+            job.rows = earlier.rows
+        return job.id
+
+    def _preview(self, _: Call, body: Row) -> object:
+        """The first ``count`` rows of each entity, 0 for all; a client in use calls it ``exportPreviewCount``."""
+        named = {("count" if name == "exportPreviewCount" else name): value for name, value in body.items()}
+        given = _arguments(
+            named, definitionGroupId=str, packageName=str, executionId=str, reExecute=bool, legalEntityId=str, count=int
+        )
+        job = self._new_export(given, str(given["executionId"]) or str(uuid.uuid4()), again=given["reExecute"] is True)
+        job.count, job.moves = int(str(given["count"])), False
+        return job.id
+
+    def _new_export(self, given: Row, execution: str, *, again: bool) -> ExportJob:
+        if execution in self._jobs and not (again and isinstance(self._jobs[execution], ExportJob)):
+            raise failed(f"The execution ID {execution} already exists.")
+        company = self._company(str(given["legalEntityId"]) or self._default)
+        job = self.exports.job(execution, str(given["definitionGroupId"]), str(given["packageName"]), company)
+        self._jobs[execution] = job
+        return job
+
+    def _package_url(self, call: Call, body: Row) -> object:
+        """A link to the package; empty while the job runs (assumed)."""
+        _arguments(body, executionId=str)
+        job = self._job(body)
+        if not isinstance(job, ExportJob):
+            raise failed(f"The execution {job.id} is no export.")
+        if job.content is None:
+            return ""
+        return self.blobs.new(call, f"{job.package or job.id}.zip", job.content)[1]
 
     def _prepare(self, entity: PackageEntity) -> _EntityRun:
         """The entity with its columns by file column; entity fields are written in capitals in real manifests."""
@@ -248,35 +319,38 @@ class Packages:
         )
 
     def _status(self, _: Call, body: Row) -> object:
-        job = self._jobs.get(str(_arguments(body, executionId=str)["executionId"]))
-        if job is None:
-            return "Unknown"
-        job.polls += 1
-        self._advance(job)
-        return job.state
+        return self.state(str(_arguments(body, executionId=str)["executionId"])) or "Unknown"
 
-    def _advance(self, job: _Job) -> None:
-        """States follow polls; a job left alone for a minute has run as well."""
-        if job.finished:
-            return
-        if job.polls >= POLLS or self._store.clock.now() - job.started >= PICK_UP:
-            self._run(job)
-        elif job.polls == POLLS - 1:
-            job.state = "Executing"
+    def _message_status(self, _: Call, body: Row) -> object:
+        return self.recurring.status(str(_arguments(body, messageId=str)["messageId"]))
 
-    def _job(self, body: Row) -> _Job:
+    def state(self, execution: str) -> str | None:
+        """How far a job is, asked for once more; ``None`` where there is none."""
+        with self._lock:
+            job = self._jobs.get(execution)
+            if job is None:
+                return None
+            job.polls += 1
+            self._advance(job)
+            return job.state
+
+    def _advance(self, job: Job) -> None:
+        job.advance(self._store.clock.now())
+
+    def _job(self, body: Row) -> Job:
         job = self._jobs.get(str(body.get("executionId")))
         if job is None:
-            raise _failed(f"The execution ID {body.get('executionId')} does not exist.")
+            raise failed(f"The execution ID {body.get('executionId')} does not exist.")
         self._advance(job)
         return job
 
     def _entity_run(self, body: Row) -> _EntityRun:
         given = _arguments(body, executionId=str, entityName=str)
-        for run in self._job(body).runs:
+        job = self._job(body)
+        for run in job.runs if isinstance(job, ImportJob) else ():
             if run.entity.name.lower() == str(given["entityName"]).lower():
                 return run
-        raise _failed(f"Entity '{given['entityName']}' is not part of the execution.")
+        raise failed(f"Entity '{given['entityName']}' is not part of the execution.")
 
     def _errors(self, _: Call, body: Row) -> object:
         """A JSON list in a text; the names inside are assumed."""
@@ -285,7 +359,7 @@ class Packages:
         found: list[dict[str, object]] = []
         if job.finished and job.fault:
             found.append({"RecordId": "", "Field": "", "ErrorMessage": job.fault})
-        for run in job.runs if job.finished else []:
+        for run in job.runs if job.finished and isinstance(job, ImportJob) else ():
             for error in [*run.staging, *run.target]:
                 key = ",".join(error.key.values())
                 found.append(
@@ -319,27 +393,32 @@ class Packages:
         writer = csv.DictWriter(text, list(rows[0]), lineterminator="\r\n")
         writer.writeheader()
         writer.writerows(rows)
-        return self._new_blob(call, name, text.getvalue().encode("utf-8-sig"))[1]
+        return self.blobs.new(call, name, text.getvalue().encode("utf-8-sig"))[1]
 
     # -- the job
 
-    def _run(self, job: _Job) -> None:
+    def _run(self, job: ImportJob) -> None:
         """Stage and write all entities. A package without rows does nothing and counts as succeeded."""
         if job.fault:
             job.state = "Failed"
             return
-        failed = 0
-        for run in job.runs:
-            self._run_entity(job, run)
-            failed += len(run.staging) + len(run.target)
+        try:
+            for run in job.runs:
+                self._run_entity(job, run)
+        except _Canceled:
+            job.state, job.fault = "Canceled", "The import was canceled."
+            return
+        refused = sum(len(run.staging) + len(run.target) for run in job.runs)
         written = sum(run.written for run in job.runs)
-        job.state = "Succeeded" if not failed else "PartiallySucceeded" if written else "Failed"
+        job.state = "Succeeded" if not refused else "PartiallySucceeded" if written else "Failed"
 
-    def _run_entity(self, job: _Job, run: _EntityRun) -> None:
+    def _run_entity(self, job: ImportJob, run: _EntityRun) -> None:
         if not run.entity.fields or not run.entity.rows:
             return
         columns, encoders = run.columns, self._store.layout(run.table.name).encoders
         for number, given in enumerate(run.entity.rows, start=1):
+            if job.breakdown is not None and sum(one.written for one in job.runs) >= job.breakdown:
+                raise _Canceled
             key = {column.name: given.get(name, "") for name, column in columns.items() if column.key}
             try:
                 values = {
@@ -356,7 +435,7 @@ class Packages:
                 run.written += 1
 
     def _write(
-        self, job: _Job, run: _EntityRun, number: int, given: dict[str, str], key: dict[str, str], values: Row
+        self, job: ImportJob, run: _EntityRun, number: int, given: dict[str, str], key: dict[str, str], values: Row
     ) -> None:
         """Insert or update by entity key, each row for itself."""
         table = run.table
@@ -405,12 +484,3 @@ def _arguments(body: Row, **kinds: type) -> Row:
             message = f"The parameter '{name}' is missing or of another type."
             raise FinanceError(400, "Microsoft.OData.ODataException", message)
     return body
-
-
-def _failed(message: str) -> FinanceError:
-    return FinanceError(400, _ERROR, message)
-
-
-def _blob_error(status: int, code: str) -> Reply:
-    body = f'<?xml version="1.0" encoding="utf-8"?><Error><Code>{code}</Code><Message>{code}</Message></Error>'
-    return Reply(status, body.encode(), {"content-type": "application/xml", "x-ms-error-code": code})

@@ -211,6 +211,15 @@ def test_a_fee_names_what_it_was_made_for(books: Books) -> None:
     assert (of_fee["TransactionType"], of_fee["SourceTransactionId"]) == ("Revenue", of_source["TransactionId"])
 
 
+def test_a_cost_is_of_hours_expenses_or_items(books: Books) -> None:
+    """E-T, assumed for Finance: what data import lets through has no account to be posted against."""
+    row = books.stage("Cost", "fee")
+    imported = jobs.import_from_staging(books.finance, "USPM")
+    assert imported.refused == (
+        (row["ActualsImportId"], "Transaction class 192350004 doesn't fit transaction type Cost."),
+    )
+
+
 # -- categories, rates, line properties
 
 

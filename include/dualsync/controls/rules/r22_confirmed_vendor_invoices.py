@@ -22,7 +22,8 @@ WITH lines AS (
     WHERE v.status = 'Confirmed' AND settled(v.changed_at) AND settled(l.changed_at)
 ), costs AS (
     SELECT vendor_line_id, type, count(*) AS n, sum(amount) AS amount FROM actuals
-    WHERE type IN ('Cost', 'ResourcingUnitCost') AND vendor_line_id IS NOT NULL AND adjustment IS NULL GROUP BY vendor_line_id, type
+    WHERE type IN ('Cost', 'ResourcingUnitCost') AND vendor_line_id IS NOT NULL AND adjustment IS NULL
+    GROUP BY vendor_line_id, type
     -- what is bought for another company's project costs the buying one what the line says
     QUALIFY row_number() OVER (PARTITION BY vendor_line_id ORDER BY type DESC) = 1
 )
