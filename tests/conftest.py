@@ -16,7 +16,7 @@ import pytest
 if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag
 
-pytest_plugins = ["worlds", "cycles", "disturbed"]
+pytest_plugins = ["worlds", "cycles", "disturbed", "nights"]
 
 ROOT = Path(__file__).resolve().parents[1]
 

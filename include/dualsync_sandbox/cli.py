@@ -13,6 +13,7 @@ import httpx
 import typer
 
 from dualsync_sandbox.http import to_json
+from dualsync_sandbox.plant.command import register as register_plant
 from dualsync_sandbox.play.command import register as register_play
 from dualsync_sandbox.seed.command import DEFAULT_STATE, register
 from dualsync_sandbox.server import INFO_FILE, STORE_FILES, Ports, Sandbox
@@ -95,3 +96,4 @@ def control_of(state: Path) -> str | None:
 
 
 register_play(app, control_of)
+register_plant(app, control_of)

@@ -64,6 +64,7 @@ ROUTES = (
         '{"name": "approve-time", "company": "USPM", "project": "...", "seed": 1}',
         "plays one event",
     ),
+    ControlRoute("POST", "/plant", "plant", '{"breaks": 10, "seed": 1}', "breaks rows past all checks, and says which"),
     ControlRoute("GET", "/switches", "switches", "", "behaviours that tenants show or do not show"),
     ControlRoute("PUT", "/switches", "set_switches", '{"protect_actuals": true}', "changes some of them"),
     ControlRoute("GET", "/clock", "clock", "", "the time, and whether it stands still"),
@@ -178,6 +179,12 @@ class _Control:
             raise Refused("seed is a whole number, project the number of a project")
         name, company = str(given.get("name", "")), str(given.get("company", "USPM"))
         return self._sandbox.play_event(name, company=company, project=project, seed=number)
+
+    def plant(self, given: Facts) -> Facts:
+        breaks, number = given.get("breaks", 10), given.get("seed", 1)
+        if not isinstance(breaks, int) or not isinstance(number, int):
+            raise Refused("breaks and seed are whole numbers")
+        return self._sandbox.plant(breaks, number)
 
     def switches(self, _: Facts) -> Facts:
         return self._sandbox.switches.as_dict()

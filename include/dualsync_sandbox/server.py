@@ -32,6 +32,7 @@ from cryptography.x509.oid import NameOID
 from starlette.applications import Starlette
 
 from dualsync_sandbox import business, control
+from dualsync_sandbox import plant as planting
 from dualsync_sandbox import play as playing
 from dualsync_sandbox import seed as seeding
 from dualsync_sandbox.clock import Clock
@@ -249,6 +250,10 @@ class Sandbox:
         """Let one event happen now; see ``dualsync_sandbox.play.play_event``."""
         stores = (self.dataverse_store, self.finance_store, self.clock)
         return playing.play_event(*stores, name, company=company, project=project, seed=seed)
+
+    def plant(self, breaks: int = 10, seed: int = 1) -> dict[str, object]:
+        """Break rows of both systems past all checks; see ``dualsync_sandbox.plant.plant``."""
+        return planting.plant(self.dataverse_store, self.finance_store, breaks, seed).as_dict()
 
     def reset(self) -> None:
         """Remove all rows, traces and counts; change tokens expire; all else is as at first, snapshots stay."""

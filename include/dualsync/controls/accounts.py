@@ -77,7 +77,8 @@ WHERE r.status = 'Posted' GROUP BY d.company, d.record_key, d.accounting_amount"
             f"""SELECT l.company, l.accounting_amount AS amount, count(a.import_id) > 0 AS staged,
     COALESCE(bool_or((a.company, a.import_id) IN ({_JOURNALLED})), FALSE) AS journalled
 FROM vendor_lines l JOIN vendor_headers h USING (company, reference)
-    LEFT JOIN staging a ON a.company = l.company AND lower(a.vendor_line) = lower(l.number) AND a.type = 'Cost'
+    LEFT JOIN staging a ON a.company = l.company AND lower(a.vendor_line) = lower(l.number)
+        AND a.type IN ('Cost', 'ResourcingUnitCost')
 WHERE h.status = 'Posted' AND l.project IS NOT NULL AND (l.company, l.number) NOT IN
     (SELECT (company, transaction) FROM project_transactions WHERE origin <> 'IntegrationJournal')
 GROUP BY l.company, l.record_key, l.accounting_amount""",

@@ -74,6 +74,11 @@ def _plain(row: Row) -> bool:
 def chains(ground: Ground, kind: int | None = None) -> Iterator[Chain]:
     """Actuals that nobody has touched yet and that are whole on both sides."""
     invoiced = {row["msdyn_originalactual"] for row in ground.rows("msdyn_invoicelinetransaction")}
+    invoiced |= {
+        row["msdyn_transaction2"]
+        for row in ground.rows(CONNECTIONS)
+        if row["msdyn_transaction1role"] in ("Billed", "Reversing")
+    }
     for row in ground.rows(ACTUALS):
         code = ground.code(row)
         if not code or not _plain(row) or row["msdyn_actualid"] in invoiced:
@@ -398,6 +403,7 @@ def _reversals(ground: Ground) -> Iterator[tuple[Row, Row, Row]]:
                 and ground.code(original)
                 and original["msdyn_skipsync"] is False
                 and reversal["msdyn_skipsync"] is False
+                and original["msdyn_invoice"] is None
                 and original["msdyn_transactionclassification"] == TransactionClass.TIME
             ):
                 yield original, reversal, row

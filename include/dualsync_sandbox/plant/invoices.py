@@ -248,7 +248,12 @@ def charged_edited(ground: Ground) -> Planted:
 def charged_not_received(ground: Ground) -> Planted:
     """The other company's vendor invoice of an invoice between companies is gone."""
     row, records = _between(ground)
-    bills = ground.rows("VendorInvoiceHeaders", VendorInvoiceNum=row["InvoiceId"], IsIntercompany="Yes")
+    relation = ground.rows(
+        "IntercompanyRelations", dataAreaId=row["dataAreaId"], BorrowingCompany=row["BorrowingCompany"]
+    )[0]
+    bills = ground.rows(
+        "VendorInvoiceHeaders", VendorInvoiceNum=row["InvoiceId"], InvoiceAccount=relation["VendorAccountNumber"]
+    )
     mine = [one for one in bills if one["dataAreaId"] == str(row["BorrowingCompany"]).lower()]
     if not mine:
         raise NothingToPlantOn

@@ -28,10 +28,13 @@ _ONE = Decimal(1)
 def _bill_line(ground: Ground, *, confirmed: bool = True) -> tuple[Row, Row | None, tuple[str, ...]]:
     """A line of a vendor invoice, its cost actual where it is confirmed, and everything they go by."""
     bills = {row[f"{BILLS}id"]: row for row in ground.rows(BILLS) if ground.code(row)}
+    actuals = [row for row in ground.rows(ACTUALS) if row["msdyn_vendorinvoiceline"]]
     costs = {
         row["msdyn_vendorinvoiceline"]: row
-        for row in ground.rows(ACTUALS, msdyn_transactiontypecode=TransactionType.COST)
-        if row["msdyn_vendorinvoiceline"] and row["msdyn_adjustmentstatus"] is None
+        for row in actuals
+        if row["msdyn_transactiontypecode"] == TransactionType.COST
+        and row["msdyn_adjustmentstatus"] is None
+        and row["msdyn_resourcingcompany"] == row["msdyn_owningcompany"]
     }
     lines = [
         row
@@ -42,9 +45,10 @@ def _bill_line(ground: Ground, *, confirmed: bool = True) -> tuple[Row, Row | No
     cost = costs.get(row[f"{BILL_LINES}id"])
     records = [str(row["msdyn_externalinvoiceline"]), str(row[f"{BILL_LINES}id"])]
     records.append(str(bills[row["msdyn_vendorinvoice"]]["msdyn_vendorinvoicenumber"]))
-    if cost is not None:
-        records += [str(cost["msdyn_actualid"]), str(cost["msdyn_actualimportid"])]
-        ground.take(cost["msdyn_actualid"], cost["msdyn_origin"])
+    for actual in actuals:
+        if actual["msdyn_vendorinvoiceline"] == row[f"{BILL_LINES}id"]:
+            records += [str(actual["msdyn_actualid"]), str(actual["msdyn_actualimportid"])]
+            ground.take(actual["msdyn_actualid"], actual["msdyn_origin"])
     return row, cost, tuple(records)
 
 
@@ -334,7 +338,14 @@ def received_tomorrow(ground: Ground) -> Planted:
 
 def bill_of_no_project(ground: Ground) -> Planted:
     """A vendor invoice line of no project is none of Dataverse's business."""
-    rows = [row for row in ground.rows("VendorInvoiceLines") if row["dataAreaId"] in ground.areas and row["ProjId"]]
+    between = {
+        (one["dataAreaId"], one["TableRefId"]) for one in ground.rows("VendorInvoiceHeaders", IsIntercompany="Yes")
+    }
+    rows = [
+        row
+        for row in ground.rows("VendorInvoiceLines")
+        if row["dataAreaId"] in ground.areas and row["ProjId"] and (row["dataAreaId"], row["TableRefId"]) not in between
+    ]
     row = ground.one(rows, lambda one: [one["ProjTransId"]])
     number = ground.rng.randrange(100, 10**6)
     ground.finance.copy("VendorInvoiceLines", row, LineNumber=number, ProjId="", ProjDataAreaId="", ProjTransId="")

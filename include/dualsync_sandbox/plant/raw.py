@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from dualsync_sandbox.errors import ReferenceNotFound
 from dualsync_sandbox.store import quoted
 
 if TYPE_CHECKING:
@@ -56,7 +58,9 @@ class Raw:
     def add(self, table: str, row: Row) -> Row:
         """Put in a row, and return it."""
         layout = self.tx.store.layout(table)
-        self.tx.insert_many(table, [row], hooks=False)
+        # references are checked once a row is in; what is broken may point at what was taken away
+        with suppress(ReferenceNotFound):
+            self.tx.insert_many(table, [row], hooks=False)
         if layout.dataverse:
             found = self.tx.get(table, row[layout.table.id])
         else:

@@ -25,18 +25,26 @@ Seed = Annotated[int, typer.Option(help="The same number gives the same events o
 Played = Callable[[Store, Store, Clock], dict[str, object]]
 
 
-def _answer(state: Path, path: str, wanted: dict[str, object], played: Played, control: str | None) -> None:
-    """Let a running sandbox play, or play on the stores of one that does not run, and print the result as JSON."""
+def answer(state: Path, path: str, wanted: dict[str, object], played: Played, control: str | None) -> None:
+    """Ask a running sandbox, or work on the stores of one that does not run, and print the result as JSON.
+
+    Args:
+        state: folder of the sandbox.
+        path: of the control plane.
+        wanted: what it is asked.
+        played: does the same on stores.
+        control: address of the control plane, None when no sandbox runs.
+    """
     if control is not None:
         try:
-            answer = httpx.post(f"{control}{path}", json=wanted, timeout=_TIMEOUT)
+            answered = httpx.post(f"{control}{path}", json=wanted, timeout=_TIMEOUT)
         except httpx.ConnectError:  # the info file outlived the sandbox
-            answer = None
-        if answer is not None:
-            if answer.is_error:
-                typer.echo(answer.json()["error"], err=True)
+            answered = None
+        if answered is not None:
+            if answered.is_error:
+                typer.echo(answered.json()["error"], err=True)
                 raise typer.Exit(1)
-            typer.echo(answer.text)
+            typer.echo(answered.text)
             return
     clock = Clock()
     dataverse = Store(state / STORES[0], SystemSchema.load("dataverse"), clock)
@@ -71,7 +79,7 @@ def register(app: typer.Typer, control_of: Callable[[Path], str | None]) -> None
         def played(dataverse: Store, finance: Store, clock: Clock) -> dict[str, object]:
             return play(dataverse, finance, clock, days, seed).as_dict()
 
-        _answer(state, "/play", {"days": days, "seed": seed}, played, control_of(state))
+        answer(state, "/play", {"days": days, "seed": seed}, played, control_of(state))
 
     @app.command("play-event", help=f"Play one event: {', '.join(EVENTS)}.")
     def event_command(
@@ -88,4 +96,4 @@ def register(app: typer.Typer, control_of: Callable[[Path], str | None]) -> None
             return play_event(dataverse, finance, clock, name, company=company, project=project, seed=seed)
 
         wanted: dict[str, object] = {"name": name, "company": company, "project": project, "seed": seed}
-        _answer(state, "/play/event", wanted, played, control_of(state))
+        answer(state, "/play/event", wanted, played, control_of(state))

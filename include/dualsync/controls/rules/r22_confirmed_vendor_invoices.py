@@ -7,7 +7,10 @@ CONTROL = Control(
     title="Cost actuals of confirmed vendor invoices = their lines",
     area="vendor_invoices",
     severity="critical",
-    compares="Lines of confirmed vendor invoices against the cost actuals made of them",
+    compares=(
+        "Lines of confirmed vendor invoices against the cost actuals made of them, or the resourcing costs where "
+        "the project is another company's"
+    ),
     needs=("vendor_invoices", "vendor_invoice_lines", "actuals", "currencies"),
     evidence="derived",
     basis=("J4", "J14"),
@@ -18,8 +21,11 @@ WITH lines AS (
         LEFT JOIN currencies c ON c.id = l.currency_id
     WHERE v.status = 'Confirmed' AND settled(v.changed_at) AND settled(l.changed_at)
 ), costs AS (
-    SELECT vendor_line_id, count(*) AS n, sum(amount) AS amount FROM actuals
-    WHERE type = 'Cost' AND vendor_line_id IS NOT NULL AND adjustment IS NULL GROUP BY ALL
+    SELECT vendor_line_id, type, count(*) AS n, sum(amount) AS amount FROM actuals
+    WHERE type IN ('Cost', 'ResourcingUnitCost') AND vendor_line_id IS NOT NULL AND adjustment IS NULL
+    GROUP BY vendor_line_id, type
+    -- what is bought for another company's project costs the buying one what the line says
+    QUALIFY row_number() OVER (PARTITION BY vendor_line_id ORDER BY type DESC) = 1
 )
 SELECT l.company, l.number AS key, l.id AS dataverse_id,
     CASE WHEN c.n IS DISTINCT FROM 1 THEN 'relation' ELSE 'amount' END AS class, 'cost actual' AS field,
