@@ -151,6 +151,7 @@ def maps_check(
 def _live_findings(runtime: Runtime) -> list[dict[str, str]]:
     from dualsync.errors import SchemaMismatch
     from dualsync.sync.extract import missing_columns
+    from dualsync.sync.set_rules import why_not
 
     found: list[dict[str, str]] = []
     for name, table_map in runtime.catalog.files.items():
@@ -168,6 +169,16 @@ def _live_findings(runtime: Runtime) -> list[dict[str, str]]:
             }
             for side, columns in missing.items()
             for column in columns
+        )
+        found.extend(
+            {
+                "map": name,
+                "place": str(table_map.path),
+                "severity": "warning",
+                "text": f"the rule {rule.name} will not run: {why}",
+            }
+            for rule in table_map.rules
+            if rule.reference is not None and (why := why_not(rule, runtime.systems))
         )
     return found
 

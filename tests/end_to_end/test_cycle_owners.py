@@ -6,6 +6,7 @@ import shutil
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from cycles import ACTUALS, Cycle
 
 from dualsync_sandbox.business.approvals import approve_time
@@ -16,13 +17,24 @@ from dualsync_sandbox.store import Row
 US = {"companies": ["USPM"]}
 
 
-def posted(cycle: Cycle) -> Row:
-    """A sale that went to Finance, was posted and came back."""
-    _, sale = approve_time(cycle.works.dataverse, cycle.works.time(cycle.works.project()))
-    cycle.send(**US)
-    cycle.books()
-    cycle.sync("actuals", **US)
-    return sale
+@pytest.fixture(scope="module")
+def posted(shared: Cycle) -> dict[str, Row]:
+    """Sales that went to Finance, were posted and came back, one for each test that needs one."""
+    works = shared.works
+    project = works.project()
+    names = ("voucher", "amount", "new voucher")
+    sales = {name: approve_time(works.dataverse, works.time(project))[1] for name in names}
+    shared.send(**US)
+    shared.books()
+    shared.sync("actuals", **US)
+    return sales
+
+
+def march(cycle: Cycle, status: str) -> None:
+    """Close the fiscal period, or open it again."""
+    with cycle.works.finance.transaction() as tx:
+        for period in tx.find("FiscalPeriods", dataAreaId="uspm", StartDate="2026-03-01"):
+            tx.update("FiscalPeriods", period["RecId"], {"Status": status})
 
 
 def to_staging(row: Row) -> str:
@@ -33,16 +45,16 @@ def to_actual(row: Row) -> str:
     return f"msdyn_actuals({row['msdyn_actualid']})"
 
 
-def test_a_voucher_that_is_changed_in_dataverse_is_reported_only(cycle: Cycle) -> None:
+def test_a_voucher_that_is_changed_in_dataverse_is_reported_only(shared: Cycle, posted: dict[str, Row]) -> None:
     """G15: Finance owns voucher, accounting amount and sales tax."""
-    sale = posted(cycle)
-    voucher = cycle.staged(sale)["VoucherNumber"]
-    cycle.dataverse.change(to_actual(sale), {"msdyn_vouchernumber": "PVO-ODD", "msdyn_accountingamount": 1})
-    cycle.world.forget_requests()
+    sale = posted["voucher"]
+    voucher = shared.staged(sale)["VoucherNumber"]
+    shared.dataverse.change(to_actual(sale), {"msdyn_vouchernumber": "PVO-ODD", "msdyn_accountingamount": 1})
+    shared.world.forget_requests()
 
     for mode in ("full", "incremental", "full"):
-        cycle.sync("actuals", mode=mode, **US)
-        (row,) = cycle.world.open_rows()
+        shared.sync("actuals", mode=mode, **US)
+        (row,) = shared.world.open_rows()
         assert (row.map, row.direction, row.state, row.rule) == (
             "actuals", "to_dataverse", "conflict", "actuals.owner",
         ), mode  # fmt: skip
@@ -51,51 +63,55 @@ def test_a_voucher_that_is_changed_in_dataverse_is_reported_only(cycle: Cycle) -
         assert row.reason.startswith("changed in Dataverse, which does not own it: ")
         assert "msdyn_vouchernumber" in row.reason
         assert "msdyn_accountingamount" in row.reason
-    assert cycle.world.writes() == []
-    assert cycle.staged(sale)["VoucherNumber"] == voucher
-    assert cycle.actual(sale)["msdyn_vouchernumber"] == "PVO-ODD"
+    assert shared.world.writes() == []
+    assert shared.staged(sale)["VoucherNumber"] == voucher
+    assert shared.actual(sale)["msdyn_vouchernumber"] == "PVO-ODD"
 
-    cycle.dataverse.change(to_actual(sale), {"msdyn_vouchernumber": voucher, "msdyn_accountingamount": 1600})
-    cycle.sync("actuals", mode="full", **US)
-    assert cycle.world.open_rows() == []
+    shared.dataverse.change(to_actual(sale), {"msdyn_vouchernumber": voucher, "msdyn_accountingamount": 1600})
+    shared.sync("actuals", mode="full", **US)
+    assert shared.world.open_rows() == []
 
 
-def test_an_amount_that_is_changed_in_finance_is_reported_only(cycle: Cycle) -> None:
+def test_an_amount_that_is_changed_in_finance_is_reported_only(shared: Cycle, posted: dict[str, Row]) -> None:
     """D1, E21: amount, quantity and project are Dataverse's."""
-    sale = posted(cycle)
-    cycle.finance.change(to_staging(sale), {"Amount": 5000, "Description": "Said in Finance"})
-    cycle.world.forget_requests()
+    sale = posted["amount"]
+    shared.finance.change(to_staging(sale), {"Amount": 5000, "Description": "Said in Finance"})
+    shared.world.forget_requests()
 
     for mode in ("full", "incremental", "full"):
-        cycle.sync("actuals", mode=mode, **US)
-        rows = cycle.world.open_rows(direction="to_finance")
+        shared.sync("actuals", mode=mode, **US)
+        rows = shared.world.open_rows(direction="to_finance")
         assert [(row.record_id, row.state, row.rule) for row in rows] == [
             (sale["msdyn_actualid"], "conflict", "actuals.owner")
         ], mode
         assert "changed in Finance, which does not own it: Amount, Description" in rows[0].reason
-    assert cycle.world.writes() == []
-    assert cycle.actual(sale)["msdyn_amount"] == 1600
+    assert shared.world.writes() == []
+    assert shared.actual(sale)["msdyn_amount"] == 1600
 
-    cycle.dataverse.change(to_actual(sale), {"msdyn_description": "Said by its owner"})
-    cycle.world.forget_requests()
-    assert cycle.sync("actuals", **US).counts.updated == 1
-    (request,) = cycle.world.writes()
+    shared.dataverse.change(to_actual(sale), {"msdyn_description": "Said by its owner"})
+    shared.world.forget_requests()
+    assert shared.sync("actuals", **US).counts.updated == 1
+    (request,) = shared.world.writes()
     assert request["body"] == {"Description": "Said by its owner"}, "the amount is left as it is"
-    assert cycle.staged(sale)["Amount"] == 5000
+    assert shared.staged(sale)["Amount"] == 5000
+
+    shared.finance.change(to_staging(sale), {"Amount": 1600})
+    shared.sync("actuals", mode="full", **US)
+    assert shared.world.open_rows() == []
 
 
-def test_a_new_voucher_by_its_owner_travels(cycle: Cycle) -> None:
+def test_a_new_voucher_by_its_owner_travels(shared: Cycle, posted: dict[str, Row]) -> None:
     """The same columns, changed by the side that owns them, go through."""
-    sale = posted(cycle)
-    cycle.finance.change(to_staging(sale), {"VoucherNumber": "PVO-CORRECTED", "SalesTaxAmount": 12.5})
-    assert cycle.sync("actuals", **US).counts.updated == 1
-    actual = cycle.actual(sale)
+    sale = posted["new voucher"]
+    shared.finance.change(to_staging(sale), {"VoucherNumber": "PVO-CORRECTED", "SalesTaxAmount": 12.5})
+    assert shared.sync("actuals", **US).counts.updated == 1
+    actual = shared.actual(sale)
     assert (actual["msdyn_vouchernumber"], actual["msdyn_salestaxamount"]) == ("PVO-CORRECTED", Decimal("12.5"))
 
 
-def test_the_example_of_a_fixed_rate(cycle: Cycle) -> None:
+def test_the_example_of_a_fixed_rate(shared: Cycle) -> None:
     """H8: 4 hours of 250 pounds at 1.25 are 1,250 dollars; Finance keeps the rate times one hundred."""
-    works = cycle.works
+    works = shared.works
     project = works.project(currency="GBP")
     line: dict[str, Any] = {
         "msdyn_transactiontypecode": TransactionType.UNBILLED_SALES,
@@ -107,15 +123,15 @@ def test_the_example_of_a_fixed_rate(cycle: Cycle) -> None:
         "msdyn_price": Decimal(250),
     }
     (sale,) = post_entry_journal(works.dataverse, [line])
-    cycle.send(**US)
-    contract = cycle.staged(sale)["ContractId"]
+    shared.send(**US)
+    contract = shared.staged(sale)["ContractId"]
     agreed = {"dataAreaId": "uspm", "ProjectContractId": contract, "CurrencyCode": "GBP", "ExchangeRate": 125}
-    cycle.finance.create("FixedExchangeRates", agreed)
+    shared.finance.create("FixedExchangeRates", agreed)
 
-    cycle.books()
-    cycle.sync("actuals", **US)
+    shared.books()
+    shared.sync("actuals", **US)
 
-    staged, actual = cycle.staged(sale), cycle.actual(sale)
+    staged, actual = shared.staged(sale), shared.actual(sale)
     assert (staged["Quantity"], staged["UnitPrice"], staged["Amount"], staged["TransactionCurrencyId"]) == (
         4, 250, 1000, "GBP",
     )  # fmt: skip
@@ -123,75 +139,74 @@ def test_the_example_of_a_fixed_rate(cycle: Cycle) -> None:
     assert (actual["msdyn_accountingamount"], actual["exchangerate"], actual["msdyn_amount"]) == (1250, 125, 1000)
 
 
-def test_what_finance_changes_before_there_is_a_voucher_is_reported_only(cycle: Cycle) -> None:
+def test_what_finance_changes_before_there_is_a_voucher_is_reported_only(shared: Cycle) -> None:
     """Rate, accounting date and external reference are Finance's from the voucher on, and Dataverse's until then."""
-    works = cycle.works
+    works = shared.works
     _, sale = approve_time(works.dataverse, works.time(works.project(currency="GBP")))
-    cycle.dataverse.change(to_actual(sale), {"msdyn_externalreferenceid": "REF-1"})
-    cycle.send(**US)
+    shared.dataverse.change(to_actual(sale), {"msdyn_externalreferenceid": "REF-1"})
+    shared.send(**US)
     said = {"ExchangeRate": 99, "AccountingDate": "2026-03-20T12:00:00Z", "ExternalReference": "SAID-IN-FINANCE"}
     before = {"ExchangeRate": 0.785, "ExternalReference": "REF-1"}
     names = ("exchangerate", "msdyn_accountingdate", "msdyn_externalreferenceid")
-    here = [cycle.actual(sale)[name] for name in names]
-    cycle.finance.change(to_staging(sale), said)
-    cycle.world.forget_requests()
+    here = [shared.actual(sale)[name] for name in names]
+    shared.finance.change(to_staging(sale), said)
+    shared.world.forget_requests()
 
-    for mode in ("incremental", "full", "incremental", "full"):
-        cycle.sync("actuals", mode=mode, **US)
-    (row,) = cycle.world.open_rows()
+    for mode in ("incremental", "full", "incremental"):
+        shared.sync("actuals", mode=mode, **US)
+    (row,) = shared.world.open_rows()
     assert (row.record_id, row.direction, row.state, row.rule) == (
         sale["msdyn_actualid"], "to_finance", "conflict", "actuals.owner",
     )  # fmt: skip
     assert row.reason.startswith("changed in Finance, which does not own it: ")
     assert all(name in row.reason for name in said)
-    assert cycle.world.writes() == []
-    assert [cycle.actual(sale)[name] for name in names] == here
-    assert {name: cycle.staged(sale)[name] for name in said} == said
+    assert shared.world.writes() == []
+    assert [shared.actual(sale)[name] for name in names] == here
+    assert {name: shared.staged(sale)[name] for name in said} == said
 
     # what Dataverse changes now travels, and only that
-    cycle.dataverse.change(to_actual(sale), {"msdyn_accountingdate": "2026-03-06"})
-    assert cycle.sync("actuals", **US).counts.updated == 1
-    assert cycle.staged(sale)["AccountingDate"][:10] == "2026-03-06"
-    assert cycle.staged(sale)["ExchangeRate"] == 99
-    cycle.finance.change(to_staging(sale), before)
-    cycle.sync("actuals", mode="full", **US)
-    assert cycle.world.open_rows() == []
+    shared.dataverse.change(to_actual(sale), {"msdyn_accountingdate": "2026-03-06"})
+    assert shared.sync("actuals", **US).counts.updated == 1
+    assert shared.staged(sale)["AccountingDate"][:10] == "2026-03-06"
+    assert shared.staged(sale)["ExchangeRate"] == 99
+    shared.finance.change(to_staging(sale), before)
+    shared.sync("actuals", mode="full", **US)
+    assert shared.world.open_rows() == []
 
 
-def test_the_accounting_date_is_dataverses_until_it_is_posted(cycle: Cycle) -> None:
+def test_the_accounting_date_is_dataverses_until_it_is_posted(shared: Cycle) -> None:
     """G6, and the columns whose owner changes with the voucher."""
-    works = cycle.works
+    works = shared.works
     _, sale = approve_time(works.dataverse, works.time(works.project()))
-    cycle.send(**US)
-    cycle.dataverse.change(to_actual(sale), {"msdyn_accountingdate": "2026-03-05"})
-    assert cycle.sync("actuals", **US).counts.updated == 1
-    assert cycle.staged(sale)["AccountingDate"][:10] == "2026-03-05"
+    shared.send(**US)
+    shared.dataverse.change(to_actual(sale), {"msdyn_accountingdate": "2026-03-05"})
+    assert shared.sync("actuals", **US).counts.updated == 1
+    assert shared.staged(sale)["AccountingDate"][:10] == "2026-03-05"
 
-    with works.finance.transaction() as tx:
-        for period in tx.find("FiscalPeriods", dataAreaId="uspm", StartDate="2026-03-01"):
-            tx.update("FiscalPeriods", period["RecId"], {"Status": "Closed"})
-    cycle.books()
-    assert cycle.staged(sale)["AccountingDate"][:10] == "2026-04-01"
-    cycle.sync("actuals", **US)
-    actual = cycle.actual(sale)
+    march(shared, "Closed")
+    shared.books()
+    march(shared, "Open")
+    assert shared.staged(sale)["AccountingDate"][:10] == "2026-04-01"
+    shared.sync("actuals", **US)
+    actual = shared.actual(sale)
     assert (actual["msdyn_accountingdate"], actual["msdyn_documentdate"]) == ("2026-04-01", "2026-03-02")
 
     # From now on the date is Finance's: what Dataverse says does not travel, and a full run tells of it.
-    cycle.dataverse.change(to_actual(sale), {"msdyn_accountingdate": "2026-03-09", "exchangerate": 1})
-    cycle.world.forget_requests()
+    shared.dataverse.change(to_actual(sale), {"msdyn_accountingdate": "2026-03-09", "exchangerate": 1})
+    shared.world.forget_requests()
     for mode in ("incremental", "full", "incremental"):
-        cycle.sync("actuals", mode=mode, **US)
-    (row,) = cycle.world.open_rows()
+        shared.sync("actuals", mode=mode, **US)
+    (row,) = shared.world.open_rows()
     assert (row.direction, row.rule) == ("to_dataverse", "actuals.owner")
     assert row.reason.startswith("changed in Dataverse, which does not own it: ")
     assert "msdyn_accountingdate" in row.reason
     assert "exchangerate" in row.reason
-    assert cycle.world.writes() == []
-    assert cycle.staged(sale)["AccountingDate"][:10] == "2026-04-01"
+    assert shared.world.writes() == []
+    assert shared.staged(sale)["AccountingDate"][:10] == "2026-04-01"
 
-    cycle.dataverse.change(to_actual(sale), {"msdyn_accountingdate": "2026-04-01", "exchangerate": 100})
-    cycle.sync("actuals", mode="full", **US)
-    assert cycle.world.open_rows() == []
+    shared.dataverse.change(to_actual(sale), {"msdyn_accountingdate": "2026-04-01", "exchangerate": 100})
+    shared.sync("actuals", mode="full", **US)
+    assert shared.world.open_rows() == []
 
 
 def test_what_is_posted_is_not_undone_by_the_first_run(cycle: Cycle) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import dualsync
 from cycles import CONTRACTS, Cycle
 from worlds import leg
 
@@ -135,6 +136,7 @@ def test_a_rule_without_its_set_is_not_run(shared: Cycle, story: Story) -> None:
         text = text.replace(old, new)
     (folder / "actuals.yaml").write_text(text, encoding="utf-8")
     try:
+        checked = dualsync(shared.world, "maps", "check", "--live").out
         approve_time(works.dataverse, works.time(works.project(), msdyn_date="2026-02-11"))
         summary = shared.sync(*CONTRACTS, "actuals", **US)
     finally:
@@ -145,3 +147,6 @@ def test_a_rule_without_its_set_is_not_run(shared: Cycle, story: Story) -> None:
         "actuals.open_period was not run: Finance entity FiscalPeriods has no column PeriodStatus",
     }
     assert findings(summary, "actuals")["failures"] == {"critical": 0, "warning": 0}
+    for rule in ("line_property", "open_period"):
+        assert f"warning: the rule {rule} will not run: Finance" in checked
+    assert "2 findings" in checked

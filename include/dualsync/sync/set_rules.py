@@ -19,12 +19,35 @@ from dualsync.sync.extract import BY_KEY
 from dualsync.sync.runtime import GLOBAL, Leg, Runtime
 from dualsync.sync.shape import Shape
 from dualsync.sync.values import ValueProblem, arrow_type, parse
+from dualsync.systems import Systems
 
 _TEXTS = ("text", "enum", "guid", "lookup")
 
 
 class NotRun(Exception):
     """A rule cannot be asked; the message says why."""
+
+
+def why_not(rule: Rule, systems: Systems) -> str:
+    """Why a set rule will not run on the live systems; empty where it will.
+
+    Args:
+        rule: A rule that looks into a set.
+        systems: The two systems.
+    """
+    reference = rule.reference
+    assert reference is not None
+    to = (rule.opposite.to,) if rule.opposite else ()
+    company = (reference.company,) if reference.company else ()
+    try:
+        for name in (*reference.columns, *to, *company):
+            if reference.side == "dataverse":
+                systems.dataverse.metadata(reference.set).attribute(name)
+            else:
+                systems.finance.metadata(reference.set).column(name)
+    except SchemaMismatch as error:
+        return str(error)
+    return ""
 
 
 class SetRules:
