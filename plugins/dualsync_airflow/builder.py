@@ -39,6 +39,14 @@ STEP_DOCS = {
     "settle": "Stores the new base, the change token, the counts and the quarantine in one transaction.",
 }
 
+COMPANIES_PARAM = Param(
+    [],
+    type="array",
+    items={"type": "string", "pattern": "^[A-Za-z0-9]{1,4}$"},
+    title="Companies",
+    description="Codes of legal entities, one a line. None means all integrated companies.",
+)
+
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "dualsync",
     "retries": 3,
@@ -332,13 +340,7 @@ def _params(maps: Sequence[str], mode: str) -> dict[str, Param]:
             description="incremental: what changed since the last run. full: compare everything. "
             "audit: compare everything, write nothing.",
         ),
-        "companies": Param(
-            [],
-            type="array",
-            items={"type": "string", "pattern": "^[A-Za-z0-9]{1,4}$"},
-            title="Companies",
-            description="Codes of legal entities, one a line. None means all integrated companies.",
-        ),
+        "companies": COMPANIES_PARAM,
         "maps": Param(
             [],
             type="array",
