@@ -133,7 +133,7 @@ def sync_dag(
     with DAG(
         dag_id=dag_id,
         description=title,
-        schedule=_timetable(schedule),
+        schedule=timetable(schedule),
         catchup=False,
         max_active_runs=1,
         default_args=DEFAULT_ARGS,
@@ -312,11 +312,16 @@ def _spoken(direction: Direction) -> str:
     return direction.replace("_", " ").replace("finance", "Finance").replace("dataverse", "Dataverse")
 
 
-def _timetable(schedule: str | None) -> CronTriggerTimetable | None:
-    """A timetable that waits for its next time when a DAG is unpaused, instead of making up for the one before."""
+def timetable(schedule: str | None, zone: str = "UTC") -> CronTriggerTimetable | None:
+    """A timetable that waits for its next time when a DAG is unpaused, instead of making up for the one before.
+
+    Args:
+        schedule: cron expression, or None for runs by hand only.
+        zone: the time zone in which it is meant.
+    """
     if schedule is None:
         return None
-    return CronTriggerTimetable(schedule, timezone="UTC", run_immediately=timedelta(0))
+    return CronTriggerTimetable(schedule, timezone=zone, run_immediately=timedelta(0))
 
 
 def _batches() -> int:

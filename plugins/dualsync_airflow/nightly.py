@@ -1,11 +1,11 @@
 """Builds the DAG of the nightly reconciliation. Building reads the table maps and the settings, and nothing else."""
 
-from airflow.sdk import DAG, CronTriggerTimetable, Param, TaskGroup, TriggerRule, chain
+from airflow.sdk import DAG, Param, TaskGroup, TriggerRule, chain
 
 from dualsync.errors import SettingsError
 from dualsync.mapping import Catalog
 from dualsync.settings import Nightly, Settings
-from dualsync_airflow.builder import COMPANIES_PARAM, DEFAULT_ARGS, NO_API, POOLS
+from dualsync_airflow.builder import COMPANIES_PARAM, DEFAULT_ARGS, NO_API, POOLS, timetable
 from dualsync_airflow.nightly_operators import (
     BEGIN,
     PUBLISH,
@@ -58,7 +58,7 @@ def nightly_dag(dag_id: str, *, title: str) -> DAG:
     with DAG(
         dag_id=dag_id,
         description=title,
-        schedule=CronTriggerTimetable(nightly.schedule, timezone=zone) if nightly.schedule else None,
+        schedule=timetable(nightly.schedule or None, zone),
         catchup=False,
         max_active_runs=1,
         default_args=DEFAULT_ARGS,
