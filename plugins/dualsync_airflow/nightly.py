@@ -5,7 +5,7 @@ from airflow.sdk import DAG, Param, TaskGroup, TriggerRule, chain
 from dualsync.errors import SettingsError
 from dualsync.mapping import Catalog
 from dualsync.settings import Nightly, Settings
-from dualsync_airflow.builder import COMPANIES_PARAM, DEFAULT_ARGS, NO_API, POOLS, timetable
+from dualsync_airflow.builder import DEFAULT_ARGS, NO_API, POOLS, companies_param, timetable
 from dualsync_airflow.nightly_operators import (
     BEGIN,
     PUBLISH,
@@ -163,7 +163,7 @@ def _settings() -> tuple[Nightly, str]:
 
 def _params(maps: list[str], nightly: Nightly) -> dict[str, Param]:
     return {
-        "companies": COMPANIES_PARAM,
+        "companies": companies_param(),
         "maps": Param(
             [],
             type="array",
