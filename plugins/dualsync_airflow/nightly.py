@@ -1,5 +1,7 @@
 """Builds the DAG of the nightly reconciliation. Building reads the table maps and the settings, and nothing else."""
 
+from typing import Any
+
 from airflow.sdk import DAG, Param, TaskGroup, TriggerRule, chain
 
 from dualsync.errors import SettingsError
@@ -133,7 +135,7 @@ def _looks(catalog: Catalog, areas: dict[str, list[str]]) -> list[CompareOperato
 
 def _tells() -> list[PublishNightOperator | ReportOperator | DataDocsOperator | NotifyOperator | VerdictOperator]:
     """The tasks at the end, which run whatever became of those before."""
-    always = {"trigger_rule": TriggerRule.ALL_DONE, "pool": NO_API}
+    always: dict[str, Any] = {"trigger_rule": TriggerRule.ALL_DONE, "pool": NO_API}
     return [
         PublishNightOperator(
             task_id=PUBLISH, doc_md="Puts the night into the ledger; what was not reached has failed.", **always
