@@ -12,6 +12,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -189,6 +190,52 @@ class Guards(_Part):
     update_share: Annotated[float, Field(ge=0, le=1)] = 0.5
 
 
+class Nightly(_Part):
+    """The DAG of the nightly reconciliation.
+
+    Attributes:
+        schedule: when it runs, as a cron expression in `time_zone`; empty for runs by hand only.
+        fail_on_critical: whether the DAG run fails where critical breaks exist; its parameter of that name overrides.
+    """
+
+    schedule: str = "0 2 * * *"
+    fail_on_critical: bool = True
+
+
+def _off(value: object) -> object:
+    """Read `off`, since neither TOML nor the environment can say None."""
+    return None if isinstance(value, str) and value.strip().casefold() == "off" else value
+
+
+_Count = Annotated[NonNegativeInt | None, BeforeValidator(_off)]
+
+
+class Alerts(_Part):
+    """When the nightly reconciliation tells somebody, and whom. A threshold that is `off` tells nobody.
+
+    Attributes:
+        critical: tells of a night with more critical breaks than this.
+        errors: tells of a night with more breaks of severity error than this.
+        new: tells of a night with more breaks than this that no night before has seen.
+        matched_below: tells of a night whose share of matched amounts (0 to 1) is below this.
+        failed: tells of a night of which something failed.
+        email_to: who gets an e-mail.
+        email_from: its sender; empty for the one that the connection names.
+        email_connection: id of the Airflow connection of type `smtp`.
+        webhooks: ids of Airflow connections of type `dualsync_webhook`: Microsoft Teams or Slack.
+    """
+
+    critical: _Count = 0
+    errors: _Count = None
+    new: _Count = None
+    matched_below: Annotated[Decimal | None, Field(ge=0, le=1), BeforeValidator(_off)] = None
+    failed: bool = True
+    email_to: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()
+    email_from: str = ""
+    email_connection: str = "smtp_default"
+    webhooks: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()
+
+
 class Settings(_Part):
     """All settings of dualsync.
 
@@ -201,7 +248,8 @@ class Settings(_Part):
         cutover: by company code, the day from which rows that only one side has are created by maps of transactions
             (actuals, estimates, expenses); older ones are history that the other side already has in its own way.
         dataverse, finance: the two systems; None where nothing is configured (see `endpoint`).
-        time_zone: IANA name of the zone in which a date without a time is meant.
+        nightly, alerts: the nightly reconciliation, and whom it tells.
+        time_zone: IANA name of the zone in which a date without a time is meant, and of the nightly reconciliation.
     """
 
     home: Path
@@ -218,6 +266,8 @@ class Settings(_Part):
     batch_sizes: BatchSizes = BatchSizes()
     concurrency: Concurrency = Concurrency()
     guards: Guards = Guards()
+    nightly: Nightly = Nightly()
+    alerts: Alerts = Alerts()
     time_zone: str = "UTC"
 
     @model_validator(mode="before")

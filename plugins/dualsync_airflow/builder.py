@@ -125,7 +125,7 @@ def sync_dag(
     with DAG(
         dag_id=dag_id,
         description=title,
-        schedule=_timetable(schedule),
+        schedule=timetable(schedule),
         catchup=False,
         max_active_runs=1,
         default_args=DEFAULT_ARGS,
@@ -304,11 +304,16 @@ def _spoken(direction: Direction) -> str:
     return direction.replace("_", " ").replace("finance", "Finance").replace("dataverse", "Dataverse")
 
 
-def _timetable(schedule: str | None) -> CronTriggerTimetable | None:
-    """A timetable that waits for its next time when a DAG is unpaused, instead of making up for the one before."""
+def timetable(schedule: str | None, zone: str = "UTC") -> CronTriggerTimetable | None:
+    """A timetable that waits for its next time when a DAG is unpaused, instead of making up for the one before.
+
+    Args:
+        schedule: cron expression, or None for runs by hand only.
+        zone: the time zone in which it is meant.
+    """
     if schedule is None:
         return None
-    return CronTriggerTimetable(schedule, timezone="UTC", run_immediately=timedelta(0))
+    return CronTriggerTimetable(schedule, timezone=zone, run_immediately=timedelta(0))
 
 
 def _batches() -> int:
@@ -323,6 +328,17 @@ def _batches() -> int:
     return max(1, -(-companies // COMPANIES_PER_BATCH))
 
 
+def companies_param() -> Param:
+    """The parameter that chooses companies. Each DAG needs one of its own: Airflow writes what it is given into it."""
+    return Param(
+        [],
+        type="array",
+        items={"type": "string", "pattern": "^[A-Za-z0-9]{1,4}$"},
+        title="Companies",
+        description="Codes of legal entities, one a line. None means all integrated companies.",
+    )
+
+
 def _params(maps: Sequence[str], mode: str) -> dict[str, Param]:
     return {
         "mode": Param(
@@ -332,13 +348,7 @@ def _params(maps: Sequence[str], mode: str) -> dict[str, Param]:
             description="incremental: what changed since the last run. full: compare everything. "
             "audit: compare everything, write nothing.",
         ),
-        "companies": Param(
-            [],
-            type="array",
-            items={"type": "string", "pattern": "^[A-Za-z0-9]{1,4}$"},
-            title="Companies",
-            description="Codes of legal entities, one a line. None means all integrated companies.",
-        ),
+        "companies": companies_param(),
         "maps": Param(
             [],
             type="array",

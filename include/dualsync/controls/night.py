@@ -28,12 +28,14 @@ class NightRef:
         controls: Ids of the controls that are asked.
         moment: When it began, by the clock of Dataverse, ISO.
         period: First day of the fiscal period that a close pack is made of, ISO; empty without.
+        quality: Whether the suites of the maps are asked too.
     """
 
     run: RunRef
     controls: tuple[str, ...]
     moment: str
     period: str = ""
+    quality: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
@@ -42,7 +44,7 @@ class NightRef:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> NightRef:
         """From what :meth:`to_dict` gave."""
-        return cls(RunRef.from_dict(data["run"]), tuple(data["controls"]), data["moment"], data["period"])
+        return cls(**{**data, "run": RunRef.from_dict(data["run"]), "controls": tuple(data["controls"])})
 
     @property
     def folder(self) -> UPath:

@@ -18,6 +18,7 @@ from dualsync.controls.comparison import control_id
 from dualsync.controls.model import BREAK_SCHEMA, SEVERITIES
 from dualsync.controls.night import NightRef, NightRuntime
 from dualsync.controls.packs import changed_periods
+from dualsync.controls.quality import suite_results
 from dualsync.controls.registry import chosen
 from dualsync.frames import CHUNK_ROWS, ParquetSink, Sets, iter_tables
 from dualsync.ledger import ControlResult, NightRecord
@@ -35,8 +36,8 @@ class Verdict:
         run_id: The run.
         state: ``equal``, ``breaks``, or ``failed`` where something could not be judged because of an error.
         counts: Breaks by severity.
-        not_run: Controls and maps that a tenant's data do not allow.
-        failed: Controls and maps that failed.
+        not_run: Controls, maps and suites that a tenant's data do not allow.
+        failed: Controls, maps and suites that failed.
         matched: Share of the amounts that both sides have just so; empty without amounts.
         new: Breaks that no night had seen before.
         resolved: Breaks that are gone.
@@ -80,7 +81,8 @@ def publish(night: NightRef, runtime: Runtime) -> Verdict:
         rows = sets.fetch("SELECT severity, count(*) AS n FROM found GROUP BY severity").to_pylist()
     counts = dict.fromkeys(SEVERITIES, 0) | {row["severity"]: row["n"] for row in rows}
     totals = read_json(night.folder / "totals.json") or {}
-    states = [one.state for one in results]
+    suites = suite_results(tonight)
+    states = [*(one.state for one in results), *(one.state for one in suites)]
     if not totals:
         states.append(FAILED)
     state = FAILED if FAILED in states else BREAKS if any(counts.values()) else EQUAL
@@ -100,7 +102,7 @@ def publish(night: NightRef, runtime: Runtime) -> Verdict:
         ended_at=datetime.now(UTC),
     )
     nights = runtime.ledger.nights
-    nights.record(record, results, (table.to_pylist() for table in iter_tables(path, CHUNK_ROWS)))
+    nights.record(record, results, (table.to_pylist() for table in iter_tables(path, CHUNK_ROWS)), suites)
     changes = nights.changes(night.run.run_id)
     verdict = Verdict(
         night.run.run_id, state, counts, record.not_run, record.failed, record.matched, changes[0], changes[1]

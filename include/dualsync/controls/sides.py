@@ -202,6 +202,33 @@ class Sides:
         if "finance" in self.reads:
             self._write_finance(company)
 
+    def as_written(self, direction: Direction, company: str) -> Iterator[pd.DataFrame]:
+        """Tonight's rows of the side that a direction reads, as its leg would bring them to the other.
+
+        Returns:
+            Pieces as :meth:`dualsync.sync.transform.Transform.piece` gives them; none where that side is not read.
+        """
+        source: Side = "dataverse" if direction == "to_finance" else "finance"
+        if source not in self.reads:
+            return
+        transform = Transform(self.night.side_leg(self.map, direction, company), self.night, self._shapes[direction])
+        for rows in self._dataverse_rows(company) if source == "dataverse" else self._finance_rows(company):
+            if source == "finance":
+                rows[JOIN_KEY] = join_keys(rows, self.map.finance.key)
+            frame = transform.piece(rows)
+            yield self._named(frame, frame["join_key"], source)
+
+    def written_columns(self, direction: Direction) -> dict[str, str]:
+        """By receiving column, where :meth:`as_written` has its value.
+
+        Lookups among the rows of the map itself are left out: the pieces do not have their values.
+        """
+        return {
+            unit.target: f"w:{unit.target}"
+            for unit in self._shapes[direction].units
+            if not (isinstance(unit.pair, Lookup) and unit.pair in self.map.self_lookups)
+        }
+
     # --- Dataverse ------------------------------------------------------------------------------------------------
 
     def _write_dataverse(self, company: str) -> None:

@@ -14,6 +14,7 @@ from dualsync.ledger.records import (
     OpenRow,
     RunRecord,
     SignOff,
+    SuiteResult,
     UnitRecord,
 )
 
@@ -28,5 +29,6 @@ __all__ = [
     "OpenRow",
     "RunRecord",
     "SignOff",
+    "SuiteResult",
     "UnitRecord",
 ]

@@ -18,6 +18,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    exists,
     func,
     insert,
     or_,
@@ -28,7 +29,7 @@ from sqlalchemy.exc import IntegrityError
 
 from dualsync.errors import SettingsError
 from dualsync.ledger import tables as t
-from dualsync.ledger.records import BreakRecord, ControlResult, NightRecord, SignOff
+from dualsync.ledger.records import BreakRecord, ControlResult, NightRecord, SignOff, SuiteResult
 
 STATUSES = ("open", "in_progress", "accepted", "disputed")
 """What people may say of a break."""
@@ -116,7 +117,11 @@ class Nights:
     # --- writing a night down ------------------------------------------------------------------------------------
 
     def record(
-        self, night: NightRecord, results: Sequence[ControlResult], breaks: Iterable[Sequence[Mapping[str, Any]]]
+        self,
+        night: NightRecord,
+        results: Sequence[ControlResult],
+        breaks: Iterable[Sequence[Mapping[str, Any]]],
+        suites: Sequence[SuiteResult] = (),
     ) -> None:
         """Write a night down in one transaction: its results, the breaks it saw, and those that are gone.
 
@@ -127,6 +132,7 @@ class Nights:
             night: The night.
             results: One for each control or map and company that was to be looked at.
             breaks: Its breaks in pieces, each a sequence of rows of the shape of breaks.
+            suites: One for each suite whose rows were to be checked.
         """
         judged = {(one.control, one.company) for one in results if one.state in ("equal", "breaks")}
         with self._engine.begin() as connection:
@@ -137,6 +143,9 @@ class Nights:
             if results:
                 rows = [{"run_id": night.run_id, **asdict(one)} for one in results]
                 connection.execute(insert(t.night_results), rows)
+            connection.execute(delete(t.suite_results).where(t.suite_results.c.run_id == night.run_id))
+            if suites:
+                connection.execute(insert(t.suite_results), [{"run_id": night.run_id, **asdict(one)} for one in suites])
             known = self._known(connection)
             for piece in breaks:
                 self._save(connection, night, piece, known)
@@ -210,6 +219,18 @@ class Nights:
         with self._engine.connect() as connection:
             return [_night(row) for row in connection.execute(query)]
 
+    def checked(self, before: datetime, limit: int) -> list[NightRecord]:
+        """The latest nights that ended before a moment and checked data quality, newest first; close packs left out."""
+        c, suites = t.nights.c, t.suite_results.c
+        query = (
+            select(t.nights)
+            .where(c.period == "", c.ended_at < before, exists().where(suites.run_id == c.run_id))
+            .order_by(c.ended_at.desc())
+            .limit(limit)
+        )
+        with self._engine.connect() as connection:
+            return [_night(row) for row in connection.execute(query)]
+
     def night(self, run_id: str) -> NightRecord | None:
         """One night, None if unknown."""
         with self._engine.connect() as connection:
@@ -223,6 +244,17 @@ class Nights:
         query = select(*columns).where(c.run_id == run_id).order_by(c.control, c.company)
         with self._engine.connect() as connection:
             return [ControlResult(*row) for row in connection.execute(query)]
+
+    def suites(self, run_ids: Sequence[str]) -> dict[str, list[SuiteResult]]:
+        """What became of the rows of each suite, by night; nights that checked none are left out."""
+        c = t.suite_results.c
+        query = select(t.suite_results).where(c.run_id.in_(run_ids)).order_by(c.run_id, c.suite)
+        found: dict[str, list[SuiteResult]] = {}
+        with self._engine.connect() as connection:
+            for row in connection.execute(query):
+                values = dict(row._mapping)
+                found.setdefault(values.pop("run_id"), []).append(SuiteResult(**values))
+        return found
 
     def changes(self, run_id: str) -> tuple[int, int]:
         """How many breaks a night was the first to see, and how many were gone in it."""

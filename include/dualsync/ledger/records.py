@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 
 ACTIONS = ("created", "updated", "deleted", "unchanged", "conflict", "waiting", "quarantined", "skipped")
 """The counts that must add up to ``planned``: the conservation law of a leg."""
@@ -164,6 +164,34 @@ class ControlResult:
     state: str
     breaks: int
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteResult:
+    """What became of the rows of a suite in a night.
+
+    ``state`` is checked, not_run or failed. ``rows`` were judged, ``refused`` of them break a critical rule, ``warned``
+    only others; ``held`` rows were not judged, since they cannot be brought into the receiver's form. ``broken`` of the
+    ``rules`` that were asked are broken by some row.
+    """
+
+    suite: str
+    state: str
+    rows: int = 0
+    refused: int = 0
+    warned: int = 0
+    held: int = 0
+    rules: int = 0
+    broken: int = 0
+    reason: str = ""
+
+    @property
+    def rate(self) -> Decimal | None:
+        """Share of the judged rows that break no rule, cut to six places; None where there were no rows."""
+        if not self.rows:
+            return None
+        good = Decimal(self.rows - self.refused - self.warned)
+        return (good / self.rows).quantize(Decimal("0.000001"), ROUND_DOWN)
 
 
 @dataclass(frozen=True, slots=True)

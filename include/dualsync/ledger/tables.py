@@ -154,6 +154,21 @@ night_results = Table(
     Column("reason", Text, nullable=False),
 )
 
+suite_results = Table(
+    "suite_results",
+    metadata,
+    Column("run_id", String(_NAME), primary_key=True),
+    Column("suite", String(_NAME), primary_key=True),
+    Column("state", String(20), nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("refused", Integer, nullable=False),
+    Column("warned", Integer, nullable=False),
+    Column("held", Integer, nullable=False),
+    Column("rules", Integer, nullable=False),
+    Column("broken", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
 breaks = Table(
     "breaks",
     metadata,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -49,6 +49,23 @@ class Failure:
     column: str
 
 
+@dataclass(frozen=True)
+class RuleCount:
+    """How many rows a rule was asked of.
+
+    Attributes:
+        position: the rule's position in the suite, from 0.
+        rows: rows it was asked of.
+        missing: those without a value, about which it says nothing.
+        broken: those that break it.
+    """
+
+    position: int
+    rows: int
+    missing: int
+    broken: int
+
+
 def validate_rows(frame: pd.DataFrame, suite: Mapping[str, Any], side: Side) -> list[Failure]:
     """Check rows against the rules of the receiving side.
 
@@ -61,17 +78,32 @@ def validate_rows(frame: pd.DataFrame, suite: Mapping[str, Any], side: Side) -> 
     Returns:
         The failures, by row position and rule.
     """
+    return check_rows(frame, suite, side)[0]
+
+
+def check_rows(frame: pd.DataFrame, suite: Mapping[str, Any], side: Side) -> tuple[list[Failure], list[RuleCount]]:
+    """Check rows as :func:`validate_rows` does, and say how many rows each rule was asked of.
+
+    Returns:
+        The failures, by row position and rule; and one count for each rule that was asked, by its position.
+    """
     rows = frame.reset_index(drop=True)
     new = rows if CREATE_COLUMN not in rows else rows[rows[CREATE_COLUMN].fillna(value=False).astype(bool)]
-    rules = [rule for rule in suite["expectations"] if rule["meta"]["side"] == side]
-    rules = [rule for rule in rules if all(name in rows for name in _columns(rule))]
+    rules = {place: rule for place, rule in enumerate(suite["expectations"]) if rule["meta"]["side"] == side}
+    rules = {place: rule for place, rule in rules.items() if all(name in rows for name in _columns(rule))}
     # each pass of Great Expectations costs far more than its rows, so there is one where all rows are new
     parts = [(new, rules)]
     if len(new) < len(rows):
-        of_new = [rule for rule in rules if rule["meta"].get(CREATE_ONLY, False)]
-        parts = [(rows, [rule for rule in rules if rule not in of_new]), (new, of_new)]
-    failures = [failure for part, asked in parts for failure in _check(part, asked)]
-    return sorted(failures, key=lambda failure: (failure.position, failure.rule))
+        of_new = {place: rule for place, rule in rules.items() if rule["meta"].get(CREATE_ONLY, False)}
+        parts = [(rows, {place: rule for place, rule in rules.items() if place not in of_new}), (new, of_new)]
+    failures: list[Failure] = []
+    counts: list[RuleCount] = []
+    for part, asked in parts:
+        found, counted = _check(part, asked)
+        failures += found
+        counts += counted
+    failures.sort(key=lambda failure: (failure.position, failure.rule))
+    return failures, sorted(counts, key=lambda count: count.position)
 
 
 def _columns(rule: Mapping[str, Any]) -> list[str]:
@@ -80,28 +112,36 @@ def _columns(rule: Mapping[str, Any]) -> list[str]:
     return [rule["kwargs"]["column"]] if check is None else check["columns"]
 
 
-def _check(rows: pd.DataFrame, rules: list[dict[str, Any]]) -> Iterator[Failure]:
-    business = [rule for rule in rules if CHECK in rule["meta"]]
+def _check(rows: pd.DataFrame, rules: dict[int, dict[str, Any]]) -> tuple[list[Failure], list[RuleCount]]:
+    business = [rule for rule in rules.values() if CHECK in rule["meta"]]
     rows = rows.assign(**{rule["kwargs"]["column"]: rule_answers(rows, rule["meta"][CHECK]) for rule in business})
     filled = {column for column in rows if rows[column].notna().any()}
     # a rule about values has nothing to say about a column without any; its type may not even fit the rule
-    rules = [rule for rule in rules if rule["type"] == _NOT_NULL or rule["kwargs"]["column"] in filled]
-    if rows.empty or not rules:
-        return
+    asked = {
+        place: rule for place, rule in rules.items() if rule["type"] == _NOT_NULL or rule["kwargs"]["column"] in filled
+    }
+    counts = [RuleCount(place, len(rows), len(rows), 0) for place in rules if place not in asked]
+    if rows.empty or not asked:
+        return [], [RuleCount(place, 0, 0, 0) for place in rules] if rows.empty else counts
     definition = _batch_definition()
     from great_expectations.core.expectation_suite import ExpectationSuite
 
-    used = list(dict.fromkeys(rule["kwargs"]["column"] for rule in rules))
+    used = list(dict.fromkeys(rule["kwargs"]["column"] for rule in asked.values()))
     batch = definition.get_batch({"dataframe": rows[used]})
-    expectations = [_configuration(position, rule) for position, rule in enumerate(rules)]
+    expectations = [_configuration(place, rule) for place, rule in asked.items()]
     suite = ExpectationSuite(name="rows", expectations=expectations)
     results = batch.validate(suite, result_format={"result_format": "COMPLETE"})
+    failures: list[Failure] = []
     for result in results.results:
-        rule = rules[result.expectation_config.meta["position"]]
+        place = result.expectation_config.meta["position"]
+        rule = asked[place]
         if result.exception_info.get("raised_exception"):
             raise RuntimeError(f"{rule['meta']['rule']} could not be checked")
-        for position in result.result.get("unexpected_index_list") or ():
-            yield _failure(int(position), rule)
+        broken = result.result.get("unexpected_index_list") or ()
+        failures += [_failure(int(position), rule) for position in broken]
+        missing = 0 if rule["type"] == _NOT_NULL else int(rows[rule["kwargs"]["column"]].isna().sum())
+        counts.append(RuleCount(place, len(rows), missing, len(broken)))
+    return failures, counts
 
 
 def _failure(position: int, rule: Mapping[str, Any]) -> Failure:

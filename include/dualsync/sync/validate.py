@@ -14,6 +14,7 @@ import pyarrow as pa
 from upath import UPath
 
 from dualsync.frames import ParquetSink, Sets, quoted, to_pandas
+from dualsync.mapping import TableMap
 from dualsync.mapping.suites import build_suite, load_suite, suite_hash
 from dualsync.sync.runtime import Leg, Runtime
 from dualsync.sync.set_rules import NotRun, SetRules
@@ -48,7 +49,7 @@ def validate(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str,
     from dualsync.mapping.validation import validate_rows
 
     shape = Shape(leg.map, leg.direction, runtime.schema, extracted["missing"])
-    suite = suite_of(leg, runtime)
+    suite = map_suite(leg.map, runtime)
     checked, failures, not_run = 0, {"critical": 0, "warning": 0}, {}
     broken: Counter[str] = Counter()
     columns = ", ".join(quoted("w:" + name) for name in shape.target_columns)
@@ -104,7 +105,7 @@ def remarks(validated: dict[str, Any]) -> str:
     return "; ".join(said)
 
 
-def suite_of(leg: Leg, runtime: Runtime) -> dict[str, Any]:
+def map_suite(table_map: TableMap, runtime: Runtime) -> dict[str, Any]:
     """The committed suite of a map; one made from the map where the home has no suites at all.
 
     Raises:
@@ -112,8 +113,8 @@ def suite_of(leg: Leg, runtime: Runtime) -> dict[str, Any]:
     """
     home = runtime.settings.home
     if (home / "great_expectations").is_dir():
-        return load_suite(home, leg.map.suite)
-    return build_suite(leg.map, runtime.schema)
+        return load_suite(home, table_map.suite)
+    return build_suite(table_map, runtime.schema)
 
 
 def _as_written(frame: pd.DataFrame, shape: Shape) -> pd.DataFrame:
