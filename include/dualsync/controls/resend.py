@@ -235,6 +235,7 @@ class _Break:
         self._runtime = runtime
         self._break = record
         self._columns: dict[tuple[str, str], set[str]] = {}
+        self._never_run: list[TableMap] = []
         self.why_not = self._refusal()
         self.rows = () if self.why_not else tuple(self._rows())
         if not self.why_not and not self.rows:
@@ -261,10 +262,14 @@ class _Break:
     def _no_rows(self) -> str:
         if not self._maps():
             return "it is about no single row of a table map"
-        ways = self._ways_of_class()
-        if all(not set(ways) & set(one.directions) for one in self._maps()):
-            return "no table map carries such rows in the direction that would bring it"
-        return "this installation has never carried that map over, so it sends nothing of it"
+        if not self._never_run:
+            return "no table map carries it in the direction that would bring it"
+        return f"this installation sends nothing of a map that it never carried over: {self._unknown()}"
+
+    def _unknown(self) -> str:
+        """The maps that have never run here, with what to do."""
+        areas = {one.map: one.area for one in self._never_run}
+        return ", ".join(f"run {area} for map {name}" for name, area in areas.items())
 
     def _maps(self) -> list[TableMap]:
         """The maps whose rows it can be about, with their parts."""
@@ -300,6 +305,8 @@ class _Break:
                     continue
                 if self._runtime.ledger.has_settled(table_map.map, way, company):
                     found.append(RowRef(table_map.map, way, company, key, record))
+                else:
+                    self._never_run.append(table_map)
         return found
 
     def _key(self, table_map: TableMap) -> str:
@@ -334,6 +341,10 @@ class _Break:
         held = [f"{one.action}: {one.reason}" for one in mine if one.reason and one.action not in ("gone", *WRITTEN)]
         if held:
             return "; ".join(dict.fromkeys(held))
+        if all(one.action == "gone" for one in mine):
+            names = ", ".join(dict.fromkeys(one.row.map for one in mine))
+            more = f"; it may be one of a map that never ran here: {self._unknown()}" if self._never_run else ""
+            return f"it is no row of {names} as the sending side has it{more}"
         return "the side that owns it has nothing else to send: what the map carries is the same on both sides"
 
     def _mitigation(self) -> str:

@@ -39,10 +39,10 @@ def keep_approved(leg: Leg, runtime: Runtime, sets: Sets, fresh: UPath, shape: S
         f"is no longer planned as it was in run {leg.run.approved}, which was approved; the next run looks at it"
     )
     sets.save(
-        "SELECT * REPLACE ("
+        "SELECT * EXCLUDE (moved) REPLACE ("
         "CASE WHEN moved THEN 'waiting' ELSE action END AS action, "
         f"CASE WHEN moved THEN {literal(f'{leg.map.map}.{MOVED}')} ELSE rule END AS rule, "
-        f"CASE WHEN moved THEN {reason} ELSE reason END AS reason) EXCLUDE (moved) FROM "
+        f"CASE WHEN moved THEN {reason} ELSE reason END AS reason) FROM "
         "(SELECT p.*, p.action IN ('create', 'update') AND NOT EXISTS (SELECT 1 FROM approved_plan a WHERE "
         "a.join_key = p.join_key AND a.action = p.action AND list_sort(a.columns) = list_sort(p.columns) "
         f"AND {same}) AS moved FROM fresh_plan p) ORDER BY wave, pos",
