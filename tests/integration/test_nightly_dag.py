@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from channels import Channel, Mailbox, serving
+from commands import dualsync
 from openpyxl import load_workbook
 
 from dualsync.controls import steps
@@ -204,6 +205,9 @@ def test_a_night_beside_another_integration(
         assert report is not None
         assert (report.night.verdict, report.night.failed, report.night.error) == ("breaks", 0, 1)
         assert runtime.ledger.nights.count() == 1, "a night that is written again sees no break twice"
+    said = json.loads(dualsync(synced, "reconcile", "--map", "parties", "--quality", "--json", code=1).out)
+    assert (said["state"], said["counts"]["error"]) == ("breaks", 1)
+    assert [Path(name).name for name in said["files"]][-1] == "index.html"
     assert synced.writes() == []
 
 
