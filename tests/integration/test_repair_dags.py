@@ -199,7 +199,7 @@ def test_held_legs_are_released_as_they_were_planned(world: World, dagbag: DagBa
     done, tasks = run(dagbag, "release_held")
     assert (str(done.state), set(tasks.values()), len(anna.asked)) == ("success", {"skipped"}, asked)
     printed = dualsync(world, "held", "release", "projects", "--by", "bob", code=2)
-    assert printed.err == "no leg (projects) is held; `dualsync held list` shows what is\n"
+    assert printed.err == "no leg (projects) is held; `dualsync held list` shows those that are\n"
     summary = world.sync(["funding_sources", "projects"])
     assert (summary.state, summary.counts.updated) == ("settled", 1)
     assert world.open_rows() == []
