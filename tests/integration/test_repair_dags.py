@@ -22,8 +22,15 @@ if TYPE_CHECKING:
     from worlds import World
 
 COMPANIES = "USPM,GBPM,FRRT"
-REPLAY = {"direction": None, "company": None, "dry_run": False}
-REPAIR = {"numbers": [], "control": None, "class": None, "company": None, "limit": None, "dry_run": True}
+REPLAY: dict[str, Any] = {"direction": None, "company": None, "dry_run": False}
+REPAIR: dict[str, Any] = {
+    "numbers": [],
+    "control": None,
+    "class": None,
+    "company": None,
+    "limit": None,
+    "dry_run": True,
+}
 
 
 @dataclass
@@ -120,7 +127,7 @@ def names_in_finance(world: World) -> dict[str, str]:
     ],
 )
 def test_shape_of_the_dags(dagbag: DagBag, dag_id: str, params: set[str], tasks: list[str]) -> None:
-    dag = dagbag.dags[dag_id]
+    dag: Any = dagbag.dags[dag_id]
     assert {"dualsync", "repair", dag_id} == set(dag.tags)
     assert dag.description
     assert dag.doc_md
