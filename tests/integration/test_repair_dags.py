@@ -22,8 +22,15 @@ if TYPE_CHECKING:
     from worlds import World
 
 COMPANIES = "USPM,GBPM,FRRT"
-REPLAY = {"direction": None, "company": None, "dry_run": False}
-REPAIR = {"numbers": [], "control": None, "class": None, "company": None, "limit": None, "dry_run": True}
+REPLAY: dict[str, Any] = {"direction": None, "company": None, "dry_run": False}
+REPAIR: dict[str, Any] = {
+    "numbers": [],
+    "control": None,
+    "class": None,
+    "company": None,
+    "limit": None,
+    "dry_run": True,
+}
 
 
 @dataclass
@@ -120,7 +127,7 @@ def names_in_finance(world: World) -> dict[str, str]:
     ],
 )
 def test_shape_of_the_dags(dagbag: DagBag, dag_id: str, params: set[str], tasks: list[str]) -> None:
-    dag = dagbag.dags[dag_id]
+    dag: Any = dagbag.dags[dag_id]
     assert {"dualsync", "repair", dag_id} == set(dag.tags)
     assert dag.description
     assert dag.doc_md
@@ -199,7 +206,7 @@ def test_held_legs_are_released_as_they_were_planned(world: World, dagbag: DagBa
     done, tasks = run(dagbag, "release_held")
     assert (str(done.state), set(tasks.values()), len(anna.asked)) == ("success", {"skipped"}, asked)
     printed = dualsync(world, "held", "release", "projects", "--by", "bob", code=2)
-    assert printed.err == "no leg (projects) is held; `dualsync held list` shows what is\n"
+    assert printed.err == "no leg (projects) is held; `dualsync held list` shows those that are\n"
     summary = world.sync(["funding_sources", "projects"])
     assert (summary.state, summary.counts.updated) == ("settled", 1)
     assert world.open_rows() == []
