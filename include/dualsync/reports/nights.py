@@ -191,6 +191,11 @@ class NightReport:
                 lines += [{"map": map_name, **one} for one in done.get("normalisation", ())]
         return lines
 
+    def pairs(self, control: str) -> list[tuple[str, str]]:
+        """The columns of Dataverse and of Finance that the comparison of a map held against each other."""
+        done = self._done(control.removeprefix(PREFIX)) if control.startswith(PREFIX) else None
+        return [(one["dataverse"], one["finance"]) for one in (done or {}).get("normalisation", ())]
+
     def _done(self, map_name: str) -> dict[str, Any] | None:
         folder = self.folder / "sides" / safe_name(map_name)
         for company in sorted(folder.iterdir(), key=str) if folder.exists() else ():
