@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,6 +58,9 @@ def _reconcile(runtime: Open) -> Callable[..., None]:
         control: Annotated[
             list[str] | None, typer.Option("--control", help="Ask only this control, such as R7; may be repeated.")
         ] = None,
+        quality: Annotated[
+            bool, typer.Option("--quality", help="Check the data quality of both sides too, with Data Docs.")
+        ] = False,
         copy_to: Annotated[Path | None, typer.Option("--copy-to", help="Folder that gets a copy of the files.")] = None,
         as_json: Json = False,
     ) -> None:
@@ -69,37 +71,44 @@ def _reconcile(runtime: Open) -> Callable[..., None]:
         from dualsync.controls import steps
         from dualsync.controls.publish import publish
         from dualsync.controls.totals import draw_up
-        from dualsync.reports.publishing import write_reports
+        from dualsync.reports.publishing import write_data_docs, write_reports
 
         first = _first_day(period)
-        if first and (company is None or len(company) != 1):
-            raise typer.BadParameter("a close pack is of one company: --period needs exactly one --company")
         # asking for some of the one means none of the other
         rest: list[str] | None = [] if maps or control else None
         with runtime() as opened:
             try:
                 night = steps.begin(
-                    opened, companies=company, period=first, maps=maps or rest, controls=control or rest
+                    opened,
+                    companies=company,
+                    period=first,
+                    maps=maps or rest,
+                    controls=control or rest,
+                    quality=quality,
                 )
                 typer.echo(f"run {night.run.run_id}", err=True)
                 steps.read(night, opened)
                 steps.compare(night, opened)
                 steps.ask(night, opened)
                 draw_up(steps.tonight(night, opened))
+                if quality:
+                    steps.validate(night, opened)
             except DualsyncError as error:
                 typer.echo(f"{type(error).__name__}: {error}", err=True)
                 raise typer.Exit(2) from None
             verdict = publish(night, opened)
             files = write_reports(opened, night.run.run_id)
+            docs = write_data_docs(opened, night.run.run_id) if quality else None
             lines = _lines(opened, verdict)
         if copy_to is not None:
             copy_to.mkdir(parents=True, exist_ok=True)
             for file in files:
                 (copy_to / file.name).write_bytes(file.read_bytes())
+        shown = [str(file) for file in (*files, docs) if file is not None]
         if as_json:
-            _echo_json({**asdict(verdict), "controls": lines, "files": [str(file) for file in files]})
+            _echo_json({**asdict(verdict), "controls": lines, "files": shown})
         else:
-            _print_verdict(verdict, lines, [str(file) for file in files])
+            _print_verdict(verdict, lines, shown)
         raise typer.Exit(verdict.exit_code)
 
     return reconcile
@@ -107,12 +116,12 @@ def _reconcile(runtime: Open) -> Callable[..., None]:
 
 def _first_day(period: str) -> str:
     """The first day of a period given as a day or as year and month."""
-    if not period:
-        return ""
+    from dualsync.controls.packs import first_day
+
     try:
-        return date.fromisoformat(period if len(period) > 7 else f"{period}-01").isoformat()
-    except ValueError:
-        raise typer.BadParameter(f"'{period}' is no day and no month, such as 2026-03-01 or 2026-03") from None
+        return first_day(period)
+    except DualsyncError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _lines(runtime: Runtime, verdict: Verdict) -> list[dict[str, Any]]:
@@ -124,6 +133,8 @@ def _lines(runtime: Runtime, verdict: Verdict) -> list[dict[str, Any]]:
 
 
 def _print_verdict(verdict: Verdict, lines: list[dict[str, Any]], files: list[str]) -> None:
+    from dualsync.reports.figures import percent
+
     console = Console(highlight=False, soft_wrap=True)
     table = Table("control", "title", "state", "breaks", "by company")
     for line in lines:
@@ -138,16 +149,11 @@ def _print_verdict(verdict: Verdict, lines: list[dict[str, Any]], files: list[st
     equal = sum(line["state"] == "equal" for line in lines)
     counts = ", ".join(f"{number} {name}" for name, number in verdict.counts.items())
     typer.echo(f"{equal} of {len(lines)} controls and maps are equal; breaks: {counts}")
-    typer.echo(f"new {verdict.new}, resolved {verdict.resolved}; amounts matched: {_percent(verdict.matched)}")
+    matched = percent(verdict.matched) if verdict.matched else "no amounts"
+    typer.echo(f"new {verdict.new}, resolved {verdict.resolved}; amounts matched: {matched}")
     for file in files:
         typer.echo(file)
     typer.echo(f"verdict: {verdict.state}")
-
-
-def _percent(share: str) -> str:
-    from decimal import Decimal
-
-    return f"{Decimal(share) * 100:f} %" if share else "no amounts"
 
 
 def _sign_off(runtime: Open) -> Callable[..., None]:

@@ -39,6 +39,14 @@ STEP_DOCS = {
     "settle": "Stores the new base, the change token, the counts and the quarantine in one transaction.",
 }
 
+COMPANIES_PARAM = Param(
+    [],
+    type="array",
+    items={"type": "string", "pattern": "^[A-Za-z0-9]{1,4}$"},
+    title="Companies",
+    description="Codes of legal entities, one a line. None means all integrated companies.",
+)
+
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "dualsync",
     "retries": 3,
@@ -125,7 +133,7 @@ def sync_dag(
     with DAG(
         dag_id=dag_id,
         description=title,
-        schedule=_timetable(schedule),
+        schedule=timetable(schedule),
         catchup=False,
         max_active_runs=1,
         default_args=DEFAULT_ARGS,
@@ -304,11 +312,16 @@ def _spoken(direction: Direction) -> str:
     return direction.replace("_", " ").replace("finance", "Finance").replace("dataverse", "Dataverse")
 
 
-def _timetable(schedule: str | None) -> CronTriggerTimetable | None:
-    """A timetable that waits for its next time when a DAG is unpaused, instead of making up for the one before."""
+def timetable(schedule: str | None, zone: str = "UTC") -> CronTriggerTimetable | None:
+    """A timetable that waits for its next time when a DAG is unpaused, instead of making up for the one before.
+
+    Args:
+        schedule: cron expression, or None for runs by hand only.
+        zone: the time zone in which it is meant.
+    """
     if schedule is None:
         return None
-    return CronTriggerTimetable(schedule, timezone="UTC", run_immediately=timedelta(0))
+    return CronTriggerTimetable(schedule, timezone=zone, run_immediately=timedelta(0))
 
 
 def _batches() -> int:
@@ -332,13 +345,7 @@ def _params(maps: Sequence[str], mode: str) -> dict[str, Param]:
             description="incremental: what changed since the last run. full: compare everything. "
             "audit: compare everything, write nothing.",
         ),
-        "companies": Param(
-            [],
-            type="array",
-            items={"type": "string", "pattern": "^[A-Za-z0-9]{1,4}$"},
-            title="Companies",
-            description="Codes of legal entities, one a line. None means all integrated companies.",
-        ),
+        "companies": COMPANIES_PARAM,
         "maps": Param(
             [],
             type="array",

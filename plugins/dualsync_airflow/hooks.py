@@ -4,11 +4,14 @@ Secrets come from connections only, and so from whichever secrets backend the in
 """
 
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
 
 from airflow.sdk import BaseHook, Connection
 
 if TYPE_CHECKING:
     from dualsync.settings import Settings
+
+WEBHOOK_FORMS = ("teams", "slack")
 
 # Fields of the connection form beside the standard ones, named as the settings they become.
 _EXTRAS = ("authority", "client_secret_file", "certificate_path", "certificate_password", "ca_file")
@@ -47,6 +50,43 @@ class _EndpointHook(BaseHook):
 
     def _companies(self, settings: "Settings") -> list[str]:
         raise NotImplementedError
+
+
+class WebhookHook(BaseHook):
+    """Connections of type `dualsync_webhook`: where a channel of Microsoft Teams or Slack takes messages.
+
+    The address of such a webhook is its secret, so it stands in the password of the connection.
+
+    Args:
+        conn_id: Airflow connection to use.
+    """
+
+    conn_name_attr = "conn_id"
+    conn_type = "dualsync_webhook"
+    hook_name = "Webhook of Microsoft Teams or Slack"
+    default_conn_name = "dualsync_webhook_default"
+
+    def __init__(self, conn_id: str = default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.conn_id = conn_id
+
+    def get_conn(self) -> tuple[str, str]:
+        """Return the address, and whose form its messages have: `teams` or `slack`.
+
+        Raises:
+            SettingsError: the connection has no usable address or no known form. The address is not repeated.
+        """
+        from dualsync.errors import SettingsError
+        from dualsync.systems.http import LOOPBACK
+
+        connection = self.get_connection(self.conn_id)
+        url, form = connection.password or "", connection.extra_dejson.get("format") or "teams"
+        parts = urlsplit(url)
+        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
+            raise SettingsError(f"connection {self.conn_id}: the password must be the https address of the webhook")
+        if form not in WEBHOOK_FORMS:
+            raise SettingsError(f"connection {self.conn_id}: format must be one of {', '.join(WEBHOOK_FORMS)}")
+        return url, form
 
 
 class DataverseHook(_EndpointHook):

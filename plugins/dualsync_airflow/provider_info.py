@@ -1,4 +1,4 @@
-"""What Airflow shows of this package: two connection types and their forms."""
+"""What Airflow shows of this package: its connection types and their forms."""
 
 from importlib.metadata import version
 from typing import Any
@@ -51,6 +51,26 @@ def _connection_type(name: str, title: str, hook: str, url: str) -> dict[str, An
     }
 
 
+def _webhook() -> dict[str, Any]:
+    return {
+        "connection-type": "dualsync_webhook",
+        "hook-name": "Webhook of Microsoft Teams or Slack",
+        "hook-class-name": "dualsync_airflow.hooks.WebhookHook",
+        "conn-fields": {
+            "format": {
+                "label": "Format",
+                "description": "Whose channel it is: teams (a webhook of Workflows) or slack (an incoming webhook)",
+                "schema": {"type": ["string", "null"], "enum": ["teams", "slack", None]},
+            },
+        },
+        "ui-field-behaviour": {
+            "hidden-fields": ["schema", "port", "host", "login"],
+            "relabeling": {"password": "Address of the webhook"},
+            "placeholders": {},
+        },
+    }
+
+
 def get_provider_info() -> dict[str, Any]:
     """Return the provider's description, as Airflow's `apache_airflow_provider` entry point expects it.
 
@@ -66,5 +86,6 @@ def get_provider_info() -> dict[str, Any]:
             _connection_type(
                 "dynamics_finance", "Dynamics 365 Finance", "FinanceHook", "https://contoso.operations.dynamics.com"
             ),
+            _webhook(),
         ],
     }

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from upath import UPath
@@ -30,6 +30,20 @@ SIGNED_PERIOD = "signed_period"
 
 PACK = "pack.json"
 _FIGURES = tuple(name for name in TOTALS_SCHEMA.names if name not in ("totals", *GROUP))
+
+
+def first_day(period: str) -> str:
+    """The first day of a period that is given as a day or as year and month, ISO; empty without one.
+
+    Raises:
+        SettingsError: It is neither.
+    """
+    if not period:
+        return ""
+    try:
+        return date.fromisoformat(period if len(period) > 7 else f"{period}-01").isoformat()
+    except ValueError:
+        raise SettingsError(f"'{period}' is no day and no month, such as 2026-03-01 or 2026-03") from None
 
 
 @dataclass(frozen=True, slots=True)

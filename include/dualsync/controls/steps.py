@@ -20,7 +20,7 @@ from dualsync.controls.reading import sources
 from dualsync.controls.registry import chosen
 from dualsync.controls.totals import TOTALS_NEED
 from dualsync.controls.views import with_parents
-from dualsync.errors import MapErrors, SchemaMismatch, Transient
+from dualsync.errors import MapErrors, SchemaMismatch, SettingsError, Transient
 from dualsync.ledger import RunRecord
 from dualsync.mapping import Catalog, Side
 from dualsync.mapping.loader import nearest
@@ -52,7 +52,7 @@ def begin(
         run_id: Identity of the run; a new one by default.
 
     Raises:
-        SettingsError: A company is not integrated.
+        SettingsError: A company is not integrated, or a close pack is of more than one.
         MapErrors: A map or control is not known.
     """
     catalog = runtime.catalog
@@ -69,7 +69,10 @@ def begin(
     if known is not None:
         night = NightRef.from_dict(known)
     else:
-        run = RunRef(run_id, JOB, "audit", True, str(folder), runtime.check_companies(companies), names)
+        companies = runtime.check_companies(companies)
+        if period and len(companies) != 1:
+            raise SettingsError("a close pack is of one company: a period needs exactly one")
+        run = RunRef(run_id, JOB, "audit", True, str(folder), companies, names)
         moment = runtime.systems.dataverse.now().astimezone(UTC)
         night = NightRef(run, ids, moment.isoformat(), period, quality)
         write_json(folder / "night.json", night.to_dict())

@@ -18,6 +18,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    exists,
     func,
     insert,
     or_,
@@ -216,6 +217,18 @@ class Nights:
         query = select(t.nights).order_by(t.nights.c.ended_at.desc()).limit(limit)
         if plain:
             query = query.where(t.nights.c.period == "")
+        with self._engine.connect() as connection:
+            return [_night(row) for row in connection.execute(query)]
+
+    def checked(self, before: datetime, limit: int) -> list[NightRecord]:
+        """The latest nights that ended before a moment and checked data quality, newest first; close packs left out."""
+        c, suites = t.nights.c, t.suite_results.c
+        query = (
+            select(t.nights)
+            .where(c.period == "", c.ended_at < before, exists().where(suites.run_id == c.run_id))
+            .order_by(c.ended_at.desc())
+            .limit(limit)
+        )
         with self._engine.connect() as connection:
             return [_night(row) for row in connection.execute(query)]
 

@@ -6,7 +6,7 @@ The workbook, the files, the command line and the pages all read from here, so t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -22,7 +22,7 @@ from dualsync.controls.model import CLASSES, SEVERITIES
 from dualsync.controls.packs import SIGNED_PERIOD
 from dualsync.controls.registry import controls
 from dualsync.frames import Sets, iter_tables, literal, quoted, read_table
-from dualsync.ledger import BreakRecord, ControlResult, Ledger, NightRecord
+from dualsync.ledger import BreakRecord, ControlResult, Ledger, NightRecord, SuiteResult
 from dualsync.ledger.nights import BreakFilter
 from dualsync.mapping import Catalog, Schema
 from dualsync.sync.folders import read_json, safe_name
@@ -32,6 +32,9 @@ AGES = ("0-1", "2-7", "8-30", "30+")
 
 PAGE = 5_000
 """Breaks read from the ledger at a time."""
+
+DATA_DOCS = "data_docs"
+"""Folder of the Data Docs in a night's folder; its first page is ``index.html``."""
 
 _ORDER = {"failed": 0, "breaks": 1, "not_run": 2, "equal": 3}
 
@@ -211,6 +214,49 @@ class NightReport:
             {"map": name, "direction": direction, "company": company, "state": state, "rows": number}
             for (name, direction, company, state), number in sorted(counted.items())
         ]
+
+    # --- data quality ---------------------------------------------------------------------------------------------
+
+    def suite_rates(self, nights: int = 30) -> list[dict[str, Any]]:
+        """What became of each suite in this night and those before it.
+
+        Args:
+            nights: How many nights at most, this one included; close packs are no nights of their own.
+
+        Returns:
+            One line for each night and suite, newest night first: ``run_id``, ``moment``, ``title``, ``area``, the
+            fields of :class:`dualsync.ledger.SuiteResult`, and ``rate``, the share of rows that break no rule (None
+            where there were no rows).
+        """
+        checked = [self.night, *self.ledger.nights.checked(self.night.ended_at, nights - 1)]
+        suites = self.ledger.nights.suites([one.run_id for one in checked])
+        return [
+            {
+                "run_id": night.run_id,
+                "moment": night.moment,
+                **{word: describe(f"{PREFIX}{one.suite}", self.catalog)[word] for word in ("title", "area")},
+                **asdict(one),
+                "rate": one.rate,
+            }
+            for night in checked
+            for one in suites.get(night.run_id, ())
+        ]
+
+    @staticmethod
+    def suite_total(suites: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+        """All suites of a night together: ``rows``, ``refused``, ``warned``, ``held``, and ``rate``."""
+        names = ("rows", "refused", "warned", "held", "rules", "broken")
+        sums = dict.fromkeys(names, 0)
+        for one in suites:
+            for name in names:
+                sums[name] += one[name]
+        return {**sums, "rate": SuiteResult("", "checked", **sums).rate}
+
+    @property
+    def data_docs(self) -> UPath | None:
+        """The folder of the night's Data Docs, whose first page is ``index.html``; None where there are none."""
+        folder = self.folder / DATA_DOCS
+        return folder if (folder / "index.html").exists() else None
 
     def downloads(self) -> list[dict[str, Any]]:
         """Name, path and size in bytes of each report file."""

@@ -1,4 +1,4 @@
-"""Writes the report files of a night: the workbook, and its rows as CSV and Parquet."""
+"""Writes the report files of a night: the workbook, its rows as CSV and Parquet, the Data Docs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,23 @@ def write_reports(runtime: Runtime, run_id: str) -> list[UPath]:
     Raises:
         SettingsError: The run is no night of the reconciliation.
     """
+    report = _report(runtime, run_id)
+    return [write_workbook(report, runtime.settings.time_zone), *write_files(report)]
+
+
+def write_data_docs(runtime: Runtime, run_id: str) -> UPath:
+    """Build the Data Docs of a night that is in the ledger, and return the path of their first page.
+
+    Raises:
+        SettingsError: The run is no night of the reconciliation.
+    """
+    from dualsync.reports.data_docs import build_data_docs
+
+    return build_data_docs(_report(runtime, run_id))
+
+
+def _report(runtime: Runtime, run_id: str) -> NightReport:
     report = NightReport.of(runtime.ledger, runtime.catalog, run_id)
     if report is None:
         raise SettingsError(f"run {run_id} is no night of the reconciliation")
-    return [write_workbook(report, runtime.settings.time_zone), *write_files(report)]
+    return report

@@ -116,6 +116,7 @@ class _Book:
         self._moment = book.add_format({"num_format": "yyyy-mm-dd hh:mm"})
         self._day = book.add_format({"num_format": "yyyy-mm-dd"})
         self._percent = book.add_format({"num_format": "0.0000%", "bold": True, "font_size": 14, "align": "left"})
+        self._share = book.add_format({"num_format": "0.0000%"})
         self._link = book.add_format({"font_color": "#0563C1", "underline": 1})
         self._sign = book.add_format({"bottom": 1, "bg_color": "#FFFBE6"})
 
@@ -131,6 +132,7 @@ class _Book:
         self._ageing()
         self._break_sheets("Resolved", self._report.resolved())
         self._open_rows()
+        self._quality()
         self._normalisation()
 
     # --- cells ----------------------------------------------------------------------------------------------------
@@ -221,7 +223,7 @@ class _Book:
         for company, share in sorted(self._report.totals_summary()["matched"].items()):
             if company:
                 sheet.write_string(place, 0, f"Amounts matched, {company}", self._label)
-                self._put(sheet, place, 1, Decimal(share), self._book.add_format({"num_format": "0.0000%"}))
+                self._put(sheet, place, 1, Decimal(share), self._share)
                 place += 1
         signed = (("", "Name", "Date", "Signature"), ("Prepared by", "", "", ""), ("Reviewed by", "", "", ""))
         for line, row in enumerate(signed, start=place + 1):
@@ -335,6 +337,19 @@ class _Book:
         sheet = self._sheet("Rows held back", columns)
         rows = [tuple(row.values()) for row in self._report.open_rows()]
         self._rows(sheet, rows, len(columns))
+
+    def _quality(self) -> None:
+        columns = (("Suite", 30), ("Area", 26), ("State", 12), ("Pass rate", 12), ("Rows", 10), ("Refused", 10),
+                   ("Warned", 10), ("Held", 10), ("Rules", 8), ("Broken", 8), ("Reason", 60))  # fmt: skip
+        sheet = self._sheet("Data quality", columns)
+        figures = ("rows", "refused", "warned", "held", "rules", "broken")
+        last = 0
+        for last, one in enumerate(self._report.suite_rates(1), start=1):
+            texts = (one["title"], one["area"], one["state"].replace("_", " "))
+            for column, value in enumerate((*texts, None, *(one[name] for name in figures), one["reason"])):
+                self._put(sheet, last, column, value)
+            self._put(sheet, last, 3, one["rate"], self._share)
+        sheet.autofilter(0, 0, max(last, 1), len(columns) - 1)
 
     def _normalisation(self) -> None:
         columns = (("Table map", 26), ("In Dataverse", 40), ("In Finance", 40), ("Before it is compared", 80))

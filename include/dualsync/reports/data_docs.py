@@ -1,0 +1,158 @@
+"""The Data Docs of a night: what became of each suite and rule, as pages that can be read offline.
+
+Great Expectations renders the rules. Its own page around them would load style sheets, scripts, fonts and a logo from
+public hosts, so the pages around are ours (``templates/``): they need no script and no network. They are made of the
+counts that the night keeps, and of nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import as_file, files
+from typing import Any
+
+from upath import UPath
+
+from dualsync.controls.quality import CHECKED, quality_path
+from dualsync.mapping.suites import CHECK
+from dualsync.mapping.validation import import_great_expectations
+from dualsync.reports.figures import percent
+from dualsync.reports.nights import DATA_DOCS, NightReport
+from dualsync.sync.folders import read_json, safe_name
+
+NIGHTS_BEFORE = 7
+"""How many nights before the first page shows the pass rates of."""
+
+
+def build_data_docs(report: NightReport) -> UPath:
+    """Build the pages of a night anew; to be called by one task at a time.
+
+    Args:
+        report: The night, which is in the ledger.
+
+    Returns:
+        Their first page.
+    """
+    folder = report.folder / DATA_DOCS
+    with as_file(files("dualsync.reports") / "templates") as templates:
+        pages = _Pages(str(templates))
+        suites = _suites(report)
+        for suite in suites:
+            kept = read_json(quality_path(report.folder, suite["suite"]))
+            if suite["page"] and kept is not None:
+                _write(folder / suite["page"], pages.suite(report, suite, kept["expectations"]))
+        _write(folder / "static" / "data_docs.css", (templates / "data_docs.css").read_text(encoding="utf-8"))
+        _write(folder / "index.html", pages.index(report, suites))
+    return folder / "index.html"
+
+
+def _write(path: UPath, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode())
+
+
+def _suites(report: NightReport) -> list[dict[str, Any]]:
+    """One line for each suite of the night, those with broken rules first."""
+    rates = report.suite_rates(NIGHTS_BEFORE + 1)
+    before: dict[str, list[str]] = {}
+    for one in rates:
+        if one["run_id"] != report.night.run_id:
+            before.setdefault(one["suite"], []).append(percent(one["rate"]))
+    tonight = [one for one in rates if one["run_id"] == report.night.run_id]
+    order = {"failed": 0, CHECKED: 2, "not_run": 3}
+    tonight.sort(key=lambda one: (1 if one["broken"] else order[one["state"]], one["area"], one["suite"]))
+    for one in tonight:
+        name = one["suite"]
+        table_map = report.catalog.files.get(name)
+        one |= {
+            "percent": percent(one["rate"]),
+            "page": f"suites/{safe_name(name)}.html" if one["state"] == CHECKED else "",
+            "before": before.get(name, []),
+            "between": f"Dataverse {table_map.dataverse.table} and Finance {table_map.finance.set}"
+            if table_map
+            else "",
+        }
+    return tonight
+
+
+class _Pages:
+    """Renders pages.
+
+    Args:
+        templates: The folder of our templates.
+    """
+
+    def __init__(self, templates: str) -> None:
+        self._gx = import_great_expectations()
+        from great_expectations.render.view import DefaultJinjaPageView
+
+        self._view = DefaultJinjaPageView(custom_views_directory=templates)
+
+    def index(self, report: NightReport, suites: Sequence[Mapping[str, Any]]) -> str:
+        """The first page."""
+        total = report.suite_total(suites)
+        text = self._view.env.get_template("index.html").render(
+            night=_night(report), suites=suites, total={**total, "percent": percent(total["rate"])}
+        )
+        return str(text)
+
+    def suite(self, report: NightReport, suite: Mapping[str, Any], rules: Sequence[Mapping[str, Any]]) -> str:
+        """The page of a suite."""
+        from great_expectations.render.renderer import ValidationResultsPageRenderer
+
+        document = ValidationResultsPageRenderer().render(self._result(suite, rules)).to_json_dict()
+        text = self._view.env.get_template("suite.html").render(
+            night=_night(report),
+            suite=suite,
+            broken=[rule for rule in rules if rule["broken"]],
+            sections=document["sections"][1:],  # the first tells of a batch and a run that there are none of here
+        )
+        return str(text)
+
+    def _result(self, suite: Mapping[str, Any], rules: Sequence[Mapping[str, Any]]) -> Any:
+        """The counts of a suite in the form that Great Expectations renders."""
+        from great_expectations.core.expectation_validation_result import ExpectationSuiteValidationResult
+
+        broken = sum(1 for rule in rules if rule["broken"])
+        statistics = {
+            "evaluated_expectations": len(rules),
+            "successful_expectations": len(rules) - broken,
+            "unsuccessful_expectations": broken,
+            "success_percent": 100 * (len(rules) - broken) / len(rules) if rules else None,
+        }
+        return ExpectationSuiteValidationResult(
+            success=not broken,
+            results=[_rule_result(rule) for rule in rules],
+            suite_name=suite["suite"],
+            statistics=statistics,
+            meta={"great_expectations_version": self._gx.__version__},
+        )
+
+
+def _rule_result(rule: Mapping[str, Any]) -> Any:
+    from great_expectations.core.expectation_validation_result import ExpectationValidationResult
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+    kwargs, meta = dict(rule["kwargs"]), rule["meta"]
+    if CHECK in meta:
+        kwargs["column"] = f"{kwargs['column'].removeprefix('rule:')} (business rule)"
+    judged = rule["rows"] - rule["missing"]
+    return ExpectationValidationResult(
+        success=not rule["broken"],
+        expectation_config=ExpectationConfiguration(
+            type=rule["type"], kwargs=kwargs, meta={}, severity=rule["severity"]
+        ),
+        result={
+            "element_count": rule["rows"],
+            "missing_count": rule["missing"],
+            "missing_percent": 100 * rule["missing"] / rule["rows"],
+            "unexpected_count": rule["broken"],
+            "unexpected_percent": 100 * rule["broken"] / judged if judged else 0,
+            "partial_unexpected_list": [],
+        },
+        exception_info={"raised_exception": False, "exception_message": None, "exception_traceback": None},
+    )
+
+
+def _night(report: NightReport) -> dict[str, str]:
+    return {"run_id": report.night.run_id, "moment": f"{report.night.moment:%Y-%m-%d %H:%M} UTC"}

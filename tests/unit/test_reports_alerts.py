@@ -1,0 +1,70 @@
+"""When somebody is told of a night."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dualsync.errors import SettingsError
+from dualsync.reports.alerts import draw_up, reasons
+from dualsync.settings import Alerts, Settings
+
+
+def verdict(state: str = "breaks", critical: int = 0, error: int = 0, **words: Any) -> dict[str, Any]:
+    counts = {"critical": critical, "error": error, "warning": 9}
+    return {"run_id": "n", "state": state, "counts": counts, "not_run": 1, "failed": 0, "matched": "0.9999",
+            "new": 0, "resolved": 4, **words}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("night", "thresholds", "told"),
+    [
+        (verdict(), {}, []),
+        (verdict(critical=1), {}, ["1 critical breaks, more than 0"]),
+        (verdict(critical=1), {"critical": 1}, []),
+        (verdict(critical=1), {"critical": "off"}, []),
+        (verdict(error=7), {}, []),
+        (verdict(error=7), {"errors": 6}, ["7 errors, more than 6"]),
+        (verdict(new=3), {"new": "2"}, ["3 new breaks, more than 2"]),
+        (verdict(), {"matched_below": "1"}, ["amounts matched 99.99 %, below 100 %"]),
+        (verdict(), {"matched_below": "0.9999"}, []),
+        (verdict(matched=""), {"matched_below": "1"}, []),
+        (verdict("failed"), {}, ["part of the night failed"]),
+        (verdict("failed"), {"failed": False}, []),
+        (None, {}, ["part of the night failed"]),
+    ],
+)
+def test_thresholds(night: dict[str, Any] | None, thresholds: dict[str, Any], told: list[str]) -> None:
+    assert reasons(night, [], Alerts.model_validate(thresholds)) == told
+
+
+def test_failed_tasks_are_named() -> None:
+    assert reasons(verdict("equal"), ["compare.a", "validate.a"], Alerts()) == [
+        "part of the night failed: compare.a, validate.a"
+    ]
+
+
+def test_the_share_matched_stands_second_and_a_night_without_verdict_is_told_too() -> None:
+    alert = draw_up(verdict(critical=2), ["2 critical breaks, more than 0"], "http://here/run")
+    assert alert.facts[:3] == (("Verdict", "breaks"), ("Amounts matched", "99.99 %"), ("Critical breaks", "2"))
+    assert ("New / resolved", "0 / 4") in alert.facts
+    assert draw_up(None, ["x"], "").title == "Nightly reconciliation: not published"
+
+
+def test_thresholds_come_from_the_environment(tmp_path: Any) -> None:
+    environ = {
+        "DUALSYNC_ALERTS__CRITICAL": "off",
+        "DUALSYNC_ALERTS__MATCHED_BELOW": "0.999",
+        "DUALSYNC_ALERTS__EMAIL_TO": "a@example.com, b@example.com",
+        "DUALSYNC_ALERTS__WEBHOOKS": "teams_finance",
+        "DUALSYNC_NIGHTLY__SCHEDULE": "30 3 * * *",
+    }
+    settings = Settings.load({"home": tmp_path}, environ=environ)
+    assert settings.alerts.critical is None
+    assert str(settings.alerts.matched_below) == "0.999"
+    assert settings.alerts.email_to == ("a@example.com", "b@example.com")
+    assert settings.alerts.webhooks == ("teams_finance",)
+    assert (settings.nightly.schedule, settings.nightly.fail_on_critical) == ("30 3 * * *", True)
+    with pytest.raises(SettingsError, match=r"alerts\.matched_below"):
+        Settings.load({"home": tmp_path}, environ={"DUALSYNC_ALERTS__MATCHED_BELOW": "99"})
