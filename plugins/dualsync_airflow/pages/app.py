@@ -95,7 +95,7 @@ async def _unavailable(request: Request, error: Exception) -> Response:
 
 
 async def _broken(request: Request, error: Exception) -> Response:
-    log.error("a page could not be shown", exc_info=error)
+    # starlette raises the error again after this, so that the server logs it
     return await _say(request, 500)
 
 
