@@ -39,14 +39,6 @@ STEP_DOCS = {
     "settle": "Stores the new base, the change token, the counts and the quarantine in one transaction.",
 }
 
-COMPANIES_PARAM = Param(
-    [],
-    type="array",
-    items={"type": "string", "pattern": "^[A-Za-z0-9]{1,4}$"},
-    title="Companies",
-    description="Codes of legal entities, one a line. None means all integrated companies.",
-)
-
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "dualsync",
     "retries": 3,
@@ -336,6 +328,17 @@ def _batches() -> int:
     return max(1, -(-companies // COMPANIES_PER_BATCH))
 
 
+def companies_param() -> Param:
+    """The parameter that chooses companies. Each DAG needs one of its own: Airflow writes what it is given into it."""
+    return Param(
+        [],
+        type="array",
+        items={"type": "string", "pattern": "^[A-Za-z0-9]{1,4}$"},
+        title="Companies",
+        description="Codes of legal entities, one a line. None means all integrated companies.",
+    )
+
+
 def _params(maps: Sequence[str], mode: str) -> dict[str, Param]:
     return {
         "mode": Param(
@@ -345,7 +348,7 @@ def _params(maps: Sequence[str], mode: str) -> dict[str, Param]:
             description="incremental: what changed since the last run. full: compare everything. "
             "audit: compare everything, write nothing.",
         ),
-        "companies": COMPANIES_PARAM,
+        "companies": companies_param(),
         "maps": Param(
             [],
             type="array",

@@ -1,11 +1,13 @@
 """Builds the DAG of the nightly reconciliation. Building reads the table maps and the settings, and nothing else."""
 
+from typing import Any
+
 from airflow.sdk import DAG, Param, TaskGroup, TriggerRule, chain
 
 from dualsync.errors import SettingsError
 from dualsync.mapping import Catalog
 from dualsync.settings import Nightly, Settings
-from dualsync_airflow.builder import COMPANIES_PARAM, DEFAULT_ARGS, NO_API, POOLS, timetable
+from dualsync_airflow.builder import DEFAULT_ARGS, NO_API, POOLS, companies_param, timetable
 from dualsync_airflow.nightly_operators import (
     BEGIN,
     PUBLISH,
@@ -133,7 +135,7 @@ def _looks(catalog: Catalog, areas: dict[str, list[str]]) -> list[CompareOperato
 
 def _tells() -> list[PublishNightOperator | ReportOperator | DataDocsOperator | NotifyOperator | VerdictOperator]:
     """The tasks at the end, which run whatever became of those before."""
-    always = {"trigger_rule": TriggerRule.ALL_DONE, "pool": NO_API}
+    always: dict[str, Any] = {"trigger_rule": TriggerRule.ALL_DONE, "pool": NO_API}
     return [
         PublishNightOperator(
             task_id=PUBLISH, doc_md="Puts the night into the ledger; what was not reached has failed.", **always
@@ -163,7 +165,7 @@ def _settings() -> tuple[Nightly, str]:
 
 def _params(maps: list[str], nightly: Nightly) -> dict[str, Param]:
     return {
-        "companies": COMPANIES_PARAM,
+        "companies": companies_param(),
         "maps": Param(
             [],
             type="array",

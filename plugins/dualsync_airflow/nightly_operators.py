@@ -228,14 +228,14 @@ class NotifyOperator(BaseOperator):
         """
         from dualsync.reports.alerts import draw_up, reasons
         from dualsync.settings import Settings
-        from dualsync_airflow.notifiers import run_url, send
+        from dualsync_airflow.notifiers import report_url, send
 
         alerts = Settings.load().alerts
         verdict, failed = verdict_of(context), failed_tasks(context)
         why = reasons(verdict, failed, alerts)
         if not why:
             raise AirflowSkipException("no threshold is crossed")
-        alert = draw_up(verdict, why, run_url(context))
+        alert = draw_up(verdict, why, report_url(context))
         reached, lost = send(alert, alerts, context)
         if lost:
             raise AirflowFailException(f"not told: {'; '.join(lost)}")

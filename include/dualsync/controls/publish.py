@@ -82,7 +82,7 @@ def publish(night: NightRef, runtime: Runtime) -> Verdict:
     counts = dict.fromkeys(SEVERITIES, 0) | {row["severity"]: row["n"] for row in rows}
     totals = read_json(night.folder / "totals.json") or {}
     suites = suite_results(tonight)
-    states = [one.state for one in (*results, *suites)]
+    states = [*(one.state for one in results), *(one.state for one in suites)]
     if not totals:
         states.append(FAILED)
     state = FAILED if FAILED in states else BREAKS if any(counts.values()) else EQUAL

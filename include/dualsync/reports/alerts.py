@@ -19,7 +19,7 @@ class Alert:
         title: One line.
         reasons: The thresholds that were crossed.
         facts: Label and figure, the most important first.
-        link: Address of the run, empty where none is known.
+        link: Address of the report, empty where none is known.
     """
 
     title: str
@@ -60,7 +60,7 @@ def draw_up(verdict: Mapping[str, Any] | None, why: Sequence[str], link: str) ->
     Args:
         verdict: What the night came to, None where it did not.
         why: The thresholds it crossed.
-        link: Address of the run.
+        link: Address of the report.
     """
     if verdict is None:
         return Alert("Nightly reconciliation: not published", tuple(why), (("Verdict", "none"),), link)

@@ -84,7 +84,7 @@ class _Pages:
 
     def __init__(self, templates: str) -> None:
         self._gx = import_great_expectations()
-        from great_expectations.render.view import DefaultJinjaPageView
+        from great_expectations.render.view.view import DefaultJinjaPageView
 
         self._view = DefaultJinjaPageView(custom_views_directory=templates)
 
@@ -98,7 +98,7 @@ class _Pages:
 
     def suite(self, report: NightReport, suite: Mapping[str, Any], rules: Sequence[Mapping[str, Any]]) -> str:
         """The page of a suite."""
-        from great_expectations.render.renderer import ValidationResultsPageRenderer
+        from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
 
         document = ValidationResultsPageRenderer().render(self._result(suite, rules)).to_json_dict()
         text = self._view.env.get_template("suite.html").render(

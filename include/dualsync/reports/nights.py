@@ -250,7 +250,8 @@ class NightReport:
         for one in suites:
             for name in names:
                 sums[name] += one[name]
-        return {**sums, "rate": SuiteResult("", "checked", **sums).rate}
+        judged = SuiteResult("", "checked", rows=sums["rows"], refused=sums["refused"], warned=sums["warned"])
+        return {**sums, "rate": judged.rate}
 
     @property
     def data_docs(self) -> UPath | None:

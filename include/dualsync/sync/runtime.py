@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from importlib.metadata import version
+from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
@@ -103,6 +104,7 @@ class Runtime:
         self.schema = schema
         self.ledger = ledger
         self._systems: Systems | None = None
+        self._opening = Lock()
 
     @classmethod
     def open(cls, settings: Settings | None = None) -> Runtime:
@@ -119,10 +121,11 @@ class Runtime:
 
     @property
     def systems(self) -> Systems:
-        """The two systems, signed in when first spoken to."""
-        if self._systems is None:
-            self._systems = open_systems(self.settings)
-        return self._systems
+        """The two systems, signed in when first spoken to; threads that ask at the same time get the same ones."""
+        with self._opening:
+            if self._systems is None:
+                self._systems = open_systems(self.settings)
+            return self._systems
 
     @cached_property
     def package_version(self) -> str:
