@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dualsync.cli_reconcile import register as register_reconcile
+from dualsync.cli_repair import register_held, register_replay
 from dualsync.errors import DualsyncError, MapErrors, SettingsError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 maps_app = typer.Typer(no_args_is_help=True, help="Look at the table maps and check them.")
-quarantine_app = typer.Typer(no_args_is_help=True, help="Look at the rows that are held back.")
+quarantine_app = typer.Typer(no_args_is_help=True, help="Look at the rows that are held back, and try them again.")
 app.add_typer(maps_app, name="maps")
 app.add_typer(quarantine_app, name="quarantine")
 
@@ -68,6 +69,8 @@ def _runtime() -> Iterator[Runtime]:
 
 
 register_reconcile(app, _runtime)
+register_held(app, _runtime)
+register_replay(quarantine_app, _runtime)
 
 
 @app.callback()

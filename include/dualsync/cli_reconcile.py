@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from dualsync.cli_repair import register_resend
 from dualsync.errors import DualsyncError
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def register(app: typer.Typer, runtime: Open) -> None:
     breaks_app.command("list")(_breaks_list(runtime))
     breaks_app.command("show")(_breaks_show(runtime))
     breaks_app.command("set")(_breaks_set(runtime))
+    register_resend(breaks_app, runtime)
 
 
 def _echo_json(data: Any) -> None:

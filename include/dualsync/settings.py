@@ -184,9 +184,11 @@ class Guards(_Part):
         deletes: deletions at most.
         update_share: share of the known rows (0 to 1) in which values may be overwritten at most; what fills an empty
             column, such as the voucher that comes back, is not counted.
+        resend: rows at most that a re-send of breaks writes.
     """
 
     deletes: NonNegativeInt = 100
+    resend: NonNegativeInt = 50
     update_share: Annotated[float, Field(ge=0, le=1)] = 0.5
 
 

@@ -145,6 +145,30 @@ class Ledger:
             rows = connection.execute(select(t.legs).where(where).order_by(c.started_at.desc()).limit(limit)).all()
         return [_leg(row) for row in rows]
 
+    def held_legs(self, *, released_by: str) -> list[LegRecord]:
+        """Legs that a guard held and that neither a later run settled nor a person released, oldest first.
+
+        Args:
+            released_by: Name of the job that releases; other runs of chosen rows settle nothing but these.
+        """
+        c, r = t.legs.c, t.runs.c
+        counts = (r.mode != "rows") | (r.area == released_by)
+        ended = (
+            select(t.legs)
+            .join(t.runs, c.run_id == r.run_id)
+            .where(c.state.in_(("held", "settled")), counts)
+            .order_by(c.started_at)
+        )
+        newest: dict[tuple[str, ...], LegRecord] = {}
+        with self._engine.connect() as connection:
+            held = select(c.map, c.direction, c.part, c.company).where(c.state == "held").distinct()
+            of = {tuple(row) for row in connection.execute(held)}
+            for row in connection.execute(ended.where(c.map.in_({name for name, *_ in of}))) if of else ():
+                if (leg := (row.map, row.direction, row.part, row.company)) in of:
+                    newest.pop(leg, None)
+                    newest[leg] = _leg(row)
+        return [leg for leg in newest.values() if leg.state == "held"]
+
     def latest_legs(self) -> list[LegRecord]:
         """The newest leg of each map, direction, part and company."""
         c = t.legs.c

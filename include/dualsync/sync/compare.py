@@ -119,6 +119,8 @@ class Comparison:
         source_changed = f"({based} AND ({moved}))"
         target_changed = f"({based} AND NOT {self._same(unit, have, known)})"
         adopted = "TRUE" if self._adopts else "FALSE"
+        if not unit.both_ways and self._leg.run.resend:
+            return differs, "FALSE", "FALSE", target_changed
         if not unit.both_ways:
             carry = f"({differs} AND CASE WHEN {based} THEN {source_changed} ELSE {adopted} END)"
             foreign = (
@@ -130,8 +132,14 @@ class Comparison:
         foreign = "FALSE"
         if isinstance(unit.pair.wins, ConditionalWins):
             # The condition says whose column it is in this row, so the other side's change does not travel either.
-            carry = f"({differs} AND {wins} AND (NOT {based} OR {source_changed}))"
-            foreign = f"({differs} AND {wins} AND NOT {source_changed} AND {target_changed})"
+            again = "TRUE" if self._leg.run.resend else f"(NOT {based} OR {source_changed})"
+            carry = f"({differs} AND {wins} AND {again})"
+            foreign = f"({differs} AND {wins} AND NOT {again} AND NOT {source_changed} AND {target_changed})"
+        elif self._leg.run.resend:
+            first = wins if "wins" in unit.pair.model_fields_set else adopted
+            agreed = f"(NOT {source_changed} AND NOT {target_changed})"
+            ours = f"({wins} AND ({source_changed} OR {agreed})) OR ({source_changed} AND NOT {target_changed})"
+            carry = f"({differs} AND CASE WHEN {based} THEN {ours} ELSE {first} END)"
         else:
             first = wins if "wins" in unit.pair.model_fields_set else adopted
             carry = (
@@ -251,6 +259,12 @@ class Comparison:
             return self._trigger_cases()
         target_deletes = rows.deleted_by == shape.target
         restore = "" if target_deletes else f", which does not own it; restore it there or delete it in {source}"
+        deleted = self._case(
+            "NOT held AND based",
+            "skipped" if target_deletes else "conflict",
+            "deleted",
+            f"was deleted in {target}{restore}",
+        )
         return [
             self._case(
                 "state = 'no_company'", "skipped", "company", "names no company, so no company's books can take it"
@@ -289,18 +303,22 @@ class Comparison:
                 "key changed: the same record was known under another key; change it back, or delete and create "
                 "it anew",
             ),
-            self._case(
-                "NOT held AND based",
-                "skipped" if target_deletes else "conflict",
-                "deleted",
-                f"was deleted in {target}{restore}",
-            ),
+            *(() if self._restores(target_deletes=target_deletes) else (deleted,)),
             *self._history(),
             self._not_held(),
             self._update(),
             self._foreign(),
             Case("TRUE", "unchanged", "NULL", "NULL"),
         ]
+
+    def _restores(self, *, target_deletes: bool) -> bool:
+        """Whether a row that stood on both sides and is gone from the receiver is made there again."""
+        return self._leg.run.resend and not target_deletes and self._creates
+
+    @property
+    def _creates(self) -> bool:
+        """Whether the sending side may make rows in the other."""
+        return self._leg.map.rows.created_by in (self._shape.source, "both")
 
     def _trigger_cases(self) -> list[Case]:
         """How a row can end in the leg that sends the trigger; what is wrong with a header, its own leg tells."""
@@ -346,7 +364,7 @@ class Comparison:
 
     def _not_held(self) -> Case:
         source, target = SIDE_NAMES[self._shape.source], SIDE_NAMES[self._shape.target]
-        if self._leg.map.rows.created_by in (self._shape.source, "both"):
+        if self._creates:
             return Case("NOT held", "create", "NULL", "NULL")
         text = f"exists only in {source}; rows of this map are created in {target}, so it is not copied"
         return self._case("NOT held", "conflict", "owner", text)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from upath import UPath
 
 from dualsync.errors import NotFound, Refused
-from dualsync.frames import Sets, count_rows, quoted
+from dualsync.frames import Sets, count_rows, quoted, write_rows
 from dualsync.ledger import BaseRecord, LegCounts, LegRecord, OpenRow
 from dualsync.mapping import Expression, TableMap
 from dualsync.sync.bases import open_base
@@ -29,6 +29,8 @@ from dualsync.sync.values import to_wire
 
 DELETE = "delete"
 PREFIX = "delete:"
+HELD = "held.parquet"
+"""The deletions that a guard held, in the folder of the leg."""
 _WAITS = (".children", ".header")
 """How the rules of rows end that wait; a refusal is for a person."""
 
@@ -38,6 +40,9 @@ def pending_deletions(leg: Leg, runtime: Runtime) -> list[OpenRow]:
     rows = runtime.ledger.open_rows(
         map_name=leg.map.map, direction=leg.direction, company=leg.company, states=(DELETE,)
     )
+    if leg.run.rows:
+        chosen = {row.key for row in leg.rows}
+        return [row for row in rows if row.join_key in chosen]
     if leg.run.writes:
         return rows
     # A run that writes nothing has stored nothing: what it found itself stands in the folder of its rows.
@@ -73,11 +78,15 @@ def delete_rows(leg: Leg, runtime: Runtime) -> LegRecord:
         message = (
             f"{leg.label} would delete {len(rows)} rows, more than the limit of {limit} (setting guards.deletes); "
             "look at "
-            "them with `dualsync status`, then run again without guards"
+            "them with `dualsync held list`, then release them with `dualsync held release`"
         )
         record = leg_record(
             leg, LegCounts(planned=len(rows), waiting=len(rows)), state="held", message=message, generation=generation
         )
+        schema = pa.schema([pa.field("join_key", pa.string()), pa.field("key", pa.string())])
+        found = [{"join_key": row.join_key, "key": row.key} for row in rows]
+        leg.folder.path.mkdir(parents=True, exist_ok=True)
+        write_rows(leg.folder.file(HELD), schema, found)
         runtime.ledger.save_leg(record)
         return record
     if not leg.run.writes:
@@ -98,7 +107,8 @@ def delete_rows(leg: Leg, runtime: Runtime) -> LegRecord:
         quarantined=len(still_open) - waiting,
         skipped=len(dropped),
     )
-    record = leg_record(leg, counts, state="settled", message="", generation=generation)
+    message = f"asked for by {leg.run.by}" if leg.run.by else ""
+    record = leg_record(leg, counts, state="settled", message=message, generation=generation)
     new_base = worker.new_base(gone, generation) if gone else None
     record = replace(record, generation_to=new_base.generation if new_base else generation)
     now = new_base or base

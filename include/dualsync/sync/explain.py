@@ -21,24 +21,10 @@ from dualsync.sync.feeds import typed_row
 from dualsync.sync.folders import LegFolder
 from dualsync.sync.keys import finance_keys
 from dualsync.sync.parents import Parents, key_paths
+from dualsync.sync.records import Record, dataverse_conditions, finance_condition, read_key, split_key
 from dualsync.sync.runtime import GLOBAL, Runtime
 from dualsync.sync.shape import Shape
-from dualsync.sync.values import display_key, join_key, parse, to_wire
-
-Record = dict[str, Any]
-
-
-def split_key(table_map: TableMap, key: str) -> tuple[str, ...]:
-    """The parts of an integration key as people write it, with bars between.
-
-    Raises:
-        MapErrors: It has not as many parts as the map's key.
-    """
-    parts = tuple(part.strip() for part in key.split("|"))
-    names = table_map.finance.key
-    if len(parts) != len(names):
-        raise MapErrors([f"key '{key}' has {len(parts)} part(s); the key of map {table_map.map} is {'|'.join(names)}"])
-    return parts
+from dualsync.sync.values import display_key, join_key, parse
 
 
 def explain(runtime: Runtime, map_name: str, key: str, company: str | None = None) -> list[Record]:
@@ -111,12 +97,8 @@ class _Explanation:
         self._company = company
         self._parents = Parents(runtime, company)
         self._shape = Shape(table_map, table_map.directions[0], runtime.schema)
-        columns = [self._shape.column("finance", name) for name in table_map.finance.key]
-        self._parts = [
-            parse(part, column, "finance") for part, column in zip(split_key(table_map, key), columns, strict=True)
-        ]
-        self._key = display_key(self._parts)
-        self._join_key = join_key(self._parts) or ""
+        wanted = read_key(table_map, runtime.schema, key)
+        self._parts, self._key, self._join_key = wanted.parts, wanted.text, wanted.join_key
         self._agreed = self._base()
         self._dataverse = self._read_dataverse()
         self._finance = self._read_finance()
@@ -222,7 +204,7 @@ class _Explanation:
         dataverse = self._runtime.systems.dataverse
         if self._agreed and self._agreed["id"]:
             return dataverse.get(entity.set, self._agreed["id"], names)
-        conditions = self._conditions()
+        conditions = dataverse_conditions(self._runtime, self._map, self._company, self._parts, self._parents)
         matches: list[Record] = []
         if conditions is not None:
             matches = dataverse.read_keys(entity.set, conditions, select=names) if conditions else []
@@ -237,36 +219,10 @@ class _Explanation:
         matches.sort(key=lambda row: expression is not None and not expression.matches(row))
         return matches[0] if matches else None
 
-    def _conditions(self) -> list[Record] | None:
-        """What to ask Dataverse for to get the records of this key; None where only a look at all of them tells."""
-        conditions: list[Record] = [{}]
-        for path, part in zip(self._map.dataverse.key, self._parts, strict=True):
-            attribute, _, rest = path.partition(".")
-            values = [part]
-            if "." in rest:
-                return None
-            if rest and (lookup := self._map.lookup(attribute)).through is not None:
-                values = list(self._parents.records_through(lookup, [part]).values())
-            elif rest:
-                values = self._ids_by(self._runtime.catalog[self._map.lookup(attribute).maps[0]], rest, part)
-            conditions = [condition | {attribute: value} for condition in conditions for value in values]
-        return conditions
-
-    def _ids_by(self, parent: TableMap, column: str, value: Any) -> list[Any]:
-        """Ids of the parent records with a value in a column, of this company where they have one."""
-        entity = parent.dataverse
-        company = str(entity.company).split(".")[0] if parent.company_is_direct else None
-        select = [entity.id, *((company,) if company else ())]
-        rows = self._runtime.systems.dataverse.read_keys(entity.set, [{column: value}], select=select)
-        own = self._runtime.company_ids.get(self._company)
-        return [row[entity.id] for row in rows if company is None or row.get(company) == own]
-
     def _read_finance(self) -> Record | None:
         entity = self._map.finance
         columns = {name: self._shape.column("finance", name) for name in entity.key}
-        condition: Record = {} if self._company == GLOBAL else {str(entity.company): self._company}
-        for name, value in zip(entity.key, self._parts, strict=True):
-            condition[name] = to_wire(value, columns[name], "finance")
+        condition = finance_condition(self._map, self._runtime.schema, self._company, self._parts)
         select = list(self._shape.read_columns("finance"))
         for row in self._runtime.systems.finance.read_keys(entity.set, [condition], select=select):
             if (

@@ -18,7 +18,8 @@ from dualsync.errors import ChangeTokenExpired, SchemaMismatch
 from dualsync.frames import ParquetSink, Sets, count_rows, iter_tables, literal, quoted, to_pandas, write_rows
 from dualsync.mapping import Column, Expression, Side, TableMap
 from dualsync.sync.bases import open_base
-from dualsync.sync.feeds import read_feed, typed_row
+from dualsync.sync.chosen import chosen_ids, chosen_keys, chosen_targets, doubles_of
+from dualsync.sync.feeds import no_changes, read_feed, typed_row
 from dualsync.sync.keys import finance_keys
 from dualsync.sync.parents import Parents
 from dualsync.sync.runtime import GLOBAL, Leg, Runtime
@@ -110,12 +111,12 @@ def _dataverse_source(
     incremental = run.mode == "incremental"
     position = runtime.ledger.position(leg.map.map, leg.direction, leg.company) if incremental else None
     try:
-        feed = read_feed(leg, runtime, position, generation)
+        feed = no_changes(leg, shape) if run.rows else read_feed(leg, runtime, position, generation)
     except ChangeTokenExpired:
         log.warning("%s: the change token has expired, reading everything", leg.label)
         runtime.ledger.forget_position(leg.map.map, leg.direction, leg.company)
         feed = read_feed(leg, runtime, None, generation)
-    open_ids = [] if feed.full else _open_ids(leg, runtime)
+    open_ids = chosen_ids(leg, runtime, base) if run.rows else [] if feed.full else _open_ids(leg, runtime)
     extra = leg.folder.file("open.parquet")
     gone = _read_again(leg, runtime, shape, open_ids, extra)
     first = runtime.companies_for(leg.map, run.companies)[0] == leg.company
@@ -184,10 +185,13 @@ def _read_again(leg: Leg, runtime: Runtime, shape: Shape, ids: list[str], path: 
     found: set[str] = set()
     with ParquetSink(path, schema) as sink:
         if ids:
-            page = runtime.systems.dataverse.read_ids(leg.map.dataverse.set, ids, select=list(columns))
+            page = list(runtime.systems.dataverse.read_ids(leg.map.dataverse.set, ids, select=list(columns)))
             rows = [typed_row(row, columns, "dataverse") for row in page]
             found.update(str(row[leg.map.dataverse.id]) for row in rows)
             sink.write_rows(rows)
+            if leg.run.rows:
+                doubles = doubles_of(leg, runtime, page, list(columns))
+                sink.write_rows([typed_row(row, columns, "dataverse") for row in doubles])
     return [i for i in ids if i not in found]
 
 
@@ -242,6 +246,9 @@ def _company_sql(leg: Leg, runtime: Runtime, sets: Sets) -> str:
 
 def _finance_source(leg: Leg, runtime: Runtime, shape: Shape, base: UPath | None) -> None:
     """Scan Finance; in incremental mode keep what differs from the base, and what an earlier run left open."""
+    if leg.run.rows:
+        _finance_chosen(leg, runtime, shape, base)
+        return
     scan = leg.folder.file("scan.parquet")
     _read_finance(leg, runtime, shape, scan, filter_text=leg.map.finance.filter or None)
     state = quoted(STATE)
@@ -269,6 +276,32 @@ def _finance_source(leg: Leg, runtime: Runtime, shape: Shape, base: UPath | None
             f"WHERE {JOIN} IS NULL OR {keep} UNION ALL BY NAME "
             f"SELECT {named}, join_key AS {quoted(JOIN_KEY)}, 'deleted' AS {state} FROM base "
             f"WHERE join_key NOT IN (SELECT {JOIN} FROM scan WHERE {JOIN} IS NOT NULL)",
+            leg.folder.file("source.parquet"),
+        )
+
+
+def _finance_chosen(leg: Leg, runtime: Runtime, shape: Shape, base: UPath | None) -> None:
+    """Read the chosen rows of Finance by their keys."""
+    keys = chosen_keys(leg, runtime, base)
+    columns = {name: shape.column("finance", name) for name in shape.read_columns("finance")}
+    found = runtime.systems.finance.read_keys(
+        leg.map.finance.set, [key.condition for key in keys.values()], select=list(columns)
+    )
+    matches = leg.map.finance.expression
+    scan = leg.folder.file("scan.parquet")
+    with ParquetSink(scan, shape.raw_schema("finance")) as sink:
+        rows = _finance_rows(leg, columns, [row for row in found if matches.matches(row)])
+        sink.write_rows([row for row in rows if row[JOIN_KEY] in keys])
+    state = quoted(STATE)
+    with Sets() as sets:
+        sets.view("scan", scan)
+        sets.table("chosen", pa.table({"chosen_key": pa.array(list(keys), type=pa.string())}))
+        open_base(sets, shape, base)
+        named = ", ".join(f"{quoted('f:' + name)} AS {quoted(name)}" for name in leg.map.finance.key)
+        sets.save(
+            f"SELECT scan.*, 'in' AS {state} FROM scan UNION ALL BY NAME "
+            f"SELECT {named}, join_key AS {quoted(JOIN_KEY)}, 'deleted' AS {state} FROM base "
+            f"JOIN chosen ON chosen_key = join_key WHERE join_key NOT IN (SELECT {JOIN} FROM scan)",
             leg.folder.file("source.parquet"),
         )
 
@@ -354,9 +387,12 @@ def _dataverse_target(
         # the header's own leg has brought what this one is about
         base = runtime.base_path(leg.map.part_of.map, leg.company)
     ids = None if read_all else _known_ids(leg, base)
+    found = chosen_targets(leg, runtime, base, list(columns)) if leg.run.rows else None
     with ParquetSink(path, shape.raw_schema("dataverse")) as sink:
-        if ids is not None:
-            pages: Iterable[list[dict[str, Any]]] = [dataverse.read_ids(entity.set, ids, select=list(columns))]
+        if found is not None:
+            pages: Iterable[list[dict[str, Any]]] = [found]
+        elif ids is not None:
+            pages = [dataverse.read_ids(entity.set, ids, select=list(columns))]
         else:
             pages = dataverse.read(entity.set, select=list(columns), filter=condition)
         for page in pages:

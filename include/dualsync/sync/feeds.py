@@ -94,6 +94,14 @@ def read_feed(leg: Leg, runtime: Runtime, token: str | None, generation: int) ->
     return Feed(path, new_token, full=token is None)
 
 
+def no_changes(leg: Leg, shape: Shape) -> Feed:
+    """A feed without rows, for a leg whose rows were chosen and not found; the leg's position does not move."""
+    feed = Feed(leg.folder.file("feed"), None, full=False)
+    write_rows(feed.rows, shape.raw_schema("dataverse"), ())
+    write_rows(feed.deleted, DELETED, ())
+    return feed
+
+
 def _folders(path: UPath) -> list[UPath]:
     return sorted(path.iterdir(), key=lambda p: p.name) if path.exists() else []
 

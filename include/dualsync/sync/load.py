@@ -113,7 +113,8 @@ def _guard(leg: Leg, runtime: Runtime, sets: Sets, shape: Shape) -> None:
         runtime.ledger.drop_lease(leg.map.map, leg.company, leg.run.run_id)
         raise Held(
             f"{leg.label} would overwrite values in {updates} of {base.rows} known rows, more than the limit of "
-            f"{limit} (setting guards.update_share); look at the plan, then run again without guards"
+            f"{limit} (setting guards.update_share); look at it with `dualsync held list`, then release it with "
+            "`dualsync held release`"
         )
 
 

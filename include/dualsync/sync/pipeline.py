@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -25,7 +25,7 @@ from dualsync.sync.extract import extract
 from dualsync.sync.folders import DELETES, read_json, safe_name, write_json
 from dualsync.sync.load import Held, load
 from dualsync.sync.reconcile import reconcile
-from dualsync.sync.runtime import MODES, Leg, RunRef, Runtime
+from dualsync.sync.runtime import MODES, Leg, RowRef, RunRef, Runtime
 from dualsync.sync.settle import leg_record, settle, settle_empty
 from dualsync.sync.takeover import take_over
 from dualsync.sync.validate import remarks, validate
@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 STEPS = ("extract", "reconcile", "validate", "load", "settle")
 ALL_ENABLED = "all"
+PARTIAL = "rows"
+"""What the ledger calls the mode of a run that looks at chosen rows only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +95,15 @@ class StepSummary:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """How a run ended: its state (settled, dry_run, held, failed) and its legs."""
+    """How a run ended: its state (settled, dry_run, held, failed) and its legs.
+
+    ``again`` says that what failed may go through at another try.
+    """
 
     run_id: str
     state: str
     legs: tuple[LegRecord, ...]
+    again: bool = False
 
     @property
     def counts(self) -> LegCounts:
@@ -119,6 +125,10 @@ def start_run(
     companies: Sequence[str] | None = None,
     maps: Sequence[str] | None = None,
     keys: dict[str, list[str]] | None = None,
+    rows: Sequence[RowRef] = (),
+    resend: bool = False,
+    approved: str = "",
+    by: str = "",
     guards: bool = True,
     run_id: str | None = None,
 ) -> RunRef:
@@ -132,6 +142,10 @@ def start_run(
         companies: Codes of companies; all integrated ones by default.
         maps: Names of maps; all enabled ones of the area by default.
         keys: Only these integration keys, by map.
+        rows: Exactly these rows, read anew from both sides.
+        resend: Whether columns are sent again from their owner although it did not change them.
+        approved: The run whose plans of these rows a person approved.
+        by: Who asked for it.
         guards: Whether guards hold legs that would change too much.
         run_id: Identity of the run; a new one by default.
 
@@ -153,7 +167,19 @@ def start_run(
     run_id = run_id or f"{started:%Y%m%dT%H%M%S}-{safe_name(area)}-{uuid4().hex[:6]}"
     folder = runtime.runs_folder() / safe_name(run_id)
     run = RunRef(
-        run_id, area, mode, dry_run, str(folder), runtime.check_companies(companies), tuple(names), keys or {}, guards
+        run_id,
+        area,
+        mode,
+        dry_run,
+        str(folder),
+        runtime.check_companies(companies),
+        tuple(names),
+        keys or {},
+        guards,
+        tuple(rows),
+        resend,
+        approved,
+        by,
     )
     write_json(folder / "run.json", run.to_dict())
     _open_run(run, runtime)
@@ -178,8 +204,9 @@ def reopen_run(run_id: str, runtime: Runtime) -> RunRef:
 def _open_run(run: RunRef, runtime: Runtime) -> None:
     now = datetime.now(UTC)
     version = runtime.package_version
+    mode = PARTIAL if run.partial else run.mode
     runtime.ledger.start_run(
-        RunRecord(run.run_id, run.area, run.mode, run.dry_run, run.companies, run.maps, "running", version, now, None)
+        RunRecord(run.run_id, run.area, mode, run.dry_run, run.companies, run.maps, "running", version, now, None)
     )
 
 
@@ -280,7 +307,7 @@ def _extract(leg: Leg, runtime: Runtime) -> LegSummary:
 
 def _delete_lines(leg: Leg, runtime: Runtime) -> None:
     """Carry out the deletions of lines that this run noted, before their headers get their trigger."""
-    if leg.map.unit is None or not leg.run.writes or leg.run.keys:
+    if leg.map.unit is None or not leg.run.writes or leg.run.partial:
         return
     for name in leg.map.unit.maps:
         lines = runtime.leg(leg.run, name, leg.direction, leg.company, DELETES)
@@ -330,7 +357,8 @@ def _settle(leg: Leg, runtime: Runtime) -> LegSummary:
     loaded = _needed(leg, "load")
     extracted = _needed(leg, "extract")
     state = loaded.get("state") or ("settled" if leg.run.writes else "dry_run")
-    message = "; ".join(filter(None, (loaded.get("message"), remarks(_needed(leg, "validate")))))
+    asked = f"asked for by {leg.run.by}" if leg.run.by else ""
+    message = "; ".join(filter(None, (asked, loaded.get("message"), remarks(_needed(leg, "validate")))))
     return _ended(leg, settle(leg, runtime, extracted, state=state, message=message))
 
 
@@ -384,6 +412,8 @@ def run_deletions(run: RunRef, maps: Sequence[str], companies: Sequence[str], ru
         for direction in runtime.catalog[name].directions:
             for company in runtime.companies_for(runtime.catalog[name], companies):
                 leg = runtime.leg(run, name, direction, company, DELETES)
+                if not run.covers(name, direction, company, DELETES):
+                    continue
                 if not pending_deletions(leg, runtime):
                     continue
                 try:
@@ -435,11 +465,13 @@ def run_all(run: RunRef, runtime: Runtime, *, progress: Callable[[StepSummary], 
         progress: Called after the legs of a map and direction have ended.
     """
     runtime.ledger.holder = this_process()
+    again = False
     try:
         for name in run.maps:
             for direction in runtime.catalog[name].directions:
                 for company in runtime.companies_for(runtime.catalog[name], run.companies):
-                    _run_leg(run, name, direction, company, runtime)
+                    if run.covers(name, direction, company):
+                        again = _run_leg(run, name, direction, company, runtime) or again
                 if progress is not None:
                     legs = [
                         leg for leg in runtime.ledger.legs(run.run_id) if (leg.map, leg.direction) == (name, direction)
@@ -451,14 +483,19 @@ def run_all(run: RunRef, runtime: Runtime, *, progress: Callable[[StepSummary], 
                 run_deletions(run, run.maps, run.companies, runtime)
             except (LegsFailed, Transient) as error:
                 log.error("deletions: %s", error)
+                again = again or isinstance(error, Transient)
     finally:
         # Also where a person interrupts the run: the next one need not wait for its leases to run out.
         runtime.ledger.drop_leases(run.run_id)
-    return finish_run(run, runtime)
+    return replace(finish_run(run, runtime), again=again)
 
 
-def _run_leg(run: RunRef, map_name: str, direction: Direction, company: str, runtime: Runtime) -> None:
-    """All steps of one leg, so that a system that does not answer stops no other company."""
+def _run_leg(run: RunRef, map_name: str, direction: Direction, company: str, runtime: Runtime) -> bool:
+    """All steps of one leg, so that a system that does not answer stops no other company.
+
+    Returns:
+        Whether it failed and may go through at another try.
+    """
     try:
         for step in STEPS:
             summary = run_step(
@@ -468,3 +505,5 @@ def _run_leg(run: RunRef, map_name: str, direction: Direction, company: str, run
                 break
     except (LegsFailed, Transient) as error:
         log.error("%s %s of %s: %s", map_name, direction, company, error)
+        return isinstance(error, Transient)
+    return False

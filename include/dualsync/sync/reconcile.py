@@ -14,6 +14,7 @@ from upath import UPath
 
 from dualsync.frames import ParquetSink, Sets, iter_tables, literal, quoted, to_arrow, to_pandas
 from dualsync.mapping import Expression, Lookup
+from dualsync.sync.approved import keep_approved
 from dualsync.sync.bases import open_base
 from dualsync.sync.compare import Comparison, delete_states
 from dualsync.sync.keys import display_keys, finance_keys
@@ -52,7 +53,10 @@ def reconcile(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str
         if leg.map.sends_trigger:
             compare_lines(leg, runtime, sets)
         strangers = extracted["full"] and _reports_strangers(leg)
-        sets.save(compare.plan_sql(strangers=strangers), leg.folder.file("plan.parquet"))
+        fresh = leg.folder.file("fresh.parquet" if leg.run.approved else "plan.parquet")
+        sets.save(compare.plan_sql(strangers=strangers), fresh)
+        if leg.run.approved:
+            keep_approved(leg, runtime, sets, fresh, shape)
         sets.save(_deletes_sql(leg), leg.folder.file("deletes.parquet"))
         sets.view("plan", leg.folder.file("plan.parquet"))
         actions = sets.fetch("SELECT action, count(*) AS n FROM plan GROUP BY action")

@@ -17,7 +17,7 @@ from dualsync.errors import SettingsError
 from dualsync.ledger import Ledger
 from dualsync.mapping import Catalog, Direction, Schema, TableMap
 from dualsync.settings import Settings
-from dualsync.sync.folders import DELETES, LegFolder, current_attempt, safe_name
+from dualsync.sync.folders import DELETES, ROWS, LegFolder, current_attempt, safe_name
 from dualsync.systems import Systems, open_systems
 
 GLOBAL = "_global"
@@ -25,6 +25,27 @@ GLOBAL = "_global"
 
 MODES = ("incremental", "full", "audit")
 """incremental: what changed. full: everything. audit: everything, writing nothing and tracking nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowRef:
+    """One row of one leg, chosen by a person.
+
+    Attributes:
+        map: The map.
+        direction: The direction.
+        company: The company of the leg.
+        key: The integration key as people write it; of a deletion, the ``join_key`` it is noted under.
+        record_id: The Dataverse record id. One of the two is enough.
+        part: The part of the leg.
+    """
+
+    map: str
+    direction: str
+    company: str
+    key: str = ""
+    record_id: str | None = None
+    part: str = ROWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +62,10 @@ class RunRef:
         maps: Names of the maps it covers, in order.
         keys: Only these integration keys, by map; empty for all.
         guards: Whether the guards hold legs that would change too much.
+        rows: Exactly these rows, each read anew from both sides; empty for what a run finds by itself.
+        resend: Whether columns are sent again from the side that owns them although that side did not change them.
+        approved: A run whose plans a person approved: what is not planned just so again is left out.
+        by: Who asked for it, where it was a person.
     """
 
     run_id: str
@@ -52,6 +77,10 @@ class RunRef:
     maps: tuple[str, ...]
     keys: dict[str, list[str]] = field(default_factory=dict)
     guards: bool = True
+    rows: tuple[RowRef, ...] = ()
+    resend: bool = False
+    approved: str = ""
+    by: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
@@ -60,7 +89,18 @@ class RunRef:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> RunRef:
         """From what :meth:`to_dict` gave."""
-        return cls(**{**data, "companies": tuple(data["companies"]), "maps": tuple(data["maps"])})
+        rows = tuple(RowRef(**row) for row in data.get("rows", ()))
+        return cls(**{**data, "companies": tuple(data["companies"]), "maps": tuple(data["maps"]), "rows": rows})
+
+    @property
+    def partial(self) -> bool:
+        """Whether it looks at chosen rows only, so that it knows nothing of all others."""
+        return bool(self.keys or self.rows)
+
+    def covers(self, map_name: str, direction: str, company: str, part: str = ROWS) -> bool:
+        """Whether a leg belongs to it; a run of chosen rows has only the legs of these."""
+        mine = (map_name, direction, company, part)
+        return not self.rows or any((row.map, row.direction, row.company, row.part) == mine for row in self.rows)
 
     @property
     def writes(self) -> bool:
@@ -88,6 +128,12 @@ class Leg:
     def target(self) -> str:
         """The side this leg writes."""
         return "finance" if self.direction == "to_finance" else "dataverse"
+
+    @property
+    def rows(self) -> tuple[RowRef, ...]:
+        """The rows of this leg that were chosen; none where the run looks for itself."""
+        mine = (self.map.map, self.direction, self.company, self.part)
+        return tuple(row for row in self.run.rows if (row.map, row.direction, row.company, row.part) == mine)
 
     @property
     def label(self) -> str:

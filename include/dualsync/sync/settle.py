@@ -18,6 +18,7 @@ from dualsync.errors import DualsyncError
 from dualsync.frames import Sets, count_rows, literal, quoted
 from dualsync.ledger import BaseRecord, LegCounts, LegRecord, OpenRow
 from dualsync.sync.bases import open_base
+from dualsync.sync.chosen import open_rows_of
 from dualsync.sync.compare import stranger_rule
 from dualsync.sync.runtime import Leg, Runtime
 from dualsync.sync.shape import Shape
@@ -66,7 +67,7 @@ def settle(
     """
     shape = Shape(leg.map, leg.direction, runtime.schema, extracted["missing"])
     with Sets() as sets:
-        _ended(sets, leg, state)
+        end_rows(sets, leg, state)
         counts = _counts(sets, extracted)
         if not counts.conserved:
             raise NotConserved(
@@ -79,7 +80,7 @@ def settle(
             runtime.ledger.drop_lease(leg.map.map, leg.company, leg.run.run_id)
             return record
         base = _new_base(sets, leg, runtime, shape, extracted)
-        whole = not leg.run.keys
+        whole = not leg.run.partial
         open_rows = [*_open_rows(sets, leg), *planned_deletions(sets, leg)]
         units, gone = triggered_units(leg, runtime, sets)
         units += count_lines(leg, runtime, sets, _path(base, extracted), planned=True)
@@ -87,6 +88,7 @@ def settle(
         # A row that was left open without a whole key stands there under its record id.
         names = "SELECT join_key FROM ended UNION SELECT 'id:' || id FROM ended WHERE id IS NOT NULL"
         planned = [str(name) for name in sets.fetch(names).column(0).to_pylist()] if partial else []
+        planned += _looked_at(leg, runtime)
     record = replace(record, generation_to=base.generation if base else extracted["generation"])
     runtime.ledger.settle(
         record,
@@ -122,7 +124,7 @@ def settle_sent(leg: Leg, runtime: Runtime, extracted: dict[str, Any], record: L
     """
     shape = Shape(leg.map, leg.direction, runtime.schema, extracted["missing"])
     with Sets() as sets:
-        _ended(sets, leg, "settled")
+        end_rows(sets, leg, "settled")
         for unit in shape.units:
             if unit.pair in leg.map.self_lookups and shape.target == "dataverse":
                 # Rows whose second pass had not come yet.
@@ -142,7 +144,7 @@ def settle_empty(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> LegRe
     Raises:
         Superseded: Another run settled this map and company meanwhile; nothing was changed.
     """
-    writes, whole = leg.run.writes, not leg.run.keys
+    writes, whole = leg.run.writes, not leg.run.partial
     counts = LegCounts(rows_read=extracted["target_rows"])
     generation = extracted["generation"]
     record = leg_record(leg, counts, state="settled" if writes else "dry_run", message="", generation=generation)
@@ -158,11 +160,19 @@ def settle_empty(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> LegRe
         open_rows=(),
         replaced=OPEN if whole else (),
         kept=_unseen(leg, extracted),
-        resolved=(),
+        resolved=_looked_at(leg, runtime),
         units=units,
         units_gone=[(unit.map, unit.company, unit.join_key) for unit in (due(leg, runtime) if whole else ())],
     )
     return record
+
+
+def _looked_at(leg: Leg, runtime: Runtime) -> list[str]:
+    """What stands open of the rows that were chosen for a leg, whether or not they are still rows of the map.
+
+    That the other side has a row too many only a run that reads everything can tell, so that stays.
+    """
+    return [row.join_key for row in open_rows_of(leg, runtime) if row.rule != stranger_rule(leg)]
 
 
 def _unseen(leg: Leg, extracted: dict[str, Any]) -> tuple[str, ...]:
@@ -192,8 +202,14 @@ def leg_record(leg: Leg, counts: LegCounts, *, state: str, message: str, generat
     )
 
 
-def _ended(sets: Sets, leg: Leg, state: str) -> None:
-    """Make the table ``ended``: each planned row with the action it ended in."""
+def end_rows(sets: Sets, leg: Leg, state: str) -> None:
+    """Make the table ``ended``: each planned row with the action it ended in.
+
+    Args:
+        sets: Where it is made.
+        leg: The leg, validated.
+        state: How the leg ended: ``settled``, ``dry_run`` or ``held``.
+    """
     sets.view("plan", leg.folder.file("plan.parquet"))
     sets.view("failures", leg.folder.file("failures.parquet"))
     acks: dict[int, dict[str, Any]] = {}

@@ -380,7 +380,8 @@ def triggered_units(leg: Leg, runtime: Runtime, sets: Sets) -> tuple[list[UnitRe
     for found in sets.fetch("SELECT * FROM lines_found").to_pylist():
         row, expected, there = seen[found["join_key"]], found["expected"], found["acknowledged"]
         units.append(_unit(header, leg, row, found["lines"], expected, there, complete=expected == there))
-    gone = [(header, leg.company, key) for key in known if key not in seen]
+    # a run of chosen rows has not looked at the others
+    gone = [(header, leg.company, key) for key in known if key not in seen and not leg.run.rows]
     return units, gone
 
 

@@ -262,7 +262,7 @@ def count_lines(leg: Leg, runtime: Runtime, sets: Sets, base: UPath | None, *, p
         base: The base as the leg leaves it.
         planned: Whether anything was planned.
     """
-    if leg.run.keys:
+    if leg.run.partial:
         return []
     return [unit for lines in as_lines(leg, runtime) for unit in _count(leg, runtime, sets, lines, base, planned)]
 
