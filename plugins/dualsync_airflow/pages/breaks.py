@@ -113,9 +113,7 @@ def break_list(
     """The breaks that fit, a page at a time."""
     opened = shown.runtime()
     lists = opened.ledger.lists
-    found = lists.breaks(
-        chosen.filter, limit=ROWS, after=after, before=before, newest=chosen.order == "newest"
-    )
+    found = lists.breaks(chosen.filter, limit=ROWS, after=after, before=before, newest=chosen.order == "newest")
     rows = found.rows
     alone = not found.before and not found.after
     # a search by text reads whole rows: its hits are counted only where they are all here
@@ -217,9 +215,7 @@ def edit(
 
 
 @router.post("/breaks/{number}/resend", dependencies=[Depends(may_repair)])
-def resend_one(
-    request: Request, user: GetUserDep, number: int, dry_run: Annotated[bool, Form()] = True
-) -> Response:
+def resend_one(request: Request, user: GetUserDep, number: int, dry_run: Annotated[bool, Form()] = True) -> Response:
     """Start the DAG that sends the record of a break again, in the name of the user."""
     _break(shown.runtime(), number)
     started = start(REPAIR_DAG, {"numbers": [number], "dry_run": dry_run}, user.get_name())
@@ -292,5 +288,3 @@ def _sides(report: NightReport, found: BreakRecord, detail: dict[str, Any]) -> d
 def _filled(record: dict[str, Any]) -> dict[str, Any]:
     """A record without the notes of the protocol and without empty columns."""
     return {name: value for name, value in record.items() if "@" not in name and value is not None}
-
-

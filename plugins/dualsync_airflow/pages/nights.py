@@ -61,9 +61,7 @@ def of_dag_run(request: Request, user: GetUserDep, dag_id: str, dag_run_id: str)
     legs = [] if run is None else opened.ledger.legs(run_id)
     # a run of the nightly DAG has no legs before its report is there
     running = dag_id == NIGHT_DAG
-    return page(
-        request, user, "run.html", dag_id=dag_id, dag_run_id=dag_run_id, run=run, legs=legs, running=running
-    )
+    return page(request, user, "run.html", dag_id=dag_id, dag_run_id=dag_run_id, run=run, legs=legs, running=running)
 
 
 @router.get("/started/{dag_id}/{dag_run_id}")

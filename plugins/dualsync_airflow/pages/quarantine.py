@@ -107,19 +107,19 @@ def one_row(
 
 
 @router.post("/quarantine/row/replay", dependencies=[Depends(may_replay)])
-def replay(
-    request: Request, user: GetUserDep, chosen: Identity, dry_run: Annotated[bool, Form()] = False
-) -> Response:
+def replay(request: Request, user: GetUserDep, chosen: Identity, dry_run: Annotated[bool, Form()] = False) -> Response:
     """Start the DAG that sends one row again, in the name of the user."""
     row = _row(shown.runtime(), chosen)
-    params: dict[str, Any] = {"map": row.map, "direction": row.direction, "keys": [row.key], "dry_run": dry_run}
-    if row.company != GLOBAL:
-        params["company"] = row.company
+    params = {
+        "map": row.map,
+        "direction": row.direction,
+        "company": row.company,
+        "keys": [row.key or row.record_id or row.join_key],
+        "dry_run": dry_run,
+    }
     started = start(REPLAY_DAG, params, user.get_name())
     words = dict(zip(_NAMES, chosen, strict=True))
-    return go(
-        request, "quarantine", "row", **words, done="waits" if started.paused else "started", run=started.run_id
-    )
+    return go(request, "quarantine", "row", **words, done="waits" if started.paused else "started", run=started.run_id)
 
 
 def link(row: OpenRow) -> str:

@@ -51,8 +51,16 @@ def page(request: Request, user: BaseUser, template: str, *, status: int = 200, 
         status: HTTP status.
         words: What the template shows.
     """
-    text = _environment().get_template(template).render(
-        base=base(request), root=base(request).removesuffix(PREFIX), user=user.get_name(), here=request.url.path, **words
+    text = (
+        _environment()
+        .get_template(template)
+        .render(
+            base=base(request),
+            root=base(request).removesuffix(PREFIX),
+            user=user.get_name(),
+            here=request.url.path,
+            **words,
+        )
     )
     return HTMLResponse(text, status, headers=SAFE | {"Content-Security-Policy": PAGE_POLICY})
 

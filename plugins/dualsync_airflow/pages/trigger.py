@@ -41,9 +41,7 @@ def start(dag_id: str, params: dict[str, Any], user: str) -> Started:
     if known.has_import_errors:
         raise NotStarted(f"The DAG {dag_id} has import errors.")
     try:
-        run = trigger_dag(
-            dag_id, triggered_by=DagRunTriggeredByType.UI, triggering_user_name=user, conf=params
-        )
+        run = trigger_dag(dag_id, triggered_by=DagRunTriggeredByType.UI, triggering_user_name=user, conf=params)
     except (AirflowException, ParamValidationError, ValueError) as error:
         raise NotStarted(f"The DAG {dag_id} was not started: {error}") from error
     if run is None:
