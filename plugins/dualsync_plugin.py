@@ -5,7 +5,7 @@ before is shared by all their tasks, instead of being imported by each: 16 tasks
 other components never run a task and are spared the memory.
 
 The pages of the reconciliation are registered here and imported by the API server alone, when somebody opens one. A
-plugin's web routes are open to everyone unless each of them asks for a login: ours do (`dualsync_airflow.pages.access`).
+plugin's web routes are open to everyone unless each of them asks for a login; ours do (`dualsync_airflow.pages`).
 """
 
 import contextlib

@@ -119,7 +119,7 @@ def _files(ledger: Ledger, run_id: str, breaks: list[dict[str, Any]]) -> None:
     report = NightReport.of(ledger, Catalog.load(), run_id)
     assert report is not None
     folder = report.folder
-    verdict = {"environments": URLS, "version": "0.1.0", "inputs": "f00d"}
+    verdict = {"environments": URLS, "version": "0.1.0", "inputs": "f00d", "new": 2, "resolved": 1}
     totals = {"states": {"staged": {"state": "equal", "title": "Actuals carried over"}}, "balances": []}
     _json(folder / "verdict.json", verdict)
     _json(folder / "totals.json", totals | {"matched": {"": report.night.matched, "USPM": report.night.matched}})

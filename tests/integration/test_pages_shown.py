@@ -296,7 +296,7 @@ def test_a_component_that_serves_no_pages_is_spared_them() -> None:
             "-c",
             "import dualsync_plugin, json, sys; print(json.dumps(sorted(sys.modules)))",
         ],
-        env={"PYTHONPATH": ":".join(sys.path + [str(Path(__file__).parents[2] / "plugins")]), "PATH": "/usr/bin"},
+        env={"PYTHONPATH": ":".join([*sys.path, str(Path(__file__).parents[2] / "plugins")]), "PATH": "/usr/bin"},
         capture_output=True,
         check=True,
         text=True,

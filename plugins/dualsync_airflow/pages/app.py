@@ -58,7 +58,7 @@ def create_app() -> FastAPI:
     return app
 
 
-def _nowhere(rest: str) -> None:
+def _nowhere() -> None:
     raise HTTPException(404)
 
 
@@ -80,7 +80,7 @@ def _log_in(request: Request) -> Response:
     return Response("Log in to Airflow first.", 401, headers=SAFE | {"WWW-Authenticate": "Bearer"})
 
 
-async def _unreadable(request: Request, error: Exception) -> Response:
+async def _unreadable(request: Request, _: Exception) -> Response:
     # a number that is none, in the address or in a form
     return await _say(request, 404 if request.method == "GET" else 400)
 
@@ -94,7 +94,7 @@ async def _unavailable(request: Request, error: Exception) -> Response:
     return await _say(request, 503)
 
 
-async def _broken(request: Request, error: Exception) -> Response:
+async def _broken(request: Request, _: Exception) -> Response:
     # starlette raises the error again after this, so that the server logs it
     return await _say(request, 500)
 

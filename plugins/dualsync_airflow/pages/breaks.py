@@ -1,4 +1,4 @@
-"""Pages of breaks: the list that filters and pages, its download, one break with both records, and what is done to it."""
+"""Pages of breaks: the list that filters and pages, its download, one break with both records, what is done to it."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def _counted(places: list[tuple[str, str, int]], part: int) -> dict[str, int]:
 
 
 @router.get("/breaks.csv")
-def download(request: Request, user: GetUserDep, chosen: WantedDep) -> Response:
+def download(chosen: WantedDep) -> Response:
     """The breaks that fit, all of them, as CSV; written while they are read."""
     opened = shown.runtime()
     night = shown.latest(opened)

@@ -45,7 +45,7 @@ def one_night(request: Request, user: GetUserDep, run_id: str) -> Response:
 
 
 @router.get("/dags/{dag_id}")
-def of_dag(request: Request, user: GetUserDep, dag_id: str) -> Response:
+def of_dag(request: Request) -> Response:
     """The tab of a DAG: the overview, whichever it is."""
     return go(request, "")
 
@@ -94,7 +94,6 @@ def one_control(request: Request, user: GetUserDep, control: str) -> Response:
 def _night(request: Request, user: GetUserDep, opened: Runtime, night: NightRecord) -> Response:
     report = NightReport(opened.ledger, opened.catalog, night)
     nights = opened.ledger.nights.latest(NIGHTS, plain=True)
-    new, gone = opened.ledger.nights.changes(night.run_id)
     last = next(iter(nights), None)
     shares = [(one.moment, Decimal(one.matched) * 100) for one in reversed(nights) if one.matched]
     return page(
@@ -104,8 +103,6 @@ def _night(request: Request, user: GetUserDep, opened: Runtime, night: NightReco
         dag_id=NIGHT_DAG,
         dag_run=shown.dag_run_of(night.run_id),
         verdict=report.verdict,
-        new=new,
-        gone=gone,
         areas=_areas(report),
         ages=_ages(opened, night),
         totals=report.totals_summary(),

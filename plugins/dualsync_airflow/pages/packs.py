@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Form, HTTPException, Request
 from fastapi.responses import Response
 
 from dualsync.controls.packs import sign_off
-from dualsync.ledger import SignOff
+from dualsync.ledger import NightRecord, SignOff
 from dualsync.reports.nights import NightReport
 from dualsync.sync.runtime import Runtime
 from dualsync_airflow.pages import shown
@@ -27,7 +27,7 @@ def packs(request: Request, user: GetUserDep) -> Response:
     """All periods that were signed off, and the packs that could be."""
     opened = shown.runtime()
     signed = {(one.company, one.period): one for one in opened.ledger.nights.sign_offs()}
-    made = {}
+    made: dict[tuple[str, str], NightRecord] = {}
     for night in opened.ledger.nights.latest(PACKS):
         if night.period and len(night.companies) == 1:
             made.setdefault((night.companies[0], night.period), night)

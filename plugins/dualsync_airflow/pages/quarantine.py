@@ -33,7 +33,7 @@ _NAMES = ("map", "direction", "company", "row")
 _GONE = "This row is not held back any more: it went through, or its record is gone."
 
 
-def identity(map: str, direction: str, company: str, row: str) -> OpenRowId:  # noqa: A002 - as addresses name it
+def identity(map: str, direction: str, company: str, row: str) -> OpenRowId:
     """What identifies a row in an address."""
     return map, direction, company, row
 
@@ -46,7 +46,7 @@ def quarantine(
     request: Request,
     user: GetUserDep,
     state: str = "quarantined",
-    map: str = "",  # noqa: A002 - as addresses name it
+    map: str = "",
     company: str = "",
     text: str = "",
     after: str = "",
@@ -135,7 +135,7 @@ def _row(opened: Runtime, chosen: OpenRowId) -> OpenRow:
 
 
 def _named(row: OpenRow) -> str:
-    return "\n".join((row.map, row.direction, row.company, row.join_key))
+    return f"{row.map}\n{row.direction}\n{row.company}\n{row.join_key}"
 
 
 def _place(text: str) -> OpenRowId | None:
@@ -157,7 +157,7 @@ def _look(opened: Runtime, row: OpenRow) -> tuple[list[dict[str, Any]], str]:
 
 def _with_connections() -> Settings:
     """The settings with the two systems of Airflow's connections; those of the settings where there is none."""
-    from airflow.exceptions import AirflowNotFoundException
+    from airflow.sdk.exceptions import AirflowNotFoundException
     from airflow.models.connection import Connection
 
     from dualsync_airflow.hooks import DataverseHook, FinanceHook, endpoint_of
@@ -168,5 +168,5 @@ def _with_connections() -> Settings:
             connection = Connection.get_connection_from_secrets(hook.default_conn_name)
         except AirflowNotFoundException:
             continue
-        found[hook.side] = endpoint_of(connection)  # type: ignore[arg-type]  # the same fields in another class
+        found[hook.side] = endpoint_of(connection)
     return Settings.load(found)

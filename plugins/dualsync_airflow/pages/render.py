@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from dualsync.controls.model import CLASSES
@@ -59,6 +60,7 @@ def page(request: Request, user: BaseUser, template: str, *, status: int = 200, 
             root=base(request).removesuffix(PREFIX),
             user=user.get_name(),
             here=request.url.path,
+            zone=Settings.load().time_zone,
             **words,
         )
     )
@@ -123,21 +125,23 @@ def percent(share: str, places: int = 4) -> str:
     return f"{cut.normalize():f} %"
 
 
-def moment(value: datetime | None) -> Markup:
+@pass_context
+def moment(context: Context, value: datetime | None) -> Markup:
     """A moment in the configured zone; in UTC for programs."""
     if value is None:
         return Markup()
-    zone = Settings.load().time_zone
+    zone = context["zone"]
     shown = f"{value.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}"
     exact = value.astimezone(UTC).isoformat(timespec="seconds")
     return Markup('<time datetime="{}" title="{}">{}</time>').format(exact, zone, shown)
 
 
-def day(value: datetime | None) -> Markup:
+@pass_context
+def day(context: Context, value: datetime | None) -> Markup:
     """The day of a moment in the configured zone."""
     if value is None:
         return Markup()
-    zone = Settings.load().time_zone
+    zone = context["zone"]
     shown = f"{value.astimezone(ZoneInfo(zone)):%Y-%m-%d}"
     return Markup('<time datetime="{}">{}</time>').format(value.astimezone(UTC).isoformat(timespec="seconds"), shown)
 
@@ -155,7 +159,7 @@ def spoken(text: str) -> str:
 def data(value: Any) -> Markup:
     """A value of a record as a table shows it; nothing where it is empty, which is said for those who listen."""
     if value is None or value == "":
-        return Markup('<span class="none" title="empty">–</span>')
+        return Markup('<span class="none" title="empty">-</span>')
     if isinstance(value, datetime):
         return escape(value.isoformat(sep=" "))
     if isinstance(value, Decimal):

@@ -1,4 +1,4 @@
-"""An index that holds all words by which breaks are listed, so that a page of the list reads no other rows."""
+"""Indexes that hold what breaks are listed and counted by, so that a page of the list reads no other rows."""
 
 from alembic import op
 
@@ -12,7 +12,10 @@ COLUMNS = ["resolved_at", "number", "severity", "status", "class", "owner", "con
 
 def upgrade() -> None:
     op.create_index("ix_breaks_list", "breaks", COLUMNS, unique=False)
+    op.create_index("ix_breaks_ages", "breaks", ["last_run", "severity", "first_seen"], unique=False)
+    op.create_index("ix_breaks_resolved_run", "breaks", ["resolved_run", "number"], unique=False)
 
 
 def downgrade() -> None:
-    op.drop_index("ix_breaks_list", table_name="breaks")
+    for name in ("ix_breaks_resolved_run", "ix_breaks_ages", "ix_breaks_list"):
+        op.drop_index(name, table_name="breaks")
