@@ -157,8 +157,8 @@ def _look(opened: Runtime, row: OpenRow) -> tuple[list[dict[str, Any]], str]:
 
 def _with_connections() -> Settings:
     """The settings with the two systems of Airflow's connections; those of the settings where there is none."""
-    from airflow.sdk.exceptions import AirflowNotFoundException
     from airflow.models.connection import Connection
+    from airflow.sdk.exceptions import AirflowNotFoundException
 
     from dualsync_airflow.hooks import DataverseHook, FinanceHook, endpoint_of
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow.api.common.trigger_dag import trigger_dag
-from airflow.sdk.exceptions import AirflowException, ParamValidationError
 from airflow.models.dag import DagModel
+from airflow.sdk.exceptions import AirflowException, ParamValidationError
 from airflow.utils.types import DagRunTriggeredByType
 
 
