@@ -80,13 +80,13 @@ def nightly_dag(dag_id: str, *, title: str) -> DAG:
             )
             for side in ("finance", "dataverse")
         ]
-        looked = _looks(catalog, areas)
+        compares, validates = _looks(catalog, areas)
         ask = AskOperator(task_id="ask", pool=NO_API, doc_md="Asks the controls of what was read.")
         totals = TotalsOperator(task_id="totals", pool=NO_API, doc_md="Draws up control totals and balances.")
         publish, *told = _tells()
         chain(begin, *reads)
-        reads[-1].set_downstream([*looked, ask, totals])
-        publish.set_upstream([*looked, ask, totals])
+        reads[-1].set_downstream([*(one for one in compares if not one.upstream_task_ids), ask, totals])
+        publish.set_upstream([*validates, ask, totals])
         chain(publish, told[:2], *told[2:])
     return dag
 
@@ -101,8 +101,8 @@ def areas_of(catalog: Catalog) -> dict[str, list[str]]:
     return found
 
 
-def _looks(catalog: Catalog, areas: dict[str, list[str]]) -> list[CompareOperator | ValidateOperator]:
-    """The tasks that compare the maps of each area, and those that check their data quality."""
+def _looks(catalog: Catalog, areas: dict[str, list[str]]) -> tuple[list[CompareOperator], list[ValidateOperator]]:
+    """The tasks that compare the maps of each area, and after each the one that checks their data quality."""
     with TaskGroup("compare", tooltip="Full comparison of the table maps, by area"):
         compares = {
             area: CompareOperator(
@@ -130,7 +130,7 @@ def _looks(catalog: Catalog, areas: dict[str, list[str]]) -> list[CompareOperato
         others = [other for other in areas if other != area and needed & set(areas[other])]
         compares[area].set_upstream([compares[other] for other in others])
         compares[area].set_downstream(validates[area])
-    return [*compares.values(), *validates.values()]
+    return list(compares.values()), list(validates.values())
 
 
 def _tells() -> list[PublishNightOperator | ReportOperator | DataDocsOperator | NotifyOperator | VerdictOperator]:

@@ -260,11 +260,11 @@ class VerdictOperator(BaseOperator):
         if verdict is None:
             raise AirflowFailException("; ".join(["the night was not published", *why]))
         if verdict["failed"]:
-            why.append(f"{verdict['failed']} controls, maps or suites failed")
+            why.append(f"controls, maps and suites that failed: {verdict['failed']}")
         elif verdict["state"] == "failed":
             why.append("the control totals were not drawn up")
         if verdict["counts"]["critical"] and context["params"]["fail_on_critical"]:
-            why.append(f"{verdict['counts']['critical']} critical breaks")
+            why.append(f"critical breaks: {verdict['counts']['critical']}")
         if why:
             raise AirflowFailException(f"verdict {verdict['state']}: {'; '.join(why)}")
         return verdict

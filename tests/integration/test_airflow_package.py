@@ -33,6 +33,9 @@ def test_airflow_offers_the_connection_types(airflow_db: None) -> None:
         fields = {name for name in manager.connection_form_widgets if name.startswith(f"extra__{connection_type}__")}
         assert f"extra__{connection_type}__authority" in fields
         assert manager.connection_form_widgets[f"extra__{connection_type}__certificate_password"].is_sensitive
+    webhook = ProvidersManagerTaskRuntime().hooks["dualsync_webhook"]
+    assert webhook is not None
+    assert "extra__dualsync_webhook__format" in manager.connection_form_widgets
 
 
 def test_plugin_is_loaded_and_the_package_is_left_alone(airflow_db: None) -> None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from channels import Channel, Mailbox, serving
+from commands import dualsync
+from openpyxl import load_workbook
 
 from dualsync.controls import steps
 from dualsync.demo.sandbox import connections
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("brisk")
 
 DAG_ID = "nightly_reconciliation"
-MAPS = ["parties", "projects", "customer_invoices"]
+MAPS = ["parties", "resource_roles", "expense_categories"]
+"""Maps of two areas that need few others."""
 PARAMS: dict[str, Any] = {"companies": [], "maps": [], "controls": [], "period": "", "fail_on_critical": True}
 AREAS = {"setup_configuration", "subcontract_purchase_orders", "expense_management", "vendor_invoices",
          "estimates_actuals", "project_invoices"}  # fmt: skip
@@ -37,6 +40,7 @@ AREAS = {"setup_configuration", "subcontract_purchase_orders", "expense_manageme
 @pytest.fixture
 def beside(synced: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], Runtime]:
     """A home that knows nothing of how the two systems came to be in step. Opens its runtime."""
+    assert synced.sync(["expense_categories"], area="expense_management").state == "settled"
     home = tmp_path / "beside"
     home.mkdir()
     environ = connections(synced.sandbox.info) | {"DUALSYNC_HOME": str(home), "DUALSYNC_COMPANIES": "USPM,GBPM,FRRT"}
@@ -124,7 +128,7 @@ def test_a_night_beside_another_integration(
     synced.forget_requests()
     done, tasks = run(dagbag, maps=MAPS, controls=["R7"])
     assert done.state == "success", ended(tasks, "failed")
-    idle = AREAS - {"setup_configuration", "project_invoices"}
+    idle = AREAS - {"setup_configuration", "expense_management"}
     assert ended(tasks, "skipped") == {f"{step}.{area}" for step in ("compare", "validate") for area in idle} | {
         "notify"
     }
@@ -141,62 +145,70 @@ def test_a_night_beside_another_integration(
         docs = report.data_docs
         assert docs is not None
         assert {path.name for path in (docs / "suites").iterdir()} == {f"{name}.html" for name in MAPS}
-        (project,) = synced.finance("ProjectsV2", ["ProjectId", "ProjectName"], "USPM")[:1]
-        assert project["ProjectName"] not in (docs / "suites" / "projects.html").read_text()
     sizes = {one.task_id: len(json.dumps(one.xcom_pull(task_ids=one.task_id))) for one in done.get_task_instances()}
     assert max(sizes.values()) < 4000, sizes
 
-    rename(synced, str(project["ProjectId"]))
+    with synced.sandbox.finance_store.transaction() as tx:
+        tx.insert("GlobalParties", {**tx.find("GlobalParties")[0], "PartyNumber": "A/1", "PartyName": "Nobody Inc."})
     compare = steps.compare
 
     def fail(night: Any, runtime: Any, maps: Any = None) -> Any:
-        if "customer_invoices" in maps:
+        if "expense_categories" in maps:
             raise SchemaMismatch("played failure")
         return compare(night, runtime, maps)
 
     monkeypatch.setattr(steps, "compare", fail)
     done, tasks = run(dagbag, maps=MAPS, controls=["R7"])
     assert done.state == "failed"
-    assert ended(tasks, "failed") == {"compare.project_invoices", "verdict"}
-    assert ended(tasks, "upstream_failed") == {"validate.project_invoices"}
+    assert ended(tasks, "failed") == {"compare.expense_management", "verdict"}
+    assert ended(tasks, "upstream_failed") == {"validate.expense_management"}
     assert tasks["publish"] == tasks["report"] == tasks["data_docs"] == tasks["notify"] == "success"
     with beside() as runtime:
         report = NightReport.of(runtime.ledger, runtime.catalog, f"{DAG_ID}.{done.run_id}")
         assert report is not None
         assert (report.night.verdict, report.night.error, report.night.critical) == ("failed", 1, 0)
         states = {line.control: (line.state, line.reason) for line in report.control_lines()}
-        assert states["map:customer_invoices"] == ("failed", "was not reached")
-        assert states["map:projects"] == ("breaks", "")
-        assert {one["suite"]: one["state"] for one in report.suite_rates(1)} == {
-            "parties": "checked", "projects": "checked", "customer_invoices": "failed"
-        }  # fmt: skip
+        assert states["map:expense_categories"] == ("failed", "was not reached")
+        assert states["map:parties"] == ("breaks", "")
+        rates = {one["suite"]: (one["state"], one["refused"], one["broken"]) for one in report.suite_rates(1)}
+        assert rates == {
+            "parties": ("checked", 1, 1),
+            "resource_roles": ("checked", 0, 0),
+            "expense_categories": ("failed", 0, 0),
+        }
+        sheet = load_workbook(report.folder / "reports" / "reconciliation.xlsx", read_only=True)["Data quality"]
+        assert {row[0]: row[5] for row in sheet.iter_rows(min_row=2, values_only=True)} == {
+            runtime.catalog.files[name].title: refused for name, (_, refused, _) in rates.items()
+        }
         assert len(report.downloads()) >= 5
         assert report.data_docs is not None
+        page = (report.data_docs / "suites" / "parties.html").read_text()
+        assert "parties.msdyn_partynumber.key_characters" in page
+        assert "Nobody Inc." not in page
+        assert "A/1" not in page
         (found,) = runtime.ledger.nights.breaks(BreakFilter(run_id=report.night.run_id))
     ((to, mail),) = mailbox.mails
     body = mail.get_content() if not mail.is_multipart() else mail.get_body(("html",)).get_content()  # type: ignore[union-attr]
     assert to == ["ann@example.com"]
-    assert "part of the night failed: compare.project_invoices, validate.project_invoices" in body
-    assert "1 errors, more than 0" in body
+    assert "part of the night failed: compare.expense_management, validate.expense_management" in body
+    assert "errors: 1, more than 0" in body
     assert found.key not in body
     assert found.finance_value not in body
 
     monkeypatch.setattr(steps, "compare", compare)
     night = json.loads((report.folder / "night.json").read_text())
-    again(dagbag, done.run_id, night, ["compare.project_invoices", "validate.project_invoices", "publish", "report"])
+    again(
+        dagbag, done.run_id, night, ["compare.expense_management", "validate.expense_management", "publish", "report"]
+    )
     with beside() as runtime:
         report = NightReport.of(runtime.ledger, runtime.catalog, f"{DAG_ID}.{done.run_id}")
         assert report is not None
         assert (report.night.verdict, report.night.failed, report.night.error) == ("breaks", 0, 1)
         assert runtime.ledger.nights.count() == 1, "a night that is written again sees no break twice"
+    said = json.loads(dualsync(synced, "reconcile", "--map", "parties", "--quality", "--json", code=1).out)
+    assert (said["state"], said["counts"]["error"]) == ("breaks", 1)
+    assert [Path(name).name for name in said["files"]][-1] == "index.html"
     assert synced.writes() == []
-
-
-def rename(world: World, project: str) -> None:
-    """Give a project another name in Finance's store, as if somebody had."""
-    with world.sandbox.finance_store.transaction() as tx:
-        (row,) = tx.find("ProjectsV2", ProjectId=project)
-        tx.update("ProjectsV2", tx.id_of("ProjectsV2", row), {"ProjectName": "Renamed behind our back"})
 
 
 def context(dagbag: DagBag, run_id: str, xcoms: dict[str, Any], states: dict[str, str], **params: Any) -> Any:
@@ -235,10 +247,10 @@ def test_the_verdict_decides_how_the_run_ends(dagbag: DagBag) -> None:
         return ""
 
     assert end(judged("equal")) == end(judged()) == ""
-    assert end(judged(critical=2)) == "verdict breaks: 2 critical breaks"
+    assert end(judged(critical=2)) == "verdict breaks: critical breaks: 2"
     assert end(judged(critical=2), fail_on_critical=False) == ""
     assert end(judged("failed", failed=4), fail_on_critical=False) == (
-        "verdict failed: 4 controls, maps or suites failed"
+        "verdict failed: controls, maps and suites that failed: 4"
     )
     assert end(judged("failed")) == "verdict failed: the control totals were not drawn up"
     assert end(judged("equal"), {"notify": "failed", "ask": "success"}) == "verdict equal: tasks failed: notify"
@@ -262,7 +274,7 @@ def test_a_notifier_that_fails_says_so_and_is_not_tried_for_ever(
         with pytest.raises(AirflowFailException, match="webhook teams answered 500"):
             task.execute(context(dagbag, "r", {"publish": None}, {"begin": "failed"}))
         told = task.execute(context(dagbag, "r", {"publish": judged(critical=1)}, {}))
-    assert told == {"reasons": ["1 critical breaks, more than 0"], "told": ["webhook teams"]}
+    assert told == {"reasons": ["critical breaks: 1, more than 0"], "told": ["webhook teams"]}
     assert len(channel.messages) == 2
 
 

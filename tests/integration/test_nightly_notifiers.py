@@ -15,7 +15,7 @@ from dualsync.settings import Alerts
 SECRET = "a-long-secret"
 ALERT = Alert(
     "Nightly reconciliation: breaks",
-    ("2 critical breaks, more than 0", "amounts matched 99.9 %, below 100 %"),
+    ("critical breaks: 2, more than 0", "amounts matched: 99.9 %, below 100 %"),
     (("Verdict", "breaks"), ("Run", "{{ run }} <b> & *c*")),
     "http://127.0.0.1:8080/dags/nightly_reconciliation/runs/r",
 )

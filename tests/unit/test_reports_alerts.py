@@ -21,13 +21,13 @@ def verdict(state: str = "breaks", critical: int = 0, error: int = 0, **words: A
     ("night", "thresholds", "told"),
     [
         (verdict(), {}, []),
-        (verdict(critical=1), {}, ["1 critical breaks, more than 0"]),
+        (verdict(critical=1), {}, ["critical breaks: 1, more than 0"]),
         (verdict(critical=1), {"critical": 1}, []),
         (verdict(critical=1), {"critical": "off"}, []),
         (verdict(error=7), {}, []),
-        (verdict(error=7), {"errors": 6}, ["7 errors, more than 6"]),
-        (verdict(new=3), {"new": "2"}, ["3 new breaks, more than 2"]),
-        (verdict(), {"matched_below": "1"}, ["amounts matched 99.99 %, below 100 %"]),
+        (verdict(error=7), {"errors": 6}, ["errors: 7, more than 6"]),
+        (verdict(new=3), {"new": "2"}, ["new breaks: 3, more than 2"]),
+        (verdict(), {"matched_below": "1"}, ["amounts matched: 99.99 %, below 100 %"]),
         (verdict(), {"matched_below": "0.9999"}, []),
         (verdict(matched=""), {"matched_below": "1"}, []),
         (verdict("failed"), {}, ["part of the night failed"]),
@@ -46,7 +46,7 @@ def test_failed_tasks_are_named() -> None:
 
 
 def test_the_share_matched_stands_second_and_a_night_without_verdict_is_told_too() -> None:
-    alert = draw_up(verdict(critical=2), ["2 critical breaks, more than 0"], "http://here/run")
+    alert = draw_up(verdict(critical=2), ["critical breaks: 2, more than 0"], "http://here/run")
     assert alert.facts[:3] == (("Verdict", "breaks"), ("Amounts matched", "99.99 %"), ("Critical breaks", "2"))
     assert ("New / resolved", "0 / 4") in alert.facts
     assert draw_up(None, ["x"], "").title == "Nightly reconciliation: not published"

@@ -48,9 +48,9 @@ def reasons(verdict: Mapping[str, Any] | None, failed: Sequence[str], alerts: Al
         (alerts.new, verdict["new"], "new breaks"),
     ):
         if limit is not None and number > limit:
-            found.append(f"{number} {what}, more than {limit}")
+            found.append(f"{what}: {number}, more than {limit}")
     if alerts.matched_below is not None and verdict["matched"] and Decimal(verdict["matched"]) < alerts.matched_below:
-        found.append(f"amounts matched {percent(verdict['matched'])}, below {percent(alerts.matched_below)}")
+        found.append(f"amounts matched: {percent(verdict['matched'])}, below {percent(alerts.matched_below)}")
     return found
 
 
