@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from reconciled import many_breaks, reconcile
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = os.environ.get("CHROMIUM", "")
 MANY = 100_000
+DOWNLOAD = 180_000
+"""Milliseconds for the download of them all."""
+
 USERS = {"ann": "user", "ben": "user", "val": "viewer"}
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs a browser: make test-browser")
@@ -54,7 +58,11 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
             wait_for(f"Reading DAG {dag_id}", 180, lambda dag_id=dag_id: served._known(dag_id), services)
         yield served
     finally:
+        served.__dict__.pop("_client", httpx.Client()).close()
+        started = [service.process for service in services.running]
         services.stop()
+        for process in started:
+            process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +114,7 @@ def test_a_break_is_found_read_and_taken_over_within_airflow(session: Session) -
         frame = inside(page)
         assert frame.locator("main").inner_text().startswith("99.9999 %")
         frame.get_by_role("link", name="Breaks", exact=True).click()
-        assert f"{MANY - MANY // 10 + 3:,} open" in frame.locator("h1").inner_text()
+        frame.locator("h1", has_text=f"{MANY - MANY // 10 + 3:,} open").wait_for()
         first = frame.locator("tbody th").first.inner_text()
         frame.get_by_role("link", name="Next").click()
         frame.get_by_role("link", name="Previous").wait_for()
@@ -174,7 +182,7 @@ def test_files_can_be_taken_out_of_the_frame(session: Session) -> None:
         frame.get_by_role("link", name="Data Docs").click()
         assert frame.frame_locator("iframe").locator("h1").inner_text() == "Suites"
         frame.get_by_role("link", name="Breaks", exact=True).click()
-        with page.expect_download() as taken:
+        with page.expect_download(timeout=DOWNLOAD) as taken:
             frame.get_by_role("link", name="Download as CSV").click()
         assert taken.value.path().read_text().count("\n") == MANY - MANY // 10 + 4
 
@@ -194,10 +202,13 @@ def test_dark_and_light_follow_airflow_and_the_system(session: Session) -> None:
         return str(inside(page).locator("body").evaluate("body => getComputedStyle(body).backgroundColor"))
 
     with session("val", color_scheme="dark") as page:
+        inside(page).locator("main").wait_for()
         assert ground(page) == "rgb(24, 24, 27)"
         page.evaluate("localStorage.setItem('theme', 'light')")
+        inside(page).locator("html[data-theme=light]").wait_for()
         assert ground(page) == "rgb(255, 255, 255)", "chosen in Airflow, taken over at once"
         page.reload()
+        inside(page).locator("html[data-theme=light] main").wait_for()
         assert ground(page) == "rgb(255, 255, 255)"
 
 
@@ -219,6 +230,15 @@ def test_all_can_be_done_by_keyboard(session: Session, airflow: Airflow) -> None
 
 def test_nothing_is_cut_off_on_a_phone(session: Session, airflow: Airflow) -> None:
     with session("ann", viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True) as page:
-        for path in ("/", "/breaks", "/breaks/2", "/quarantine", "/packs", "/packs/USPM/2026-02-01", "/controls/R1", "/x"):
+        for path in (
+            "/",
+            "/breaks",
+            "/breaks/2",
+            "/quarantine",
+            "/packs",
+            "/packs/USPM/2026-02-01",
+            "/controls/R1",
+            "/x",
+        ):
             page.goto(f"{airflow.url}/dualsync{path}")
             assert page.evaluate("document.documentElement.scrollWidth") <= 390, path

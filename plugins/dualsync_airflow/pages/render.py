@@ -21,8 +21,8 @@ from dualsync.settings import Settings
 from dualsync_airflow.pages import PREFIX
 
 PAGE_POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'self'"
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; frame-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'self'"
 )
 """What a page may load and do: its own style sheet, script and forms, and to be framed by Airflow."""
 
