@@ -192,6 +192,7 @@ def test_a_viewer_sees_no_forms_that_change_anything(session: Session) -> None:
         frame = inside(page)
         for link in ("Breaks", "Quarantine"):
             frame.get_by_role("link", name=link, exact=True).click()
+            frame.locator("h1", has_text=link).wait_for()
             frame.locator("tbody th a").first.click()
             frame.locator(".crumbs").wait_for()
             assert frame.locator("form[method=post]").count() == 0

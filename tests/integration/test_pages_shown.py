@@ -41,6 +41,7 @@ def test_the_share_of_the_amount_matched_is_the_first_number(ann: Visitor) -> No
     assert "1 critical 1 error 1 warning 2 new 1 resolved 1 not run 0 failed" in text
     assert "Night of 2026-03-02 breaks" in text, "close packs are no nights"
     assert "the set is not offered" in text
+    assert "Days critical error warning 0-1 1 1 1 2-7 8-30 30+" in text
     assert f"Dataverse {URLS['dataverse']}" in text
     earlier = ann.see(f"/nights/{EARLIER}")
     assert earlier.startswith("98 % of the amount")
@@ -224,14 +225,13 @@ def test_a_control_tells_what_it_compares_and_how_its_nights_were(ann: Visitor) 
 
 def test_files_of_a_night_can_be_taken(ann: Visitor) -> None:
     night = quote(NIGHT)
+    framed = ann.ask("GET", f"/nights/{night}/data-docs")
+    assert f'src="/dualsync/nights/{quote(NIGHT, safe="")}/data-docs/index.html"' in framed.text
+    assert "frame-src 'self'" in framed.headers["content-security-policy"]
     for name, start in (("reconciliation.xlsx", b"PK"), ("breaks.csv", b"number,"), ("totals.parquet", b"PAR1")):
         answer = ann.ask("GET", f"/nights/{night}/files/{name}")
         assert answer.content.startswith(start)
         assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
-    assert (
-        f'src="/dualsync/nights/{quote(NIGHT, safe="")}/data-docs/index.html"'
-        in ann.ask("GET", f"/nights/{night}/data-docs").text
-    )
 
 
 def test_what_is_not_there_is_said_kindly(ann: Visitor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from dualsync.controls.model import CLASSES
+from dualsync.errors import SettingsError
 from dualsync.settings import Settings
 from dualsync_airflow.pages import PREFIX
 
@@ -60,11 +61,19 @@ def page(request: Request, user: BaseUser, template: str, *, status: int = 200, 
             root=base(request).removesuffix(PREFIX),
             user=user.get_name(),
             here=request.url.path,
-            zone=Settings.load().time_zone,
+            zone=_zone(),
             **words,
         )
     )
     return HTMLResponse(text, status, headers=SAFE | {"Content-Security-Policy": PAGE_POLICY})
+
+
+def _zone() -> str:
+    """The configured zone; that of UTC where the settings are wrong, which such a page then says."""
+    try:
+        return Settings.load().time_zone
+    except SettingsError:
+        return "UTC"
 
 
 def base(request: Request) -> str:
