@@ -104,6 +104,9 @@ def test_a_break_shows_both_records_and_marks_what_differs(ann: Visitor, ledger:
     assert f"{URLS['dataverse']}/main.aspx?pagetype=entityrecord&amp;etn=msdyn_project&amp;id=" in html
     assert f"{URLS['finance']}/data/ProjectsV2?cross-company=true" in html
     assert "2 nights without a gap" in text
+    missing = ann.see("/breaks/3")
+    assert "Stands in Dataverse and not in Finance. USPM, R1" in missing
+    assert "open in Finance" not in missing, "it is not there"
 
 
 def test_a_break_gets_owner_status_and_comment(ann: Visitor, ledger: Ledger) -> None:

@@ -352,7 +352,7 @@ def links(found: BreakRecord, environments: Mapping[str, str], catalog: Catalog)
         result["dataverse"] = f"{url}/main.aspx?pagetype=entityrecord&etn={found.dataverse_table}&id={ids[0]}"
     names = key_columns(found.finance_set, catalog)
     parts = found.finance_key.split("|")
-    if (url := environments.get("finance")) and names and len(parts) == len(names):
+    if (url := environments.get("finance")) and found.finance_key and len(parts) == len(names):
         conditions = [_condition(found.finance_set, name, part) for name, part in zip(names, parts, strict=True)]
         query = quote(" and ".join(conditions), safe="")
         result["finance"] = f"{url}/data/{found.finance_set}?cross-company=true&$filter={query}"

@@ -108,7 +108,7 @@ def _environment() -> Environment:
     )
     found.filters |= {
         "money": money, "percent": percent, "moment": moment, "day": day, "count": count, "spoken": spoken,
-        "data": data,
+        "data": data, "sentence": sentence,
     }  # fmt: skip
     found.globals |= {"path_of": path_of, "query_of": query_of, "classes": CLASSES}
     return found
@@ -163,6 +163,11 @@ def count(number: int) -> str:
 def spoken(text: str) -> str:
     """A name of ours in words."""
     return text.replace("_", " ")
+
+
+def sentence(text: str) -> str:
+    """A text that begins as a sentence does; names within it stay as they are."""
+    return text[:1].upper() + text[1:]
 
 
 def data(value: Any) -> Markup:
