@@ -21,7 +21,7 @@ from upath import UPath
 from dualsync.controls.model import BREAK_SCHEMA
 from dualsync.controls.totals import TOTALS_SCHEMA
 from dualsync.frames import write_table
-from dualsync.ledger import ControlResult, Ledger, LegRecord, NightRecord
+from dualsync.ledger import ControlResult, Ledger, LegRecord, NightRecord, SuiteResult
 from dualsync.ledger import tables as t
 from dualsync.mapping import Catalog
 from dualsync.reports.exports import write_files
@@ -96,9 +96,14 @@ def reconcile(home: Path) -> Ledger:
         ControlResult("map:projects", "USPM", "breaks", 1),
     ]
     before = [found("GONE"), differing()]
-    ledger.nights.record(_night(home, EARLIER, 0, matched="0.98"), results, [before])
+    suites = [SuiteResult("projects", "checked", rows=8, refused=1, rules=9, broken=1)]
+    ledger.nights.record(_night(home, EARLIER, 0, matched="0.98"), results, [before], suites)
     breaks = [differing(), found(SCRIPT), found(FORMULA, company="GBPM", severity="warning", **{"class": "amount"})]
-    ledger.nights.record(_night(home, NIGHT, 1, matched=SHARE), results, [breaks])
+    suites = [
+        SuiteResult("projects", "checked", rows=1_000, warned=2, rules=9, broken=1),
+        SuiteResult("actuals", "not_run", reason="the set is not offered"),
+    ]
+    ledger.nights.record(_night(home, NIGHT, 1, matched=SHARE), results, [breaks], suites)
     ledger.nights.record(_night(home, PACK, 2, period="2026-02-01"), [ControlResult("R2", "USPM", "equal", 0)], [])
     for run_id, rows in ((EARLIER, before), (NIGHT, breaks), (PACK, [])):
         _files(ledger, run_id, rows)

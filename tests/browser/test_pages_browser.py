@@ -121,6 +121,7 @@ def test_a_break_is_found_read_and_taken_over_within_airflow(session: Session) -
         frame.get_by_role("link", name="Previous").wait_for()
         assert frame.locator("tbody th").first.inner_text() != first
         frame.get_by_role("link", name="Clear").click()
+        frame.get_by_role("link", name="Previous").wait_for(state="detached")
         frame.get_by_label("Control or map").select_option("map:projects")
         frame.get_by_role("button", name="Filter").click()
         frame.locator("h1", has_text="1 open").wait_for()

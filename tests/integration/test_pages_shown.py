@@ -48,6 +48,14 @@ def test_the_share_of_the_amount_matched_is_the_first_number(ann: Visitor) -> No
     assert "to the latest night" in earlier
 
 
+def test_data_quality_stands_with_its_rates_over_the_nights(ann: Visitor) -> None:
+    text = ann.see("/")
+    assert "projects 1,000 2 1 of 9 99.8 %" in text
+    assert "actuals not run the set is not offered" in text
+    assert "Data Docs" in text
+    assert 'aria-label="Pass rate of projects: 87.5' in ann.ask("GET", "/").text
+
+
 def test_pages_load_nothing_from_elsewhere_and_run_no_script_of_the_data(ann: Visitor) -> None:
     paths = ("/", "/breaks", "/breaks/2", "/breaks/3", "/quarantine", f"/quarantine/row{ROW}", "/packs", "/controls/R1")
     for path in paths:
