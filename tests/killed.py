@@ -6,12 +6,14 @@ import importlib
 import multiprocessing
 import os
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from dualsync.settings import Settings
 from dualsync.sync.pipeline import run_all, start_run
-from dualsync.sync.runtime import Runtime
+from dualsync.sync.replay import replay
+from dualsync.sync.runtime import RowRef, Runtime
 
 RUN_ID = "killed"
 
@@ -37,7 +39,9 @@ class Point:
     maps: tuple[str, ...] = ()
 
 
-def run_and_die(settings: Settings, companies: list[str], point: Point, run_id: str = RUN_ID) -> None:
+def run_and_die(
+    settings: Settings, companies: list[str], point: Point, run_id: str = RUN_ID, rows: Sequence[RowRef] = ()
+) -> None:
     """Run the point's maps in a process that dies at the point.
 
     Args:
@@ -45,6 +49,7 @@ def run_and_die(settings: Settings, companies: list[str], point: Point, run_id: 
         companies: Its companies.
         point: Where it dies.
         run_id: Its identity.
+        rows: The rows of a replay, where it is one.
 
     Raises:
         AssertionError: The point was never reached.
@@ -52,16 +57,18 @@ def run_and_die(settings: Settings, companies: list[str], point: Point, run_id: 
     # A server that has the heavy imports done forks the processes; this one has threads and cannot.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["dualsync.sync.pipeline", "great_expectations", "killed"])
-    process = context.Process(target=_run, args=(settings, companies, point, run_id))
+    process = context.Process(target=_run, args=(settings, companies, point, run_id, rows))
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL, f"the point was not reached (exit code {process.exitcode})"
 
 
-def _run(settings: Settings, companies: list[str], point: Point, run_id: str) -> None:
+def _run(settings: Settings, companies: list[str], point: Point, run_id: str, rows: Sequence[RowRef]) -> None:
     _arm(point)
     maps = point.maps or (point.map,)
     with Runtime.open(settings) as runtime:
+        if rows:
+            replay(runtime, rows, run_id=run_id)
         run_all(start_run("kill", runtime=runtime, maps=maps, companies=companies, run_id=run_id), runtime)
 
 
