@@ -34,7 +34,7 @@ run: $(INSTALLED) ## sandbox and Airflow here, two working days and their way ar
 	@exec $(PY) -m dualsync.demo --profile $(PROFILE) --seed $(SEED) $(if $(ONCE),--once) $(if $(PLAY),--play $(PLAY)) $(if $(EACH),--each)
 
 test: $(INSTALLED) ## all tests, offline, on two cores (ARGS="-k name" for a part)
-	@exec $(PY) -m pytest -n 2 --dist loadfile $(ARGS)
+	@exec $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-browser: $(LINT_INSTALLED) ## the pages in the Airflow UI, in a headless Chromium (CHROMIUM=path)
 	@test -x "$(CHROMIUM)" || { echo "No Chromium was found. On Debian: apt install chromium; elsewhere: make test-browser CHROMIUM=/path/to/it" >&2; exit 1; }

@@ -59,4 +59,5 @@ def dualsync(world: World, *words: str, code: int = 0, process: bool = False, **
         ended, printed = result.exit_code, Printed(result.stdout, result.stderr)
     assert ended == code, printed
     assert "Traceback" not in printed.err
+    assert "INFO" not in printed.err, "nobody asked for what is only of interest to those who look for faults"
     return printed

@@ -28,13 +28,14 @@ from dualsync_sandbox.store import Store
 from dualsync_sandbox.trace import Writes
 
 BASE = "https://org.crm.dynamics.com"
+START = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 class Service:
     """The Web API over a store of its own; the clock stands still."""
 
     def __init__(self, folder: Path) -> None:
-        self.clock = Clock(datetime(2026, 3, 1, tzinfo=UTC), frozen=True)
+        self.clock = Clock(START, frozen=True)
         self.store = Store(folder / "dataverse.db", SystemSchema.load("dataverse"), self.clock)
         self.api = DataverseApi(self.store, Writes())
         self.snapshot = folder / "saved.db"
@@ -42,8 +43,9 @@ class Service:
         self.store.save(self._empty)
 
     def forget(self) -> None:
-        """Be as at first, row versions included."""
+        """Be as at first, row versions and clock included."""
         self.store.load(self._empty)
+        self.clock.set(START, frozen=True)
 
     def send(self, method: str, url: str, body: object = None, **headers: str) -> Reply:
         url = url.removeprefix(f"{BASE}{ROOT}/")

@@ -66,7 +66,7 @@ def test_maps(synced: World) -> None:
     assert "projects" in run(synced, "maps", "graph", "--area", "setup_configuration")
     assert run(synced, "maps", "graph", "--mermaid").startswith(("flowchart", "graph"))
     assert told(synced, "maps", "check", "--live") == []
-    assert f"{len(maps)} maps, 0 findings" in run(synced, "maps", "check")
+    assert f"{len(whole)} maps, 0 findings" in run(synced, "maps", "check")
 
 
 def test_a_row_that_waits_is_listed_and_explained(synced: World) -> None:
@@ -92,7 +92,8 @@ def test_a_row_that_waits_is_listed_and_explained(synced: World) -> None:
     assert latest["contract_lines", "to_finance", "USPM"]["waiting"] == 1
     ends = ("created", "updated", "deleted", "unchanged", "conflict", "waiting", "quarantined", "skipped")
     assert all(leg["planned"] == sum(leg[end] for end in ends) for leg in latest.values())
-    assert latest["vendors_v2", "to_dataverse", "FRRT"]["created"] == 4, "of the run before"
+    vendors = synced.finance("VendorsV2", ["VendorAccountNumber"], "frrt")
+    assert latest["vendors_v2", "to_dataverse", "FRRT"]["created"] == len(vendors) > 0, "of the run before"
     assert "projects" in run(synced, "status")
 
     (listed,) = told(synced, "quarantine", "list")

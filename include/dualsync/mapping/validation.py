@@ -6,6 +6,7 @@ Results carry row positions and rule names, never values.
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections.abc import Mapping
@@ -172,9 +173,11 @@ def import_great_expectations() -> ModuleType:
 def _batch_definition() -> Any:
     """The in-memory source that takes frames: made once per process, without progress bars."""
     gx = import_great_expectations()
-    from great_expectations.data_context.types.base import ProgressBarsConfig
+    from great_expectations.data_context.types import base
 
+    # it insists on telling of a folder for docs that are never written
+    base.logger.setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    context.variables.progress_bars = base.ProgressBarsConfig(globally=False)
     asset = context.data_sources.add_pandas("rows").add_dataframe_asset("rows")
     return asset.add_batch_definition_whole_dataframe("rows")

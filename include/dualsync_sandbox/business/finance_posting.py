@@ -53,6 +53,7 @@ class Posting:
         self.error_journals: list[str] = []
         self.failed: list[tuple[str, int, str]] = []
         self.posted = 0
+        self._unlinked: list[tuple[Row, str]] = []
 
     def run(self, journal_ids: Collection[str] | None = None) -> None:
         """Post the journals in draft, all or those named."""
@@ -61,6 +62,7 @@ class Posting:
         for header in self._tx.find(HEADERS, dataAreaId=self._area, JournalStatus="Draft"):
             if journal_ids is None or header["JournalId"] in journal_ids:
                 self._post_journal(header)
+        self._link()
 
     def _post_journal(self, header: Row) -> None:
         journal = str(header["JournalId"])
@@ -210,10 +212,7 @@ class Posting:
     def _insert_transaction(self, line: Row, origin: str) -> None:
         accounting = line["AccountingCurrencyAmount"]
         side = "Cost" if line["TransactionType"] == "Cost" else "Sales"
-        source = self._tx.find_one(
-            TRANSACTIONS, dataAreaId=self._area, ActualsImportId=str(line["SourceActualsImportId"])
-        )
-        self._tx.insert(
+        made = self._tx.insert(
             TRANSACTIONS,
             {
                 "dataAreaId": self._area,
@@ -231,11 +230,19 @@ class Posting:
                 "LineProperty": line["LineProperty"],
                 "Voucher": line["Voucher"],
                 "ActualsImportId": str(line["ActualsImportId"]),
-                "SourceTransactionId": source["TransactionId"] if source else "",
                 "TransactionOrigin": origin,
                 "Status": "Posted",
             },
         )
+        self._unlinked.append((made, str(line["SourceActualsImportId"])))
+
+    def _link(self) -> None:
+        """Name the source of each new transaction, which may have been posted after it (G19)."""
+        for made, source_id in self._unlinked:
+            source = self._tx.find_one(TRANSACTIONS, dataAreaId=self._area, ActualsImportId=source_id)
+            if source is not None:
+                self._tx.update(TRANSACTIONS, made["RecId"], {"SourceTransactionId": source["TransactionId"]})
+        self._unlinked.clear()
 
     def post_balances(self) -> int:
         """G17: beginning balances become project transactions without ledger entries; returns how many."""
@@ -244,6 +251,7 @@ class Posting:
             if line["TransactionType"] not in INTERCOMPANY:
                 self._insert_transaction(line, "BeginningBalance")
             self._finish(BALANCES, line, self._tax(line))
+        self._link()
         return len(lines)
 
 

@@ -198,10 +198,15 @@ def test_relationships_may_come_after_their_actuals(books: Books) -> None:
     assert books.line(cost)["RelatedVoucher"] == books.line(sale)["Voucher"]
 
 
-def test_a_fee_names_what_it_was_made_for(books: Books) -> None:
-    """G19: a fee line, linked to its source."""
-    source = books.stage("Sales")
-    fee = books.stage("Sales", "fee", "15")
+KINDS = {"source": ("Sales",), "fee": ("Sales", "fee", "15")}
+
+
+@pytest.mark.parametrize("first", ["source", "fee"])
+def test_a_fee_names_what_it_was_made_for(books: Books, first: str) -> None:
+    """G19: a fee line, linked to its source, whichever of them is posted first."""
+    rows = {first: books.stage(*KINDS[first])}
+    rows |= {name: books.stage(*kind) for name, kind in KINDS.items() if name != first}
+    source, fee = rows["source"], rows["fee"]
     books.relate(fee, "Fee", source, "Original")
     books.do()
     assert (books.line(fee)["CategoryType"], books.line(fee)["LineStatus"]) == ("Revenue", "Posted")
