@@ -335,3 +335,14 @@ def test_figures_are_written_to_their_last_digit() -> None:
     line = Trend.of([(FIRST + timedelta(days=day), Decimal(value)) for day, value in enumerate((0, 10, 5))])
     assert line is not None
     assert line.points == "4.0,44.0 120.0,4.0 236.0,24.0"
+
+
+def test_records_are_looked_up_with_the_connections_of_airflow(ann: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dualsync_airflow.pages.quarantine import _with_connections
+
+    for name, host in (("DATAVERSE_DEFAULT", URLS["dataverse"]), ("DYNAMICS_FINANCE_DEFAULT", URLS["finance"])):
+        extra = {"authority": "https://login.microsoftonline.com/tenant"}
+        words = {"conn_type": "http", "host": host, "login": "app", "password": "hidden", "extra": extra}
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps(words))
+    settings = _with_connections()
+    assert {side: settings.endpoint(side).url for side in ("dataverse", "finance")} == URLS
