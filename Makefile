@@ -14,6 +14,8 @@ PY := $(VENV)/bin/python
 # Named after what they install, so that an unchanged lock installs nothing and a changed one always does.
 INSTALLED := $(VENV)/installed-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
 LINT_INSTALLED := $(VENV)/lint-installed-$(shell cksum < requirements-dev.lock | cut -d' ' -f1)
+# The browser of `make test-browser`, if there is one; `make CHROMIUM=...` names another.
+CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 DLT := $(VENV)/dlt
 DLT_INSTALLED := $(DLT)/installed-$(shell cksum < tests/clients/dlt.lock | cut -d' ' -f1)
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
@@ -22,7 +24,7 @@ PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz dlt bench-sandbox lint fmt bench-invoice clean
+.PHONY: help run test test-browser fuzz dlt bench-sandbox lint fmt bench-invoice clean
 
 help: ## show this list
 	@echo "make TARGET, where TARGET is one of"
@@ -33,6 +35,10 @@ run: $(INSTALLED) ## sandbox and Airflow here, two working days and their way ar
 
 test: $(INSTALLED) ## all tests, offline, on two cores (ARGS="-k name" for a part)
 	@exec $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-browser: $(LINT_INSTALLED) ## the pages in the Airflow UI, in a headless Chromium (CHROMIUM=path)
+	@test -x "$(CHROMIUM)" || { echo "No Chromium was found. On Debian: apt install chromium; elsewhere: make test-browser CHROMIUM=/path/to/it" >&2; exit 1; }
+	@CHROMIUM=$(CHROMIUM) exec $(PY) -m pytest tests/browser $(ARGS)
 
 fuzz: $(INSTALLED) ## the sandbox against thousands of examples made by chance (ARGS="-k filters" for a part)
 	@exec $(PY) -m pytest -n 2 --hypothesis-profile=fuzz -k "fuzz or properties" tests/contract $(ARGS)

@@ -4,7 +4,8 @@ Tasks run in processes forked from the scheduler (LocalExecutor) or from a Celer
 before is shared by all their tasks, instead of being imported by each: 16 tasks took 9 seconds instead of 24. Airflow's
 other components never run a task and are spared the memory.
 
-It registers no pages: a plugin's web routes are open to everyone unless each of them asks for a login.
+The pages of the reconciliation are registered here and imported by the API server alone, when somebody opens one. A
+plugin's web routes are open to everyone unless each of them asks for a login; ours do (`dualsync_airflow.pages`).
 """
 
 import contextlib
@@ -15,14 +16,18 @@ import sys
 
 from airflow.plugins_manager import AirflowPlugin
 
+from dualsync_airflow.pages.registration import external_views, fastapi_apps
+
 HEAVY = ("pandas", "pyarrow", "duckdb", "great_expectations", "dualsync.sync.pipeline", "dualsync_airflow.builder")
 FORKING_COMMANDS = {"scheduler", "worker"}
 
 
 class DualsyncPlugin(AirflowPlugin):
-    """Names the plugin; its work is done by executing this file."""
+    """The pages; the rest of the plugin's work is done by executing this file."""
 
     name = "dualsync"
+    fastapi_apps = fastapi_apps()
+    external_views = external_views()
 
 
 def _warm_up() -> None:

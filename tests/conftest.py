@@ -5,6 +5,7 @@ and its DAGs are only made for tests that ask for them.
 """
 
 import os
+import secrets
 import shutil
 import tempfile
 import time
@@ -16,7 +17,7 @@ import pytest
 if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag
 
-pytest_plugins = ["worlds", "cycles", "disturbed", "nights"]
+pytest_plugins = ["worlds", "cycles", "disturbed", "nights", "visits"]
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -36,6 +37,8 @@ def pytest_configure(config: pytest.Config) -> None:
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        # the one that Airflow makes for itself is shorter than its signatures ask for
+        "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
         "GX_ANALYTICS_ENABLED": "false",
     }
 

@@ -45,7 +45,13 @@ def test_plugin_is_loaded_and_the_package_is_left_alone(airflow_db: None) -> Non
     assert errors == {}
     assert [plugin.name for plugin in plugins].count("dualsync") == 1
     ours = next(plugin for plugin in plugins if plugin.name == "dualsync")
-    assert ours.fastapi_apps == ours.external_views == ours.flask_blueprints == []
+    assert ours.flask_blueprints == []
+    assert [app["url_prefix"] for app in ours.fastapi_apps] == ["/dualsync"]
+    assert {view["destination"]: view["href"] for view in ours.external_views} == {
+        "nav": "/dualsync/",
+        "dag": "/dualsync/dags/{DAG_ID}",
+        "dag_run": "/dualsync/dags/{DAG_ID}/runs/{RUN_ID}",
+    }
 
 
 def test_connection_becomes_settings(monkeypatch: pytest.MonkeyPatch) -> None:

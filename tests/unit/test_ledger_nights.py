@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ import pytest
 from dualsync.errors import SettingsError
 from dualsync.ledger import ControlResult, Ledger, NightRecord, SignOff
 from dualsync.ledger.nights import BreakFilter
+from dualsync.reports.nights import AGES, age_class
 
 FIRST = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 
@@ -136,3 +138,14 @@ def test_a_period_is_signed_once_and_reviewed_by_somebody_else(ledger: Ledger) -
         nights.review("USPM", "2026-03-01", "Cid")
     assert [(one.company, one.reviewed_at) for one in nights.sign_offs("USPM")] == [("USPM", FIRST)]
     assert nights.sign_offs("GBPM") == []
+
+
+def test_ages_are_counted_as_they_are_named(ledger: Ledger) -> None:
+    days = (0, 1, 2, 23, 24, 29, 30, 31)
+    last = night(max(days))
+    for known, day in enumerate(days, 1):
+        ledger.nights.record(night(day), [result()], [[found(f"K{place}") for place in range(known)]])
+    named = Counter(age_class(one.first_seen, last.moment) for one in ledger.nights.breaks())
+    counted = ledger.lists.ages(last.run_id, last.moment, (2, 8, 31))
+    assert {AGES[place]: number for (place, _), number in counted.items()} == named
+    assert named == {"0-1": 2, "2-7": 2, "8-30": 3, "30+": 1}

@@ -27,6 +27,7 @@ from sqlalchemy.exc import IntegrityError
 from dualsync.errors import LegBusy, Superseded
 from dualsync.ledger import tables as t
 from dualsync.ledger.holders import has_ended
+from dualsync.ledger.lists import Lists
 from dualsync.ledger.nights import Nights
 from dualsync.ledger.records import BaseRecord, LegCounts, LegRecord, OpenRow, RunRecord, UnitRecord
 
@@ -43,6 +44,7 @@ class Ledger:
 
     Attributes:
         nights: What the nightly reconciliation writes down.
+        lists: Long lists by the page, as people look at them.
         holder: The process that carries whole runs with this ledger (``holders.py``), empty where each step may be a
             process of its own; leases name it.
     """
@@ -53,6 +55,7 @@ class Ledger:
         self._now = now
         self._engine = _engine(url)
         self.nights = Nights(self._engine, now)
+        self.lists = Lists(self._engine)
 
     @classmethod
     def open(cls, url: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Ledger:

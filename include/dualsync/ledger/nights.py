@@ -81,7 +81,8 @@ class BreakFilter:
     still_open: bool | None = None
 
 
-def _where(chosen: BreakFilter) -> list[ColumnElement[bool]]:
+def conditions(chosen: BreakFilter) -> list[ColumnElement[bool]]:
+    """The conditions that a filter stands for."""
     c = t.breaks.c
     given = (
         (c.last_run, chosen.run_id),
@@ -279,21 +280,21 @@ class Nights:
             limit: How many at most.
         """
         c = t.breaks.c
-        where = _where(chosen or BreakFilter())
+        where = conditions(chosen or BreakFilter())
         query = select(t.breaks).where(*where, c.number > after).order_by(c.number).limit(limit)
         with self._engine.connect() as connection:
-            return [_break(row) for row in connection.execute(query)]
+            return [break_record(row) for row in connection.execute(query)]
 
     def count(self, chosen: BreakFilter | None = None) -> int:
         """How many breaks there are."""
-        query = select(func.count()).select_from(t.breaks).where(*_where(chosen or BreakFilter()))
+        query = select(func.count()).select_from(t.breaks).where(*conditions(chosen or BreakFilter()))
         with self._engine.connect() as connection:
             return int(connection.execute(query).scalar_one())
 
     def grouped(self, chosen: BreakFilter, *names: str) -> dict[tuple[str, ...], int]:
         """How many breaks there are by the values of columns, such as ``control`` and ``severity``."""
         columns = [t.breaks.c[name] for name in names]
-        query = select(*columns, func.count()).where(*_where(chosen)).group_by(*columns).order_by(*columns)
+        query = select(*columns, func.count()).where(*conditions(chosen)).group_by(*columns).order_by(*columns)
         with self._engine.connect() as connection:
             return {tuple(row[:-1]): int(row[-1]) for row in connection.execute(query)}
 
@@ -301,7 +302,7 @@ class Nights:
         """A break by its number, None if there is none."""
         with self._engine.connect() as connection:
             row = connection.execute(select(t.breaks).where(t.breaks.c.number == number)).one_or_none()
-        return _break(row) if row else None
+        return break_record(row) if row else None
 
     def edit_break(
         self,
@@ -403,7 +404,8 @@ def _night(row: Row[Any]) -> NightRecord:
     return NightRecord(**values)
 
 
-def _break(row: Row[Any]) -> BreakRecord:
+def break_record(row: Row[Any]) -> BreakRecord:
+    """A row of the table of breaks as a record."""
     values = dict(row._mapping)
     values["break_class"] = values.pop("class")
     values["amount"] = None if values["amount"] is None else Decimal(values["amount"])

@@ -205,6 +205,10 @@ breaks = Table(
     Index("ix_breaks_fingerprint", "fingerprint", unique=True),
     Index("ix_breaks_open", "resolved_at", "control", "company"),
     Index("ix_breaks_last_run", "last_run", "number"),
+    # What lists are filtered by; the number stands before it, so that a page is read in order and ends when full.
+    Index("ix_breaks_list", "resolved_at", "number", "severity", "status", "class", "owner", "control", "company"),
+    Index("ix_breaks_ages", "last_run", "severity", "first_seen"),
+    Index("ix_breaks_resolved_run", "resolved_run", "number"),
 )
 
 sign_offs = Table(

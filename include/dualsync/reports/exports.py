@@ -81,11 +81,11 @@ def _both(folder: UPath, name: str, schema: pa.Schema, rows: Iterable[Mapping[st
     """Write rows into both forms in one pass."""
     parquet, text = folder / f"{name}.parquet", folder / f"{name}.csv"
     with ParquetSink(parquet, schema) as sink, text.open("wb") as file:
-        file.write(_line(schema.names))
+        file.write(csv_line(schema.names))
         piece: list[Mapping[str, Any]] = []
         for row in rows:
             piece.append(row)
-            file.write(_line([row[column] for column in schema.names]))
+            file.write(csv_line([row[column] for column in schema.names]))
             if len(piece) == CHUNK_ROWS:
                 sink.write_rows(piece)
                 piece = []
@@ -93,7 +93,8 @@ def _both(folder: UPath, name: str, schema: pa.Schema, rows: Iterable[Mapping[st
     return [parquet, text]
 
 
-def _line(values: Sequence[Any]) -> bytes:
+def csv_line(values: Sequence[Any]) -> bytes:
+    """A line of a CSV file, without anything that a spreadsheet would run."""
     line = io.StringIO()
     csv.writer(line).writerow([_cell(value) for value in values])
     return line.getvalue().encode()

@@ -194,6 +194,11 @@ class NightReport:
                 lines += [{"map": map_name, **one} for one in done.get("normalisation", ())]
         return lines
 
+    def pairs(self, control: str) -> list[tuple[str, str]]:
+        """The columns of Dataverse and of Finance that the comparison of a map held against each other."""
+        done = self._done(control.removeprefix(PREFIX)) if control.startswith(PREFIX) else None
+        return [(one["dataverse"], one["finance"]) for one in (done or {}).get("normalisation", ())]
+
     def _done(self, map_name: str) -> dict[str, Any] | None:
         folder = self.folder / "sides" / safe_name(map_name)
         for company in sorted(folder.iterdir(), key=str) if folder.exists() else ():
@@ -347,7 +352,7 @@ def links(found: BreakRecord, environments: Mapping[str, str], catalog: Catalog)
         result["dataverse"] = f"{url}/main.aspx?pagetype=entityrecord&etn={found.dataverse_table}&id={ids[0]}"
     names = key_columns(found.finance_set, catalog)
     parts = found.finance_key.split("|")
-    if (url := environments.get("finance")) and names and len(parts) == len(names):
+    if (url := environments.get("finance")) and found.finance_key and len(parts) == len(names):
         conditions = [_condition(found.finance_set, name, part) for name, part in zip(names, parts, strict=True)]
         query = quote(" and ".join(conditions), safe="")
         result["finance"] = f"{url}/data/{found.finance_set}?cross-company=true&$filter={query}"
