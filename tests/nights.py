@@ -17,8 +17,11 @@ from worlds import World, copied
 from dualsync_sandbox.play import NothingToPlay
 
 COMPANIES = ("USPM", "GBPM")
-PURCHASES = ("subcontracts", "subcontract_lines", "vendor_invoices_v2", "vendor_invoice_lines")
-INVOICES = ("invoice_proposals", "customer_invoices")
+PURCHASES = (
+    *("subcontracts", "subcontract_lines", "subcontracts_trigger"),
+    *("vendor_invoices_v2", "vendor_invoice_lines", "vendor_invoices_v2_trigger"),
+)
+INVOICES = ("milestones", "invoice_proposals", "actuals_billed", "customer_invoices", "transaction_relationships_billed")
 
 _FIRST = (
     *("retainer", "post-vendor-invoice", "post-vendor-invoice", "create-subcontract", "confirm-subcontract"),
@@ -66,7 +69,7 @@ def settle(world: World, companies: Sequence[str], times: int = 1) -> None:
     evening()
     cycle.sync(*PURCHASES, *ACTUALS, *INVOICES)
     evening()
-    cycle.sync(*ACTUALS, *INVOICES)
+    cycle.sync(*PURCHASES, *ACTUALS, *INVOICES)
     assert world.open_rows() == []
     world.sandbox.clock.advance(timedelta(hours=30))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from dualsync_sandbox.plant.ground import Ground, Planted
+from dualsync_sandbox.plant.ground import Ground, Planted, Rule
 
 if TYPE_CHECKING:
     from dualsync_sandbox.store import Row
@@ -46,6 +46,16 @@ def category_type(ground: Ground) -> Planted:
     )
 
 
+def category_stranger(ground: Ground) -> Planted:
+    """A shared category names a transaction category that does not exist."""
+    row = ground.one(ground.rows("SharedCategories", CategoryType="Hour"), lambda one: [one["CategoryId"]])
+    number = f"TCN-{ground.rng.randrange(10**6):06d}"
+    ground.finance.copy("SharedCategories", row, CategoryId=f"{number}-1", TransactionCategoryId=number)
+    ground.take(f"{number}-1")
+    found_by = (("R28", "relation"),)
+    return Planted("category-stranger", f"category of nothing: {number}-1", "", found_by, (), (f"{number}-1",))
+
+
 def role_lost(ground: Ground) -> Planted:
     """A company lacks a role."""
     row = ground.one(_mine(ground, "ProjectRoles"), lambda one: [f"role {one['dataAreaId']} {one['RoleId']}"])
@@ -69,7 +79,7 @@ def contract_lost(ground: Ground) -> Planted:
 
 def _source(ground: Ground) -> Row:
     rows = [row for row in _mine(ground, "ProjectFundingSources") if row["CustomerOrOrganization"]]
-    return ground.one(rows, lambda one: [one["ProjectContractID"]])
+    return ground.one(rows, lambda one: [one["ProjectContractID"], one["FundingSourceId"]])
 
 
 def funding_source_lost(ground: Ground) -> Planted:
@@ -169,7 +179,7 @@ def _leaf(ground: Ground) -> Row:
     rows = _mine(ground, "ProjectTasks")
     parents = {(row["ProjectId"], row["ParentTaskElementId"]) for row in rows}
     leaves = [row for row in rows if (row["ProjectId"], row["TaskElementId"]) not in parents]
-    return ground.one(leaves, lambda one: [f"task {one['ProjectId']} {one['TaskId']}"])
+    return ground.one(leaves, lambda one: [one["TaskId"]])
 
 
 def task_lost(ground: Ground) -> Planted:
@@ -186,8 +196,10 @@ def task_moved(ground: Ground) -> Planted:
     row = _leaf(ground)
     ground.finance.change("ProjectTasks", row, {"ParentTaskElementId": ground.new_id("parent")})
     key = f"{row['ProjectId']}|{row['TaskId']}"
-    kind = "reference"
-    found_by = (("R32", "reference"), ("R32", "relation"), ("table:msdyn_projecttask", kind))
+    found_by: tuple[Rule, ...] = (("R32", "reference"), ("R32", "relation"))
+    if row["ParentTaskElementId"]:
+        # where Dataverse never said a parent, its own column does not differ: see filled_in_by_finance
+        found_by = (*found_by, ("table:msdyn_projecttask", "reference"))
     return Planted("task-moved", f"parent edited: {key}", _area(row), found_by, (), (key,))
 
 
@@ -273,6 +285,16 @@ def forecast_doubled(ground: Ground) -> Planted:
     )
 
 
+def forecast_stranger(ground: Ground) -> Planted:
+    """A forecast names an estimate that does not exist."""
+    table, row = _forecast(ground)
+    origin = ground.new_id("estimate")
+    ground.take(f"forecast {origin}")
+    ground.finance.copy(table, row, ForecastId=f"PFC-S{ground.rng.randrange(10**8):08d}", OriginId=origin)
+    found_by = (("R30", "missing_in_dataverse"),)
+    return Planted("forecast-stranger", f"forecast of no estimate: {origin}", _area(row), found_by, (), (origin,))
+
+
 def forecast_edited(ground: Ground) -> Planted:
     """A forecast has another quantity than its estimate."""
     table, row = _forecast(ground)
@@ -344,9 +366,9 @@ def own_forecast(ground: Ground) -> Planted:
 
 
 BREAKS = (
-    category_lost, category_type, role_lost, contract_lost, funding_source_lost, funding_source_doubled,
-    billing_rule_lost, billing_rule_doubled, billing_rule_type, stage_edited, project_renamed, project_stranger,
-    task_lost, task_moved, task_from_nowhere, credit_edited, rate_edited, forecast_lost, forecast_doubled,
-    forecast_edited,
+    category_lost, category_type, category_stranger, role_lost, contract_lost, funding_source_lost,
+    funding_source_doubled, billing_rule_lost, billing_rule_doubled, billing_rule_type, stage_edited, project_renamed,
+    project_stranger, task_lost, task_moved, task_from_nowhere, credit_edited, rate_edited, forecast_lost,
+    forecast_doubled, forecast_stranger, forecast_edited,
 )  # fmt: skip
 LOOK_ALIKES = (own_role, own_category, key_in_capitals, filled_in_by_finance, elsewhere, own_forecast)
