@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from worlds import World
 
 from dualsync.controls import steps
 from dualsync.controls.comparison import PREFIX
+from dualsync.controls.model import CLASSES
+from dualsync.controls.registry import controls
 from dualsync.frames import read_table
 from dualsync.mapping import Catalog
 from dualsync_sandbox.business.parameters import Parameters
@@ -125,3 +128,22 @@ def score(breaks: Sequence[Planted], reported: Sequence[dict[str, Any]], catalog
 
 def _names(row: dict[str, Any]) -> list[str]:
     return [str(row[name] or "").casefold() for name in ("key", "dataverse_id", "finance_key", "explanation")]
+
+
+def declared() -> set[Rule]:
+    """Every class of break that some control can report."""
+    words = re.compile(r"'(\w+)'")
+    return {
+        (control.id, word)
+        for control in controls().values()
+        for place in re.finditer(r"(CASE[^;]*?END|'\w+')\s+AS class|VALUES.*?v\(class", control.sql, re.DOTALL)
+        for word in words.findall(place.group(0))
+        if word in CLASSES
+    }
+
+
+def unplantable() -> dict[Rule, str]:
+    """Classes that no sandbox can hold, and why; the controls look for them all the same."""
+    return {
+        ("R17", "duplicate_in_dataverse"): "an alternate key of msdyn_expense keeps its number unique in a company",
+    }

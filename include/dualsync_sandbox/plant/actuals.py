@@ -294,7 +294,9 @@ def line_forgotten(ground: Ground) -> Planted:
 def _draft(ground: Ground, one: Chain, day: str) -> tuple[str, ...]:
     """An actual like another one, of another entry, whose journal line is not posted yet."""
     origin, import_id = ground.new_id("origin"), ground.new_id("import")
-    values = {"msdyn_actualimportid": import_id, "msdyn_origin": origin, "msdyn_accountingdate": day}
+    values: Row = {"msdyn_actualimportid": import_id, "msdyn_origin": origin, "msdyn_accountingdate": day}
+    # another plant may have touched what is copied
+    values["msdyn_description"] = one.staged["Description"]
     new = ground.dataverse.copy(ACTUALS, one.actual, **values)
     ground.dataverse.change(ACTUALS, new, {**_ACCOUNTING, "msdyn_isjournalized": True, "modifiedon": ground.old})
     actual_id = str(new["msdyn_actualid"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -175,10 +176,15 @@ def project_stranger(ground: Ground) -> Planted:
     return Planted("project-stranger", f"project made in Finance: {number}", _area(row), found_by, (), (number,))
 
 
-def _leaf(ground: Ground) -> Row:
+def _leaf(ground: Ground, used: Collection[object] = ()) -> Row:
+    """An activity without others below it, whose task is none of some."""
     rows = _mine(ground, "ProjectTasks")
     parents = {(row["ProjectId"], row["ParentTaskElementId"]) for row in rows}
-    leaves = [row for row in rows if (row["ProjectId"], row["TaskElementId"]) not in parents]
+    leaves = [
+        row
+        for row in rows
+        if (row["ProjectId"], row["TaskElementId"]) not in parents and str(row["TaskElementId"]).lower() not in used
+    ]
     return ground.one(leaves, lambda one: [one["TaskId"]])
 
 
@@ -204,12 +210,9 @@ def task_moved(ground: Ground) -> Planted:
 
 
 def task_from_nowhere(ground: Ground) -> Planted:
-    """A task that was carried over is gone from Dataverse."""
-    row = _leaf(ground)
-    task = next(one for one in ground.rows("msdyn_projecttask", msdyn_projecttaskid=str(row["TaskElementId"]).lower()))
-    used = [ground.rows(table, **{column: task["msdyn_projecttaskid"]}) for table, column in _TASK_USERS]
-    if any(used):
-        return task_lost(ground)
+    """A task that was carried over, and that nothing else names, is gone from Dataverse."""
+    row = _leaf(ground, {one[column] for table, column in _TASK_USERS for one in ground.rows(table)})
+    (task,) = ground.rows("msdyn_projecttask", msdyn_projecttaskid=str(row["TaskElementId"]).lower())
     ground.dataverse.remove("msdyn_projecttask", task)
     key = f"{row['ProjectId']}|{row['TaskId']}"
     found_by = (("R32", "missing_in_dataverse"), ("table:msdyn_projecttask", "missing_in_dataverse"))
@@ -260,9 +263,15 @@ def rate_edited(ground: Ground) -> Planted:
 
 
 def _forecast(ground: Ground) -> tuple[str, Row]:
-    table = ground.rng.choice(("ForecastHours", "ForecastExpenses", "ForecastItems"))
-    rows = [row for row in _mine(ground, table) if row["OriginId"] != "00000000-0000-0000-0000-000000000000"]
-    return table, ground.one(rows, lambda one: [f"forecast {one['OriginId']}"])
+    """A forecast of an estimate, and its set."""
+    sets = {
+        str(row["OriginId"]): (table, row)
+        for table in ("ForecastHours", "ForecastExpenses", "ForecastItems")
+        for row in _mine(ground, table)
+        if row["OriginId"] != "00000000-0000-0000-0000-000000000000"
+    }
+    row = ground.one((row for _, row in sets.values()), lambda one: [f"forecast {one['OriginId']}"])
+    return sets[str(row["OriginId"])][0], row
 
 
 def forecast_lost(ground: Ground) -> Planted:
