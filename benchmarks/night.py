@@ -36,6 +36,7 @@ from dualsync.reports.publishing import write_reports
 from dualsync.settings import Settings
 from dualsync.sync.runtime import Runtime
 from dualsync_sandbox.business.approvals import approve_time
+from dualsync_sandbox.plant.raw import Raw
 
 COMPANY = "USPM"
 BROKEN = 5
@@ -70,12 +71,12 @@ def fill(world: World, actuals: int) -> None:
     with world.sandbox.finance_store.transaction() as tx:
         for place, name in enumerate(_FINANCE, start=1):
             rows = (
-                _copy(row, **_finance_key(name, ids, number))
-                for way, ids, number in copies
-                for row in way[place]
-                if name != "ProjActualsImports" or number >= BROKEN
+                _copy(row, **_finance_key(name, ids, number)) for way, ids, number in copies for row in way[place]
             )
             tx.insert_many(name, rows, hooks=False)
+        for _, ids, _ in copies[:BROKEN]:
+            (row,) = tx.find("ProjActualsImports", ActualsImportId=ids["msdyn_actualimportid"])
+            Raw(tx).remove("ProjActualsImports", row)
     world.sandbox.clock.advance(timedelta(hours=30))
 
 

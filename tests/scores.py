@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,9 +13,11 @@ from worlds import World
 from dualsync.controls import steps
 from dualsync.controls.comparison import PREFIX
 from dualsync.controls.model import CLASSES
+from dualsync.controls.night import NightRef
 from dualsync.controls.registry import controls
 from dualsync.frames import read_table
 from dualsync.mapping import Catalog
+from dualsync.sync.runtime import Runtime
 from dualsync_sandbox.business.parameters import Parameters
 from dualsync_sandbox.plant import Planted, PlantSummary, plant
 
@@ -74,8 +76,17 @@ def _order(one: Rule) -> tuple[bool, int, str, str]:
     return (not number.isdigit(), int(number) if number.isdigit() else 0, rule, kind)
 
 
-def judge(world: World, seed: int, breaks: int) -> tuple[PlantSummary, Score]:
-    """Plant breaks and look-alikes in a settled world, let a night look at it, and score what it reports."""
+def judge(
+    world: World, seed: int, breaks: int, then: Callable[[NightRef, Runtime], None] | None = None
+) -> tuple[PlantSummary, Score]:
+    """Plant breaks and look-alikes in a settled world, let a night look at it, and score what it reports.
+
+    Args:
+        world: the world.
+        seed: for the plants.
+        breaks: how many.
+        then: goes on with the night.
+    """
     sandbox = world.sandbox
     parameters = Parameters(integrated_companies=tuple(world.settings.companies))
     planted = plant(sandbox.dataverse_store, sandbox.finance_store, breaks, seed, parameters=parameters)
@@ -86,6 +97,8 @@ def judge(world: World, seed: int, breaks: int) -> tuple[PlantSummary, Score]:
         files = [*night.folder.glob("sides/*/*/breaks.parquet"), *night.folder.glob("controls/*.parquet")]
         reported = [row for file in files for row in read_table(file).to_pylist()]
         found = score(planted.breaks, reported, runtime.catalog)
+        if then is not None:
+            then(night, runtime)
     known = {"equal", "breaks"}
     found.silent = [
         f"{one['control']}: {one['reason']}"
