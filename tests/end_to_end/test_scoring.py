@@ -22,9 +22,10 @@ from dualsync.controls.totals import draw_up
 from dualsync.ledger import NightRecord
 from dualsync.reports.publishing import write_reports
 from dualsync.sync.runtime import Runtime
+from dualsync_sandbox.plant import BREAKS, LOOK_ALIKES
 
-EACH_ONCE = 140
-"""Enough that every kind of break is planted once; what is over goes to those that find more to work on."""
+EACH_ONCE = len(BREAKS)
+"""Enough that every kind of break is planted once."""
 
 
 def table(sheet: Worksheet) -> list[dict[str, Any]]:
@@ -55,6 +56,7 @@ def test_a_night_reports_every_planted_break_and_nothing_else(evening: World) ->
     assert found.missed == []
     assert found.false == []
     assert declared() - set(found.planted) == unplantable().keys()
+    assert {kind.__name__ for kind in LOOK_ALIKES}.isdisjoint(planted.left_out)
 
     book = load_workbook(next(file for file in files if file.suffix == ".xlsx"))
     breaks = table(book["Breaks"])
