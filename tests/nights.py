@@ -50,9 +50,8 @@ _FIRST = (
     ),
 )
 _THEN = (
-    *("subcontract-time",) * 4,
-    *("subcontract-time", *("confirm-vendor-invoice",) * 4, "milestone-ready"),
-    *("mark-ready", "create-proforma", "confirm-proforma") * 6,
+    *("subcontract-time", "subcontract-time", *("confirm-vendor-invoice",) * 4, "milestone-ready"),
+    *("mark-ready", "create-proforma", "confirm-proforma") * 4,
     "post-intercompany-invoice",
 )
 _EVENING = ("import-from-staging", "post-journal")
