@@ -3,6 +3,8 @@
 PROFILE ?= demo
 SEED ?= 1
 LINES ?= 25000
+SEEDS ?= 20
+ACTUALS ?= 1000000
 ARGS ?=
 
 # The first of these that is a working Python 3.11 or newer; `make PYTHON=...` overrides.
@@ -17,14 +19,16 @@ LINT_INSTALLED := $(VENV)/lint-installed-$(shell cksum < requirements-dev.lock |
 # The browser of `make test-browser`, if there is one; `make CHROMIUM=...` names another.
 CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 DLT := $(VENV)/dlt
+DATACOMPY := $(VENV)/datacompy
 DLT_INSTALLED := $(DLT)/installed-$(shell cksum < tests/clients/dlt.lock | cut -d' ' -f1)
+DATACOMPY_INSTALLED := $(DATACOMPY)/installed-$(shell cksum < tests/clients/datacompy.lock | cut -d' ' -f1)
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 
 # Where it is set, every process compiles all of Airflow again and start-up takes several times as long.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser fuzz dlt bench-sandbox lint fmt bench-invoice clean
+.PHONY: help run test test-browser fuzz dlt datacompy score bench bench-night bench-sandbox lint fmt bench-invoice clean
 
 help: ## show this list
 	@echo "make TARGET, where TARGET is one of"
@@ -44,7 +48,19 @@ fuzz: $(INSTALLED) ## the sandbox against thousands of examples made by chance (
 	@exec $(PY) -m pytest -n 2 --hypothesis-profile=fuzz -k "fuzz or properties" tests/contract $(ARGS)
 
 dlt: $(INSTALLED) $(DLT_INSTALLED) ## dlt, in an environment of its own, reads the sandbox
-	@DLT_PYTHON=$(abspath $(DLT)/bin/python) exec $(PY) -m pytest tests/clients $(ARGS)
+	@DLT_PYTHON=$(abspath $(DLT)/bin/python) exec $(PY) -m pytest tests/clients/test_dlt.py $(ARGS)
+
+datacompy: $(INSTALLED) $(DATACOMPY_INSTALLED) ## datacompy, in an environment of its own, compares the frames that we compare
+	@DATACOMPY_PYTHON=$(abspath $(DATACOMPY)/bin/python) exec $(PY) -m pytest tests/clients/test_datacompy.py $(ARGS)
+
+score: $(INSTALLED) ## planted breaks and look-alikes, and what a night reports of them: 100 % or it fails (SEEDS=20)
+	@exec $(PY) benchmarks/score.py --seeds $(SEEDS) $(ARGS)
+
+bench: $(INSTALLED) ## time and memory of the comparison of a million and of five million rows
+	@exec $(PY) benchmarks/diff.py $(ARGS)
+
+bench-night: $(INSTALLED) ## time and memory of a whole night over many actuals (ACTUALS=1000000)
+	@exec $(PY) benchmarks/night.py --actuals $(ACTUALS) $(ARGS)
 
 bench-sandbox: $(INSTALLED) ## how quick the sandbox is: a million rows read, a hundred thousand upserted (ARGS="--rows 200000")
 	@exec $(PY) benchmarks/sandbox_dataverse.py $(ARGS)
@@ -87,4 +103,11 @@ $(DLT_INSTALLED): | $(INSTALLED)
 	@rm -rf $(DLT)
 	@$(PYTHON) -m venv $(DLT)
 	@$(DLT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/clients/dlt.lock
+	@touch $@
+
+$(DATACOMPY_INSTALLED): | $(INSTALLED)
+	@echo "Installing datacompy into $(DATACOMPY) ..."
+	@rm -rf $(DATACOMPY)
+	@$(PYTHON) -m venv $(DATACOMPY)
+	@$(DATACOMPY)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/clients/datacompy.lock
 	@touch $@

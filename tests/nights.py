@@ -17,18 +17,41 @@ from worlds import World, copied
 from dualsync_sandbox.play import NothingToPlay
 
 COMPANIES = ("USPM", "GBPM")
-PURCHASES = ("subcontracts", "subcontract_lines", "vendor_invoices_v2", "vendor_invoice_lines")
-INVOICES = ("invoice_proposals", "customer_invoices")
+PURCHASES = (
+    *("subcontracts", "subcontract_lines", "subcontracts_trigger"),
+    *("vendor_invoices_v2", "vendor_invoice_lines", "vendor_invoices_v2_trigger"),
+)
+INVOICES = (
+    *("milestones", "invoice_proposals", "actuals_billed", "customer_invoices"),
+    "transaction_relationships_billed",
+)
 
 _FIRST = (
-    *("retainer", "post-vendor-invoice", "post-vendor-invoice", "create-subcontract", "confirm-subcontract"),
-    *("approve-time",) * 7,
-    *("approve-time-reduced", "approve-material", "approve-material", "cancel-approval", "intercompany-time"),
-    *("entry-journal", "post-expense", "post-expense", "post-packing-slip", "use-retainer"),
+    *("retainer", *("post-vendor-invoice",) * 4, "create-subcontract", "confirm-subcontract"),
+    *("create-subcontract", "confirm-subcontract") * 2,
+    *("approve-time",) * 20,
+    *(
+        "approve-time-reduced",
+        "approve-material",
+        "approve-material",
+        "cancel-approval",
+        "cancel-approval",
+        "intercompany-time",
+        "intercompany-time",
+        "intercompany-time",
+    ),
+    *(
+        "entry-journal",
+        "post-expense",
+        *("post-expense",) * 3,
+        "post-packing-slip",
+        "post-packing-slip",
+        "use-retainer",
+    ),
 )
 _THEN = (
-    *("subcontract-time", "subcontract-time", "confirm-vendor-invoice", "confirm-vendor-invoice", "milestone-ready"),
-    *("mark-ready", "create-proforma", "confirm-proforma", "mark-ready", "create-proforma", "confirm-proforma"),
+    *("subcontract-time", "subcontract-time", *("confirm-vendor-invoice",) * 4, "milestone-ready"),
+    *("mark-ready", "create-proforma", "confirm-proforma") * 4,
     "post-intercompany-invoice",
 )
 _EVENING = ("import-from-staging", "post-journal")
@@ -66,7 +89,7 @@ def settle(world: World, companies: Sequence[str], times: int = 1) -> None:
     evening()
     cycle.sync(*PURCHASES, *ACTUALS, *INVOICES)
     evening()
-    cycle.sync(*ACTUALS, *INVOICES)
+    cycle.sync(*PURCHASES, *ACTUALS, *INVOICES)
     assert world.open_rows() == []
     world.sandbox.clock.advance(timedelta(hours=30))
 

@@ -173,7 +173,8 @@ def leg(
     return found
 
 
-def _start(home: Path) -> World:
+def start(home: Path) -> World:
+    """A sandbox in a folder, running, and an installation beside it."""
     sandbox = Sandbox(home / "sandbox")
     sandbox.start()
     environ = {"DUALSYNC_SANDBOX": str(home / "sandbox" / "sandbox.json")}
@@ -197,7 +198,7 @@ def _looking_often() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def _seeded(tmp_path_factory: pytest.TempPathFactory, _quiet: None, _looking_often: None) -> Path:
     home = tmp_path_factory.mktemp("seeded")
-    world = _start(home)
+    world = start(home)
     world.sandbox.seed("demo", 1)
     world.sandbox.stop()
     return home
@@ -208,7 +209,7 @@ def synced_home(tmp_path_factory: pytest.TempPathFactory, _seeded: Path) -> Path
     """Where the synchronised world is kept, not running."""
     home = tmp_path_factory.mktemp("synced") / "home"
     shutil.copytree(_seeded, home)
-    world = _start(home)
+    world = start(home)
     summary = world.sync()
     world.sandbox.stop()
     assert summary.state == "settled", [one.message for one in summary.legs if one.message]
@@ -221,7 +222,7 @@ def copied(template: Path, home: Path) -> Iterator[World]:
     """A running copy of the world that was kept in ``template``; ends when the iterator does."""
     shutil.copytree(template, home)
     _relocate(home, template)
-    world = _start(home)
+    world = start(home)
     try:
         yield world
     finally:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from cycles import SINCE, Cycle, total
 
+from dualsync.controls import steps
+from dualsync.controls.totals import draw_up
 from dualsync.demo.day import FINANCE_JOBS
+from dualsync.frames import read_table
 from dualsync.sync.pipeline import RunSummary
 from dualsync_sandbox.business import finance_jobs
 
@@ -335,3 +339,31 @@ def test_each_estimate_is_one_forecast(shared: Cycle, week: Week) -> None:
     costs = [(row["OriginId"], row["CostAmount"]) for row in forecasts]
     assert dict(costs).items() >= origins.items()
     assert len(dict(costs)) == len(costs)
+
+
+def test_a_night_after_the_week_finds_no_break_and_every_amount(shared: Cycle, week: Week) -> None:
+    """L: all maps compared in full, all controls asked, totals tie; what vendors are owed explains the balances."""
+    assert week.actuals
+    shared.world.sandbox.clock.advance(timedelta(hours=30))
+    shared.world.sign_out()
+    with shared.world.runtime() as runtime:
+        night = steps.begin(runtime)
+        steps.read(night, runtime)
+        compared, asked = steps.compare(night, runtime), steps.ask(night, runtime)
+        totals = draw_up(steps.tonight(night, runtime))
+    files = [*night.folder.glob("sides/*/*/breaks.parquet"), *night.folder.glob("controls/*.parquet")]
+    assert [row for file in files for row in read_table(file).to_pylist()] == []
+    assert {one["state"] for one in asked} == {"equal"}
+    assert len(asked) == 40
+    # both go in packages only, so nobody can read back what became of them
+    packages = {"map:invoice_proposals", "map:transaction_relationships"}
+    assert {one["control"] for one in compared if one["state"] != "equal"} == packages
+    assert totals["matched"] == {"": "1", **dict.fromkeys(COMPANIES, "1")}
+    assert all(one["state"] == "drawn_up" for one in totals["states"].values())
+    for row in read_table(night.folder / "totals.parquet").to_pylist():
+        told = [
+            [row[f"{side}_{name}"] for name in ("rows", "amount", "accounting")] for side in ("dataverse", "finance")
+        ]
+        assert told[0] == told[1], row
+    for one in totals["balances"]:
+        assert one["balance"] == one["open_items"], one

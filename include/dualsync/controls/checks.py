@@ -61,7 +61,14 @@ def _ask(night: NightRuntime, control: Control, path: UPath) -> int:
         if unknown:
             raise ValueError(f"control {control.id} returns columns that no break has: {', '.join(sorted(unknown))}")
         columns = ", ".join(_column(field, control, given) for field in BREAK_SCHEMA)
-        return sets.save(f"SELECT DISTINCT {columns} FROM found ORDER BY company, class, key, field", path)
+        # Nights know breaks by their identity: several of one record and field are told apart by their number.
+        place = "row_number() OVER (PARTITION BY company, key, class, field ORDER BY finance_key, dataverse_id, amount)"
+        told = f"CASE {place} WHEN 1 THEN field ELSE concat_ws(' ', field, {place}) END"
+        return sets.save(
+            f"SELECT * REPLACE ({told} AS field) FROM (SELECT DISTINCT {columns} FROM found) "
+            "ORDER BY company, class, key, field",
+            path,
+        )
 
 
 def _column(field: pa.Field, control: Control, given: set[str]) -> str:

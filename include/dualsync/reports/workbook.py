@@ -117,6 +117,11 @@ class _Book:
         self._day = book.add_format({"num_format": "yyyy-mm-dd"})
         self._percent = book.add_format({"num_format": "0.0000%", "bold": True, "font_size": 14, "align": "left"})
         self._share = book.add_format({"num_format": "0.0000%"})
+        self._left_share = book.add_format({"num_format": "0.0000%", "align": "left"})
+        self._off = book.add_format({"bg_color": "#FBE3D6", "bold": True})
+        self._left = book.add_format({"num_format": "#,##0", "align": "left"})
+        self._left_moment = book.add_format({"num_format": "yyyy-mm-dd hh:mm", "align": "left"})
+        self._left_day = book.add_format({"num_format": "yyyy-mm-dd", "align": "left"})
         self._link = book.add_format({"font_color": "#0563C1", "underline": 1})
         self._sign = book.add_format({"bottom": 1, "bg_color": "#FFFBE6"})
 
@@ -174,8 +179,10 @@ class _Book:
             sheet.write_string(0, place, head, self._head)
         sheet.freeze_panes(1, 0)
         sheet.set_landscape()
+        sheet.set_paper(9)
         sheet.fit_to_pages(1, 0)
         sheet.repeat_rows(0)
+        sheet.set_footer("&L&F&C&A&R&P / &N")
         return sheet
 
     def _rows(self, sheet: Worksheet, rows: Iterable[Sequence[Any]], width: int) -> int:
@@ -193,8 +200,12 @@ class _Book:
         night, verdict = self._report.night, self._report.verdict
         sheet = self._book.add_worksheet("Cover")
         sheet.hide_gridlines(2)
-        sheet.set_column(0, 0, 30)
-        sheet.set_column(1, 3, 34)
+        sheet.set_column(0, 0, 34)
+        sheet.set_column(1, 1, 44)
+        sheet.set_column(2, 3, 26)
+        sheet.set_landscape()
+        sheet.set_paper(9)
+        sheet.fit_to_pages(1, 1)
         sheet.write_string(0, 0, "Reconciliation of Dataverse and Finance", self._title)
         style = self._book.add_format({"bold": True, "font_size": 14, "bg_color": _COLOURS[night.verdict]})
         place = 2
@@ -210,7 +221,11 @@ class _Book:
             ("Companies", ", ".join(night.companies), None),
             ("Period from", date.fromisoformat(night.period) if night.period else "all periods", None),
             (f"State of the data ({self._zone.key})", night.moment, None),
-            ("State of the data (UTC)", night.moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M"), None),
+            *(
+                (("State of the data (UTC)", night.moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M"), None),)
+                if self._zone.key != "UTC"
+                else ()
+            ),
             ("Dataverse", verdict.get("environments", {}).get("dataverse", ""), None),
             ("Finance", verdict.get("environments", {}).get("finance", ""), None),
             ("Run", night.run_id, None),
@@ -218,12 +233,12 @@ class _Book:
             ("Digest of what was read", verdict.get("inputs", ""), None),
         ):
             sheet.write_string(place, 0, label, self._label)
-            self._put(sheet, place, 1, value, form or (self._moment if isinstance(value, datetime) else None))
+            self._put(sheet, place, 1, value, form or self._beside(value))
             place += 1
         for company, share in sorted(self._report.totals_summary()["matched"].items()):
             if company:
                 sheet.write_string(place, 0, f"Amounts matched, {company}", self._label)
-                self._put(sheet, place, 1, Decimal(share), self._share)
+                self._put(sheet, place, 1, Decimal(share), self._left_share)
                 place += 1
         signed = (("", "Name", "Date", "Signature"), ("Prepared by", "", "", ""), ("Reviewed by", "", "", ""))
         for line, row in enumerate(signed, start=place + 1):
@@ -231,11 +246,25 @@ class _Book:
                 head = row[0] == "" or column == 0
                 self._put(sheet, line, column, text, self._label if head else self._sign)
 
+    def _beside(self, value: Any) -> Format | None:
+        """How a value stands beside its label."""
+        match value:
+            case datetime():
+                return self._left_moment
+            case date():
+                return self._left_day
+            case int():
+                return self._left
+            case _:
+                return None
+
     def _totals(self) -> Iterable[dict[str, Any]]:
         return self._report.totals(period=self._report.night.period)
 
     def _totals_sheet(self, name: str, title: str) -> None:
-        sheet = self._sheet(f"Totals {title}", _TOTALS)
+        # a sheet's name has 31 characters at most: the title stands in the print's head
+        sheet = self._sheet(f"Totals {name.replace('_', ' ')}", _TOTALS)
+        sheet.set_header(f"&L&B{title.replace('&', '&&')}&R&D")
         sums: list[Any] = [0, 0, 0, *(Decimal(0) for _ in range(6))]
 
         def rows() -> Iterable[Sequence[Any]]:
@@ -249,6 +278,10 @@ class _Book:
                 yield [*words, *figures]
 
         last = self._rows(sheet, rows(), len(_TOTALS)) + 1
+        for column, (head, _) in enumerate(_TOTALS):
+            if head.startswith("Difference"):
+                differs = {"type": "cell", "criteria": "!=", "value": 0, "format": self._off}
+                sheet.conditional_format(1, column, last, column, differs)
         self._put(sheet, last, 0, "All rows", self._bold_top)
         for column in range(1, 6):
             self._put(sheet, last, column, "", self._bold_top)

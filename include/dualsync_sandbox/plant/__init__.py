@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from dualsync_sandbox.business.parameters import Parameters
-from dualsync_sandbox.plant import actuals, expenses, invoices, masters, purchases
+from dualsync_sandbox.plant import actuals, expenses, invoices, masters, purchases, records
 from dualsync_sandbox.plant.ground import Ground, NothingToPlantOn, Planted
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ __all__ = ["BREAKS", "LOOK_ALIKES", "PlantSummary", "Planted", "plant"]
 
 Kind = Callable[[Ground], Planted]
 
-_MODULES = (actuals, masters, expenses, invoices, purchases)
+_MODULES = (actuals, masters, expenses, invoices, purchases, records)
 BREAKS: tuple[Kind, ...] = tuple(kind for module in _MODULES for kind in module.BREAKS)
 """Every way to break something."""
 LOOK_ALIKES: tuple[Kind, ...] = tuple(kind for module in _MODULES for kind in module.LOOK_ALIKES)

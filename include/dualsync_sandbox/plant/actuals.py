@@ -282,6 +282,38 @@ def _waiting(ground: Ground, kind: str, message: str) -> Planted:
     return _planted(kind, "staged and not imported", one, ("R34", "not_imported"), also=("R15",), records=records)
 
 
+def line_forgotten(ground: Ground) -> Planted:
+    """The journal line of an actual of last year is still a draft."""
+    one = chain(ground)
+    records = _draft(ground, one, f"{int(ground.now[:4]) - 1}-11-15")
+    return _planted(
+        "line-forgotten", "draft of a past period", one, ("R5", "not_posted"), also=("R15",), records=records
+    )
+
+
+def _draft(ground: Ground, one: Chain, day: str) -> tuple[str, ...]:
+    """An actual like another one, of another entry, whose journal line is not posted yet."""
+    origin, import_id = ground.new_id("origin"), ground.new_id("import")
+    values: Row = {"msdyn_actualimportid": import_id, "msdyn_origin": origin, "msdyn_accountingdate": day}
+    # another plant may have touched what is copied
+    values["msdyn_description"] = one.staged["Description"]
+    new = ground.dataverse.copy(ACTUALS, one.actual, **values)
+    ground.dataverse.change(ACTUALS, new, {**_ACCOUNTING, "msdyn_isjournalized": True, "modifiedon": ground.old})
+    actual_id = str(new["msdyn_actualid"])
+    staged = ground.finance.copy(STAGING, one.staged, ActualsImportId=import_id, ActualId=actual_id, AccountingDate=day)
+    ground.finance.change(STAGING, staged, {**_UNPOSTED, "IsJournalized": "Yes"})
+    line = ground.finance.copy(
+        LINES,
+        one.line,
+        LineNumber=ground.rng.randrange(100_000, 900_000),
+        ActualsImportId=import_id,
+        AccountingDate=day,
+    )
+    ground.finance.change(LINES, line, {"LineStatus": "Draft", "Voucher": ""})
+    ground.take(actual_id, import_id, origin)
+    return actual_id, import_id, origin
+
+
 def line_in_error(ground: Ground) -> Planted:
     """A journal line stands in error."""
     one = chain(ground)
@@ -305,50 +337,51 @@ def journal_stuck(ground: Ground) -> Planted:
 
 
 def _edited(
-    column: str, change: Callable[[Row], object], *rules: tuple[str, str], kind: str
+    column: str, change: Callable[[Row, Ground], object], *rules: tuple[str, str], kind: str
 ) -> Callable[[Ground], Planted]:
     def plant(ground: Ground) -> Planted:
         one = chain(ground)
-        ground.dataverse.change(ACTUALS, one.actual, {column: change(one.actual)})
+        ground.dataverse.change(ACTUALS, one.actual, {column: change(one.actual, ground)})
         return _planted(kind, f"{column} edited in Dataverse", one, *rules, also=SUMS)
 
     plant.__doc__ = f"{column} of an actual was changed in Dataverse."
+    plant.__name__ = kind.replace("-", "_")
     return plant
 
 
 voucher_edited = _edited(
     "msdyn_vouchernumber",
-    lambda row: f"{row['msdyn_vouchernumber']}X",
+    lambda row, _: f"{row['msdyn_vouchernumber']}X",
     ("R5", "reference"),
     (MAP, "text"),
     kind="voucher-edited",
 )
 accounting_edited = _edited(
     "msdyn_accountingamount",
-    lambda row: exact(row, "msdyn_accountingamount") + _ONE,
+    lambda row, ground: exact(row, "msdyn_accountingamount") + ground.odd_amount(),
     ("R6", "amount"),
     (MAP, "amount"),
     kind="accounting-edited",
 )
 rate_edited = _edited(
     "exchangerate",
-    lambda row: exact(row, "exchangerate") + _ONE,
+    lambda row, _: exact(row, "exchangerate") + _ONE,
     ("R6", "amount"),
     (MAP, "amount"),
     kind="rate-edited",
 )
 tax_edited = _edited(
     "msdyn_salestaxamount",
-    lambda row: exact(row, "msdyn_salestaxamount") + _ONE,
+    lambda row, _: exact(row, "msdyn_salestaxamount") + _ONE,
     ("R6", "amount"),
     (MAP, "amount"),
     kind="tax-edited",
 )
 amount_edited = _edited(
-    "msdyn_amount", lambda row: exact(row, "msdyn_amount") + Decimal("0.0001"), (MAP, "amount"), kind="amount-edited"
+    "msdyn_amount", lambda row, _: exact(row, "msdyn_amount") + Decimal("0.0001"), (MAP, "amount"), kind="amount-edited"
 )
-description_edited = _edited("msdyn_description", lambda _: "Something else", (MAP, "text"), kind="text-edited")
-date_edited = _edited("msdyn_documentdate", lambda _: "2026-02-28", (MAP, "date"), kind="date-edited")
+description_edited = _edited("msdyn_description", lambda *_: "Something else", (MAP, "text"), kind="text-edited")
+date_edited = _edited("msdyn_documentdate", lambda *_: "2026-02-28", (MAP, "date"), kind="date-edited")
 
 
 def staged_voucher_edited(ground: Ground) -> Planted:
@@ -363,7 +396,7 @@ def staged_voucher_edited(ground: Ground) -> Planted:
 def cost_transaction_edited(ground: Ground) -> Planted:
     """The amount of a posted cost transaction was changed."""
     one = chain(ground, TransactionType.COST)
-    amount = exact(one.transaction, "CostAmountAccountingCurrency") + _ONE
+    amount = exact(one.transaction, "CostAmountAccountingCurrency") + ground.odd_amount()
     ground.finance.change(TRANSACTIONS, one.transaction, {"CostAmountAccountingCurrency": amount})
     return _planted("cost-edited", "cost transaction edited", one, ("R7", "amount"))
 
@@ -433,6 +466,15 @@ def reversal_edited(ground: Ground) -> Planted:
     found_by = (("R10", "amount"), (MAP, "amount"))
     text = f"amount of the reversal edited: {reversal['msdyn_actualid']}"
     return Planted("reversal-edited", text, ground.code(original), found_by, SUMS, records)
+
+
+def reversal_skipped(ground: Ground) -> Planted:
+    """Of an actual and its reversal only one travels."""
+    original, reversal, _, records = _reversal(ground)
+    ground.dataverse.change(ACTUALS, reversal, {"msdyn_skipsync": True})
+    found_by = (("R10", "status"), ("R2", "filtered_out"), (MAP, "filtered_out"))
+    text = f"Skip Sync of the reversal turned on: {reversal['msdyn_actualid']}"
+    return Planted("reversal-skipped", text, ground.code(original), found_by, SUMS, records)
 
 
 def reversal_unconnected(ground: Ground) -> Planted:
@@ -576,6 +618,13 @@ def no_tax(ground: Ground) -> Planted:
     return _planted("no-tax", "no tax instead of a tax of 0", one)
 
 
+def line_to_be_posted(ground: Ground) -> Planted:
+    """The journal line of an actual of today is a draft: it will be posted before the period ends."""
+    one = chain(ground)
+    records = _draft(ground, one, ground.now[:10])
+    return Planted("line-to-be-posted", f"draft of this period: {records[0]}", one.company, (), (), records)
+
+
 def costed_elsewhere(ground: Ground) -> Planted:
     """A cost that Finance has posted from a general journal is in no integration journal."""
     one = chain(ground, TransactionType.COST)
@@ -597,6 +646,7 @@ BREAKS = (
     line_lost,
     not_imported,
     no_rate,
+    line_forgotten,
     line_in_error,
     journal_stuck,
     voucher_edited,
@@ -611,6 +661,7 @@ BREAKS = (
     sale_transaction_lost,
     rate_not_finances,
     reversal_edited,
+    reversal_skipped,
     reversal_unconnected,
     intercompany_broken,
     journal_actual_connected,
@@ -623,5 +674,6 @@ LOOK_ALIKES = (
     just_made,
     history,
     no_tax,
+    line_to_be_posted,
     costed_elsewhere,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,9 @@ _ONE = Decimal(1)
 
 
 def _expense(ground: Ground) -> Row:
-    rows = [row for row in ground.rows(EXPENSES) if row["msdyn_externalexpensenumber"] is not None and ground.code(row)]
+    """An expense that Finance has posted and that came over."""
+    posted = {row["ExpTransNumber"] for row in ground.rows("ExpenseDistributions")} - {""}
+    rows = [row for row in ground.rows(EXPENSES) if row["msdyn_externalexpensenumber"] in posted and ground.code(row)]
     return ground.one(rows, lambda one: [one["msdyn_expenseid"]])
 
 
@@ -45,6 +48,25 @@ def expense_edited(ground: Ground) -> Planted:
     row = _expense(ground)
     ground.dataverse.change(EXPENSES, row, {"msdyn_amount": exact(row, "msdyn_amount") + _ONE})
     return _planted(ground, "expense-edited", "amount edited", row, ("R17", "amount"), (MAP, "amount"))
+
+
+def expense_made_up(ground: Ground) -> Planted:
+    """Dataverse has an expense with the number of one that Finance never posted."""
+    row = _expense(ground)
+    new = ground.dataverse.copy(EXPENSES, row, msdyn_externalexpensenumber=f"EX-{ground.rng.randrange(10**8):08d}")
+    found_by = (("R17", "missing_in_finance"), ("R18", "relation"), (MAP, "wrong_owner"))
+    return _planted(ground, "expense-made-up", "expense made up", new, *found_by)
+
+
+def distribution_doubled(ground: Ground) -> Planted:
+    """A posted expense line is distributed twice to the same project: the account was debited once."""
+    row = _expense(ground)
+    (one,) = ground.rows("ExpenseDistributions", ExpTransNumber=row["msdyn_externalexpensenumber"])
+    ground.finance.copy("ExpenseDistributions", one, DistributionNumber=ground.rng.randrange(100, 10**6))
+    found_by = (("R17", "duplicate_in_finance"), ("R19", "balance"))
+    planted = _planted(ground, "distribution-doubled", "distributed twice", row, *found_by)
+    (parameters,) = ground.rows("IntegrationParameters", dataAreaId=one["dataAreaId"])
+    return replace(planted, records=(*planted.records, _account(parameters)))
 
 
 def expense_without_cost(ground: Ground) -> Planted:
@@ -90,5 +112,12 @@ def own_expense(ground: Ground) -> Planted:
     return Planted("own-expense", f"expense of Dataverse's own: {record}", ground.code(row), (), (), (record,))
 
 
-BREAKS = (expense_lost, expense_edited, expense_without_cost, account_off)
+BREAKS = (
+    expense_lost,
+    expense_edited,
+    expense_made_up,
+    distribution_doubled,
+    expense_without_cost,
+    account_off,
+)
 LOOK_ALIKES = (account_both_ways, own_expense)

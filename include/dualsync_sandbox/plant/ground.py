@@ -106,6 +106,10 @@ class Ground:
         """A GUID that nobody has."""
         return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{seed}/{self.rng.random()}"))
 
+    def odd_amount(self) -> Decimal:
+        """An amount that hardly any other plant has: two of the same on one project could make up for each other."""
+        return Decimal(self.rng.randrange(101, 999_999)) / 100
+
     def new_number(self, like: object) -> str:
         """A number that nobody has, like another one."""
         return f"{str(like)[:13]}-{self.rng.randrange(10**6):06d}"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from dualsync_sandbox.plant.ground import Ground, Planted
+from dualsync_sandbox.plant.ground import Ground, Planted, Rule
 
 if TYPE_CHECKING:
     from dualsync_sandbox.store import Row
@@ -46,6 +47,16 @@ def category_type(ground: Ground) -> Planted:
     )
 
 
+def category_stranger(ground: Ground) -> Planted:
+    """A shared category names a transaction category that does not exist."""
+    row = ground.one(ground.rows("SharedCategories", CategoryType="Hour"), lambda one: [one["CategoryId"]])
+    number = f"TCN-{ground.rng.randrange(10**6):06d}"
+    ground.finance.copy("SharedCategories", row, CategoryId=f"{number}-1", TransactionCategoryId=number)
+    ground.take(f"{number}-1")
+    found_by = (("R28", "relation"),)
+    return Planted("category-stranger", f"category of nothing: {number}-1", "", found_by, (), (f"{number}-1",))
+
+
 def role_lost(ground: Ground) -> Planted:
     """A company lacks a role."""
     row = ground.one(_mine(ground, "ProjectRoles"), lambda one: [f"role {one['dataAreaId']} {one['RoleId']}"])
@@ -69,7 +80,7 @@ def contract_lost(ground: Ground) -> Planted:
 
 def _source(ground: Ground) -> Row:
     rows = [row for row in _mine(ground, "ProjectFundingSources") if row["CustomerOrOrganization"]]
-    return ground.one(rows, lambda one: [one["ProjectContractID"]])
+    return ground.one(rows, lambda one: [one["ProjectContractID"], one["FundingSourceId"]])
 
 
 def funding_source_lost(ground: Ground) -> Planted:
@@ -165,11 +176,16 @@ def project_stranger(ground: Ground) -> Planted:
     return Planted("project-stranger", f"project made in Finance: {number}", _area(row), found_by, (), (number,))
 
 
-def _leaf(ground: Ground) -> Row:
+def _leaf(ground: Ground, used: Collection[object] = ()) -> Row:
+    """An activity without others below it, whose task is none of some."""
     rows = _mine(ground, "ProjectTasks")
     parents = {(row["ProjectId"], row["ParentTaskElementId"]) for row in rows}
-    leaves = [row for row in rows if (row["ProjectId"], row["TaskElementId"]) not in parents]
-    return ground.one(leaves, lambda one: [f"task {one['ProjectId']} {one['TaskId']}"])
+    leaves = [
+        row
+        for row in rows
+        if (row["ProjectId"], row["TaskElementId"]) not in parents and str(row["TaskElementId"]).lower() not in used
+    ]
+    return ground.one(leaves, lambda one: [one["TaskId"]])
 
 
 def task_lost(ground: Ground) -> Planted:
@@ -186,18 +202,17 @@ def task_moved(ground: Ground) -> Planted:
     row = _leaf(ground)
     ground.finance.change("ProjectTasks", row, {"ParentTaskElementId": ground.new_id("parent")})
     key = f"{row['ProjectId']}|{row['TaskId']}"
-    kind = "reference"
-    found_by = (("R32", "reference"), ("R32", "relation"), ("table:msdyn_projecttask", kind))
+    found_by: tuple[Rule, ...] = (("R32", "reference"), ("R32", "relation"))
+    if row["ParentTaskElementId"]:
+        # where Dataverse never said a parent, its own column does not differ: see filled_in_by_finance
+        found_by = (*found_by, ("table:msdyn_projecttask", "reference"))
     return Planted("task-moved", f"parent edited: {key}", _area(row), found_by, (), (key,))
 
 
 def task_from_nowhere(ground: Ground) -> Planted:
-    """A task that was carried over is gone from Dataverse."""
-    row = _leaf(ground)
-    task = next(one for one in ground.rows("msdyn_projecttask", msdyn_projecttaskid=str(row["TaskElementId"]).lower()))
-    used = [ground.rows(table, **{column: task["msdyn_projecttaskid"]}) for table, column in _TASK_USERS]
-    if any(used):
-        return task_lost(ground)
+    """A task that was carried over, and that nothing else names, is gone from Dataverse."""
+    row = _leaf(ground, {one[column] for table, column in _TASK_USERS for one in ground.rows(table)})
+    (task,) = ground.rows("msdyn_projecttask", msdyn_projecttaskid=str(row["TaskElementId"]).lower())
     ground.dataverse.remove("msdyn_projecttask", task)
     key = f"{row['ProjectId']}|{row['TaskId']}"
     found_by = (("R32", "missing_in_dataverse"), ("table:msdyn_projecttask", "missing_in_dataverse"))
@@ -248,9 +263,15 @@ def rate_edited(ground: Ground) -> Planted:
 
 
 def _forecast(ground: Ground) -> tuple[str, Row]:
-    table = ground.rng.choice(("ForecastHours", "ForecastExpenses", "ForecastItems"))
-    rows = [row for row in _mine(ground, table) if row["OriginId"] != "00000000-0000-0000-0000-000000000000"]
-    return table, ground.one(rows, lambda one: [f"forecast {one['OriginId']}"])
+    """A forecast of an estimate, and its set."""
+    sets = {
+        str(row["OriginId"]): (table, row)
+        for table in ("ForecastHours", "ForecastExpenses", "ForecastItems")
+        for row in _mine(ground, table)
+        if row["OriginId"] != "00000000-0000-0000-0000-000000000000"
+    }
+    row = ground.one((row for _, row in sets.values()), lambda one: [f"forecast {one['OriginId']}"])
+    return sets[str(row["OriginId"])][0], row
 
 
 def forecast_lost(ground: Ground) -> Planted:
@@ -271,6 +292,16 @@ def forecast_doubled(ground: Ground) -> Planted:
     return Planted(
         "forecast-doubled", f"forecast doubled: {origin}", _area(row), (("R30", "duplicate_in_finance"),), (), (origin,)
     )
+
+
+def forecast_stranger(ground: Ground) -> Planted:
+    """A forecast names an estimate that does not exist."""
+    table, row = _forecast(ground)
+    origin = ground.new_id("estimate")
+    ground.take(f"forecast {origin}")
+    ground.finance.copy(table, row, ForecastId=f"PFC-S{ground.rng.randrange(10**8):08d}", OriginId=origin)
+    found_by = (("R30", "missing_in_dataverse"),)
+    return Planted("forecast-stranger", f"forecast of no estimate: {origin}", _area(row), found_by, (), (origin,))
 
 
 def forecast_edited(ground: Ground) -> Planted:
@@ -344,9 +375,9 @@ def own_forecast(ground: Ground) -> Planted:
 
 
 BREAKS = (
-    category_lost, category_type, role_lost, contract_lost, funding_source_lost, funding_source_doubled,
-    billing_rule_lost, billing_rule_doubled, billing_rule_type, stage_edited, project_renamed, project_stranger,
-    task_lost, task_moved, task_from_nowhere, credit_edited, rate_edited, forecast_lost, forecast_doubled,
-    forecast_edited,
+    category_lost, category_type, category_stranger, role_lost, contract_lost, funding_source_lost,
+    funding_source_doubled, billing_rule_lost, billing_rule_doubled, billing_rule_type, stage_edited, project_renamed,
+    project_stranger, task_lost, task_moved, task_from_nowhere, credit_edited, rate_edited, forecast_lost,
+    forecast_doubled, forecast_stranger, forecast_edited,
 )  # fmt: skip
 LOOK_ALIKES = (own_role, own_category, key_in_capitals, filled_in_by_finance, elsewhere, own_forecast)

@@ -150,6 +150,14 @@ def order_lost(ground: Ground) -> Planted:
     return Planted("order-lost", f"purchase order gone: {records[0]}", company, found_by, (), records)
 
 
+def order_doubled(ground: Ground) -> Planted:
+    """A subcontract has two purchase orders."""
+    _, order, company, records = _order(ground)
+    ground.finance.copy(ORDERS, order, PurchaseOrderNumber=f"PO-D{ground.rng.randrange(10**6):06d}")
+    found_by = (("R23", "duplicate_in_finance"),)
+    return Planted("order-doubled", f"two purchase orders: {records[0]}", company, found_by, (), records)
+
+
 def order_opened(ground: Ground) -> Planted:
     """The purchase order of a confirmed subcontract is a draft."""
     _, order, company, records = _order(ground)
@@ -183,6 +191,14 @@ def order_line_lost(ground: Ground) -> Planted:
     return Planted(
         "order-line-lost", f"line gone: {records[0]}", company, (("R23", "missing_in_finance"),), ("R24",), records
     )
+
+
+def order_line_doubled(ground: Ground) -> Planted:
+    """A line of a subcontract has two lines of the purchase order."""
+    _, line, company, records = _order_line(ground)
+    ground.finance.copy(ORDER_LINES, line, LineNumber=ground.rng.randrange(100, 10**6))
+    found_by = (("R23", "duplicate_in_finance"),)
+    return Planted("order-line-doubled", f"two lines: {records[0]}", company, found_by, (), records)
 
 
 def _ordered(column: str, kind: str) -> Callable[[Ground], Planted]:
@@ -261,7 +277,11 @@ def _usage(ground: Ground, code: str, number: str, quantity: object) -> Row:
         raise NothingToPlantOn
     others = {row["msdyn_externalmaterialusage"] for row in mine}
     for row in ground.rows(SLIP_LINES, dataAreaId=code.lower()):
-        if row["ProjTransId"] not in others and row["ProjTransId"] != number:
+        if (
+            row["ProjTransId"] not in others
+            and row["ProjTransId"] != number
+            and not ground.taken & {row["ProjTransId"]}
+        ):
             ground.dataverse.copy(
                 USAGES, mine[0], msdyn_externalmaterialusage=row["ProjTransId"], msdyn_quantity=row["Quantity"]
             )
@@ -284,6 +304,17 @@ def slip_lost(ground: Ground) -> Planted:
     _usage(ground, company, number, row["Quantity"])
     text = f"usage of no packing slip line: {number}"
     return Planted("slip-lost", text, company, (("R40", "missing_in_finance"),), (), (number,))
+
+
+def slip_unused(ground: Ground) -> Planted:
+    """A packing slip line made no usage, though others of its company did."""
+    row, company, _ = _slip(ground)
+    _usage(ground, company, str(row["ProjTransId"]), row["Quantity"])
+    number = ground.new_number(row["ProjTransId"])
+    ground.finance.copy(SLIP_LINES, row, LineNumber=ground.rng.randrange(100, 10**6), ProjTransId=number)
+    ground.take(number)
+    found_by = (("R40", "missing_in_dataverse"),)
+    return Planted("slip-unused", f"no usage: {number}", company, found_by, (), (number,))
 
 
 def slip_journalled(ground: Ground) -> Planted:
@@ -363,8 +394,10 @@ BREAKS = (
     bill_cost_lost,
     procurement_off,
     order_lost,
+    order_doubled,
     order_opened,
     order_line_lost,
+    order_line_doubled,
     order_quantity_edited,
     order_price_edited,
     invoiced_too_much,
@@ -372,6 +405,7 @@ BREAKS = (
     receipt_edited,
     slip_edited,
     slip_lost,
+    slip_unused,
     slip_journalled,
 )
 LOOK_ALIKES = (draft_subcontract, received_tomorrow, bill_of_no_project)
