@@ -16,6 +16,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -164,6 +165,8 @@ def main(actuals: Annotated[int, typer.Option(help="Actuals on each side.")] = 1
         mine, theirs = context.Pipe()
         sandbox = context.Process(target=serve, args=(home, actuals, theirs))
         sandbox.start()
+        # where the other side ends early, so does waiting for it
+        theirs.close()
         try:
             mine.recv()
             told, teller = context.Pipe(duplex=False)
@@ -173,7 +176,8 @@ def main(actuals: Annotated[int, typer.Option(help="Actuals on each side.")] = 1
             result = told.recv()
             watched.join()
         finally:
-            mine.send(None)
+            with suppress(BrokenPipeError):
+                mine.send(None)
             sandbox.join()
     for one in result["figures"]:
         typer.echo(
