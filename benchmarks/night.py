@@ -71,9 +71,7 @@ def fill(world: World, actuals: int) -> None:
         tx.insert_many("msdyn_actual", (_copy(actual, **ids) for (actual, *_), ids, _ in copies), hooks=False)
     with world.sandbox.finance_store.transaction() as tx:
         for place, name in enumerate(_FINANCE, start=1):
-            rows = (
-                _copy(row, **_finance_key(name, ids, number)) for way, ids, number in copies for row in way[place]
-            )
+            rows = (_copy(row, **_finance_key(name, ids, number)) for way, ids, number in copies for row in way[place])
             tx.insert_many(name, rows, hooks=False)
         for _, ids, _ in copies[:BROKEN]:
             (row,) = tx.find("ProjActualsImports", ActualsImportId=ids["msdyn_actualimportid"])
