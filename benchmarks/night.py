@@ -16,6 +16,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -70,9 +71,7 @@ def fill(world: World, actuals: int) -> None:
         tx.insert_many("msdyn_actual", (_copy(actual, **ids) for (actual, *_), ids, _ in copies), hooks=False)
     with world.sandbox.finance_store.transaction() as tx:
         for place, name in enumerate(_FINANCE, start=1):
-            rows = (
-                _copy(row, **_finance_key(name, ids, number)) for way, ids, number in copies for row in way[place]
-            )
+            rows = (_copy(row, **_finance_key(name, ids, number)) for way, ids, number in copies for row in way[place])
             tx.insert_many(name, rows, hooks=False)
         for _, ids, _ in copies[:BROKEN]:
             (row,) = tx.find("ProjActualsImports", ActualsImportId=ids["msdyn_actualimportid"])
@@ -164,6 +163,8 @@ def main(actuals: Annotated[int, typer.Option(help="Actuals on each side.")] = 1
         mine, theirs = context.Pipe()
         sandbox = context.Process(target=serve, args=(home, actuals, theirs))
         sandbox.start()
+        # where the other side ends early, so does waiting for it
+        theirs.close()
         try:
             mine.recv()
             told, teller = context.Pipe(duplex=False)
@@ -173,7 +174,8 @@ def main(actuals: Annotated[int, typer.Option(help="Actuals on each side.")] = 1
             result = told.recv()
             watched.join()
         finally:
-            mine.send(None)
+            with suppress(BrokenPipeError):
+                mine.send(None)
             sandbox.join()
     for one in result["figures"]:
         typer.echo(

@@ -192,6 +192,10 @@ class Sets:
         # A connection refuses other work while a result of it is not read to its end.
         self.connection.execute(sql).fetchall()
 
+    def limit_memory(self, limit: str = _MEMORY_LIMIT) -> None:
+        """Let the database of this process take no more than this; what does not fit goes to disk."""
+        self.run(f"SET memory_limit = {literal(limit)}")
+
     def close(self) -> None:
         """End the connection."""
         self.connection.close()

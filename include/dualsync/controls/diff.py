@@ -15,11 +15,13 @@ from dataclasses import dataclass
 
 from upath import UPath
 
-from dualsync.frames import Sets, literal, quoted
+from dualsync.frames import Sets, count_rows, literal, quoted
 
 KEY = "join_key"
 VALUE = "{value}"
 _SIDES = ("left", "right")
+_BASE_MEMORY, _ROW_MEMORY = 176, 80
+"""Megabytes to read with, and bytes of a row in the join (measured)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +67,19 @@ def compare(sets: Sets, left: UPath, right: UPath, columns: Sequence[Compared]) 
     sets.run(f"SET disable_parquet_prefetching = {near}")
     for name, path in (("left", left), ("right", right)):
         sets.view(f"{name}_file", path)
-    # equal rows all fall into the one group without a key
-    sets.run(
-        "CREATE OR REPLACE TEMP TABLE met AS "
-        "SELECT CASE WHEN l.h IS DISTINCT FROM r.h THEN COALESCE(l.k, r.k) END AS k, "
-        f"count(l.k) AS left_n, count(r.k) AS right_n FROM ({_hashes('left', columns)}) l "
-        f"FULL JOIN ({_hashes('right', columns)}) r ON l.k = r.k GROUP BY 1"
-    )
+    # what the join needs; with more to spare, the database would keep what it has read
+    rows = max(count_rows(left), count_rows(right))
+    sets.limit_memory(f"{_BASE_MEMORY + rows * _ROW_MEMORY // 10**6}MB")
+    try:
+        # equal rows all fall into the one group without a key
+        sets.run(
+            "CREATE OR REPLACE TEMP TABLE met AS "
+            "SELECT CASE WHEN l.h IS DISTINCT FROM r.h THEN COALESCE(l.k, r.k) END AS k, "
+            f"count(l.k) AS left_n, count(r.k) AS right_n FROM ({_hashes('left', columns)}) l "
+            f"FULL JOIN ({_hashes('right', columns)}) r ON l.k = r.k GROUP BY 1"
+        )
+    finally:
+        sets.limit_memory()
     sets.run("CREATE OR REPLACE TEMP TABLE suspects AS SELECT k FROM met WHERE k IS NOT NULL")
     sums = {name: f"SELECT COALESCE(sum({name}_n), 0) <> (SELECT count(*) FROM {name}_file)" for name in _SIDES}
     if any(sets.scalar(f"{sql} FROM met") for sql in sums.values()):
