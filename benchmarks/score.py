@@ -93,11 +93,11 @@ def main(
                 f"seed {seed}: {number} breaks, {number} look-alikes; {len(found.missed)} missed, "
                 f"{len(found.false)} false, in {time.perf_counter() - started:.0f} s"
             )
+            for one, text in found.missed:
+                console.print("missed:", *one, text)
+            for one, row in found.false:
+                console.print("false:", *one, row["company"], row["key"], row["field"], row["explanation"])
     console.print(shown(total))
-    for one, text in total.missed:
-        console.print("missed:", *one, text)
-    for one, row in total.false:
-        console.print("false:", *one, row["company"], row["key"], row["field"], row["explanation"])
     for text in sorted(set(total.silent)):
         console.print("not judged:", text)
     unseen = declared() - set(total.planted)
