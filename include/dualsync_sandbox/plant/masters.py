@@ -211,7 +211,7 @@ def task_moved(ground: Ground) -> Planted:
 
 def task_from_nowhere(ground: Ground) -> Planted:
     """A task that was carried over, and that nothing else names, is gone from Dataverse."""
-    row = _leaf(ground, {one[column] for table, column in _TASK_USERS for one in ground.rows(table)})
+    row = _leaf(ground, _named_tasks(ground))
     (task,) = ground.rows("msdyn_projecttask", msdyn_projecttaskid=str(row["TaskElementId"]).lower())
     ground.dataverse.remove("msdyn_projecttask", task)
     key = f"{row['ProjectId']}|{row['TaskId']}"
@@ -219,12 +219,16 @@ def task_from_nowhere(ground: Ground) -> Planted:
     return Planted("task-gone", f"task gone from Dataverse: {key}", _area(row), found_by, (), (key,))
 
 
-_TASK_USERS = (
-    ("msdyn_actual", "msdyn_task"),
-    ("msdyn_resourceassignment", "msdyn_taskid"),
-    ("msdyn_estimateline", "msdyn_task"),
-    ("msdyn_expense", "msdyn_task"),
-)
+def _named_tasks(ground: Ground) -> set[object]:
+    """Ids of the tasks that a row of any table names, other tasks apart: a leaf has none below it."""
+    return {
+        row[column.name]
+        for table, known in ground.dataverse_tx.schema.tables.items()
+        if table != "msdyn_projecttask"
+        for column in known.lookups
+        if "msdyn_projecttask" in column.targets
+        for row in ground.rows(table)
+    }
 
 
 # -- customers and vendors
