@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 
 from dualsync_sandbox.http import ApiError
 
@@ -43,6 +44,7 @@ def parse_key(text: str) -> list[tuple[str | None, str]]:
     return parts
 
 
+@lru_cache(1024)  # a thousand rows of one request name the same company
 def literal(text: str) -> object:
     """A literal as a value: quoted text, enum member, number, true/false, null, else the text itself (GUIDs, dates)."""
     if text.startswith("'"):
