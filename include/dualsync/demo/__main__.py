@@ -48,6 +48,8 @@ CUTOVER = "2025-01-01"
 closed to the end of 2024: nothing in it is older, so that nothing is taken for history."""
 DAYS = 2
 """Working days that are played at the first start. What is earned on one can be invoiced on the next."""
+HOURS_OF_REST = 9
+"""Hours between the end of the last working day, at five, and the night."""
 RUN_LIMIT = 1800.0
 """Seconds that one DAG run may take before the demo gives up on it."""
 
@@ -97,7 +99,7 @@ class Demo:
         results.append(self._days(airflow, described, days, seed) if days else self._sync(airflow, CYCLE))
         results += [self._sync(airflow, dag_id) for dag_id in (AREAS if each else ())]
         self._summary()
-        self._reconcile(airflow)
+        self._reconcile(airflow, Play(described["control"]))
         if once:
             return all(results)
         airflow.start_triggerer()
@@ -141,8 +143,12 @@ class Demo:
         self.console.print(passed.table("What became of the work, as both systems show it"))
         return well and passed.closed
 
-    def _reconcile(self, airflow: Airflow) -> None:
-        """Run the nightly reconciliation and print what it says; what it finds does not fail the demo."""
+    def _reconcile(self, airflow: Airflow, play: Play) -> None:
+        """Run the nightly reconciliation and print what it says; what it finds does not fail the demo.
+
+        Some hours pass in the sandbox before: what changed within the last one is not judged.
+        """
+        play.rest(HOURS_OF_REST)
         self._say(f"Running {NIGHTLY}")
         run_id = airflow.trigger(NIGHTLY)
         wait_for(f"DAG {NIGHTLY}", RUN_LIMIT, lambda: airflow.ended(NIGHTLY, run_id) is not None, self.services)

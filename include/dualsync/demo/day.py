@@ -201,6 +201,10 @@ class Play:
                     refused.append(f"{job} in {company}: {reason}")
         return refused
 
+    def rest(self, hours: int) -> None:
+        """Let nobody work for some hours: the clock of both systems goes on."""
+        self._ask("/clock/advance", {"hours": hours})
+
     def _ask(self, path: str, wanted: dict[str, Any]) -> dict[str, Any]:
         # without the proxies of the environment: the sandbox is on this machine
         answer = httpx.post(f"{self.control}{path}", json=wanted, timeout=600, trust_env=False)
