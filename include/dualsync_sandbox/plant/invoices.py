@@ -25,12 +25,15 @@ _ONE = Decimal(1)
 def _invoiced(ground: Ground, **equals: object) -> tuple[Row, Row, str, tuple[str, ...]]:
     """A posted invoice with its proposal, its company, and everything it goes by."""
     numbers = {row["InvoiceProposalId"]: row for row in ground.rows(PROPOSALS, ProposalStatus="Posted", **equals)}
+    lines: dict[object, list[str]] = {}
+    for actual in ground.rows(ACTUALS):
+        lines.setdefault(actual["msdyn_invoice"], []).append(str(actual["msdyn_actualid"]))
     row = ground.one(
-        (one for one in ground.rows(INVOICES) if one["invoicenumber"] in numbers), lambda one: [one["invoicenumber"]]
+        (one for one in ground.rows(INVOICES) if one["invoicenumber"] in numbers),
+        lambda one: [one["invoicenumber"], *lines.get(one["invoiceid"], [])],
     )
     proposal = numbers[row["invoicenumber"]]
-    billed = [str(one["msdyn_actualid"]) for one in ground.rows(ACTUALS, msdyn_invoice=row["invoiceid"])]
-    ground.take(*billed)
+    billed = lines.get(row["invoiceid"], [])
     records = (str(row["invoicenumber"]), str(row["invoiceid"]), *billed)
     return row, proposal, str(proposal["dataAreaId"]).upper(), records
 
