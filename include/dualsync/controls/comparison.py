@@ -6,7 +6,6 @@ and does not make it none: the amount is missing all the same.
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,7 +14,7 @@ from upath import UPath
 
 from dualsync.controls.diff import KEY, compare
 from dualsync.controls.measures import MEASURES
-from dualsync.controls.model import BREAK_SCHEMA, CLASSES
+from dualsync.controls.model import BREAK_SCHEMA, CLASSES, WINDOW
 from dualsync.controls.night import NightRuntime
 from dualsync.controls.sides import Pair, Sides, company_sql
 from dualsync.frames import Sets, count_rows, literal, quoted, to_pandas, write_table
@@ -27,9 +26,6 @@ from dualsync.sync.shape import Shape
 
 PREFIX = "map:"
 """The full comparison of a map stands among the controls under this and the map's name."""
-
-WINDOW = timedelta(hours=1)
-"""Rows that Dataverse changed within it are not judged."""
 
 _AMOUNTS = (
     "missing_in_finance",

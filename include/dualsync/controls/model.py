@@ -65,8 +65,8 @@ BREAK_SCHEMA = pa.schema(
 one. ``amount`` is what Dataverse has more than Finance, in ``currency``. ``cause`` is one of
 :data:`~dualsync.controls.causes.CAUSES`; ``explanation`` says in words what is known of the single record."""
 
-IDENTITY = ("control", "company", "key", "class", "field")
-"""What makes a break of one night the same as that of another."""
+WINDOW = timedelta(hours=1)
+"""Rows that Dataverse changed within it are not judged: the integration may still be at work on them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class Control:
     basis: tuple[str, ...]
     tolerance: str = "none: values are equal or they are not"
     exclusions: tuple[str, ...] = ()
-    window: timedelta = timedelta(hours=1)
+    window: timedelta = WINDOW
     dataverse_table: str = ""
     finance_set: str = ""
     scope: Literal["company", "global"] = "company"

@@ -7,7 +7,6 @@ balances of the integration accounts, and the share of the amounts that both sid
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
@@ -16,13 +15,11 @@ from upath import UPath
 
 from dualsync.controls.accounts import ACCOUNTS
 from dualsync.controls.checks import NOT_RUN
+from dualsync.controls.model import WINDOW
 from dualsync.controls.night import NightRuntime
 from dualsync.controls.views import lacking, open_views
 from dualsync.frames import ParquetSink, Sets
 from dualsync.sync.folders import write_json
-
-WINDOW = timedelta(hours=1)
-"""Rows that Dataverse changed within it are left out on both sides."""
 
 MONEY = pa.decimal128(38, 6)
 TOTALS_SCHEMA = pa.schema(
