@@ -53,6 +53,8 @@ _THEN = (
     *("subcontract-time", "subcontract-time", *("confirm-vendor-invoice",) * 4, "milestone-ready"),
     *("mark-ready", "create-proforma", "confirm-proforma") * 4,
     "post-intercompany-invoice",
+    # after the last invoice: the sales of these stay unbilled
+    *("approve-time",) * 8,
 )
 _EVENING = ("import-from-staging", "post-journal")
 _RECEIPTS = ("generate-receipts", "post-receipts")

@@ -35,7 +35,7 @@ from dualsync_sandbox import business, control
 from dualsync_sandbox import plant as planting
 from dualsync_sandbox import play as playing
 from dualsync_sandbox import seed as seeding
-from dualsync_sandbox.clock import Clock
+from dualsync_sandbox.clock import CLOCK_FILE, Clock
 from dualsync_sandbox.dataverse.api import ROOT as DATAVERSE_ROOT
 from dualsync_sandbox.dataverse.api import DataverseApi
 from dualsync_sandbox.faults import Edit, Faults
@@ -76,7 +76,8 @@ class Sandbox:
     """Both systems, running from :meth:`start` to :meth:`stop` (or inside ``with``).
 
     Args:
-        state_dir: where stores, certificates and secrets lie; made when missing. Rows survive a restart.
+        state_dir: where stores, certificates and secrets lie; made when missing. Rows and the clock
+            survive a restart.
         ports: ports to listen on.
         default_company: the company of the Finance user that the client is mapped to.
 
@@ -98,13 +99,13 @@ class Sandbox:
     def __init__(self, state_dir: Path, *, ports: Ports | None = None, default_company: str = "uspm") -> None:
         self.state_dir = Path(state_dir)
         self._ports = ports or Ports()
-        self.clock = Clock()
+        self.state_dir.mkdir(parents=True, exist_ok=True)
+        self._lock = self._take_folder()
+        self.clock = Clock(kept=self.state_dir / CLOCK_FILE)
         self.requests = Trace()
         self.faults = Faults()
         self.limits = Limits(self.clock)
         self.writes = {"dataverse": Writes(), "finance": Writes()}
-        self.state_dir.mkdir(parents=True, exist_ok=True)
-        self._lock = self._take_folder()
         self.dataverse_store = self._store("dataverse")
         self.finance_store = self._store("finance")
         self.switches = business.Switches()

@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -94,6 +95,21 @@ def test_rows_outlive_a_restart(tmp_path: Path) -> None:
     with Sandbox(tmp_path) as second, second.dataverse_store.reading() as reading:
         assert reading.get("contact", row_id) is not None
         assert (tmp_path / "client-secret").read_bytes() == secret
+
+
+def test_the_clock_outlives_a_restart(tmp_path: Path) -> None:
+    """Rows of days that were played ahead are not of the future after it."""
+    with Sandbox(tmp_path) as first:
+        first.clock.advance(timedelta(days=3))
+        told = first.clock.now()
+    with Sandbox(tmp_path) as second:
+        assert timedelta(0) <= second.clock.now() - told < timedelta(minutes=1)
+        second.clock.set(datetime(2030, 1, 31, 10, tzinfo=UTC), frozen=True)
+    with Sandbox(tmp_path) as third:
+        assert third.clock.stamp() == "2030-01-31T10:00:00Z"
+        assert third.clock.frozen
+        third.reset()
+        assert abs(datetime.now(UTC) - third.clock.now()) < timedelta(minutes=1)
 
 
 def test_a_folder_has_one_sandbox(sandbox: Sandbox) -> None:

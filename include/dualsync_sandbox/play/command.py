@@ -10,7 +10,7 @@ import httpx
 import typer
 
 from dualsync_sandbox.business import install
-from dualsync_sandbox.clock import Clock
+from dualsync_sandbox.clock import CLOCK_FILE, Clock
 from dualsync_sandbox.errors import SandboxError
 from dualsync_sandbox.http import to_json
 from dualsync_sandbox.play import EVENTS, play, play_event
@@ -46,7 +46,7 @@ def answer(state: Path, path: str, wanted: dict[str, object], played: Played, co
                 raise typer.Exit(1)
             typer.echo(answered.text)
             return
-    clock = Clock()
+    clock = Clock(kept=state / CLOCK_FILE)
     dataverse = Store(state / STORES[0], SystemSchema.load("dataverse"), clock)
     finance = Store(state / STORES[1], SystemSchema.load("finance"), clock)
     try:

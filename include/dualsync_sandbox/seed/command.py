@@ -9,7 +9,7 @@ from typing import Annotated
 import httpx
 import typer
 
-from dualsync_sandbox.clock import Clock
+from dualsync_sandbox.clock import CLOCK_FILE, Clock
 from dualsync_sandbox.errors import DuplicateId, DuplicateKey
 from dualsync_sandbox.schema import SystemSchema
 from dualsync_sandbox.seed import seed
@@ -38,7 +38,7 @@ def seed_stopped(state: Path, profile: ProfileName, number: int, projects: int |
         ValueError: the profile is unknown or the number of projects too small.
         dualsync_sandbox.errors.StoreError: the sandbox is filled already.
     """
-    clock = Clock()
+    clock = Clock(kept=state / CLOCK_FILE)
     dataverse = Store(state / STORES[0], SystemSchema.load("dataverse"), clock)
     finance = Store(state / STORES[1], SystemSchema.load("finance"), clock)
     try:
