@@ -1,7 +1,9 @@
 """Retries, sign-in and paging where a sandbox cannot play the service: time, cut-off answers, foreign hosts."""
 
 import base64
+import gc
 import json
+import weakref
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -353,3 +355,22 @@ def test_filters_are_split_below_the_limit() -> None:
     assert " or ".join(parts) == " or ".join(f"({term})" for term in terms)
     assert all(len(with_query("", {"q": part})) <= 400 for part in parts)
     assert list(or_filters([], 400)) == []
+
+
+def test_a_page_is_gone_as_soon_as_it_is_read(wire: Wire, service: Service) -> None:
+    """Without waiting for the garbage collector: bodies of many megabytes would pile up."""
+    answered: list[weakref.ref[httpx.Response]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        response = httpx.Response(200, json={"value": []}, request=request)
+        answered.append(weakref.ref(response))
+        return response
+
+    wire.answers = [answer] * 3
+    gc.disable()
+    try:
+        for _ in range(3):
+            service.get("rows")
+        assert [one() for one in answered] == [None] * 3
+    finally:
+        gc.enable()

@@ -212,6 +212,8 @@ class Service:
         try:
             response = self._client.request(method, url, headers=headers, content=content)
             status = response.status_code
+            # httpx ties a response and its stream to each other, and pages would lie there for the garbage collector
+            response.stream = httpx.ByteStream(b"")
         except httpx.TransportError as error:
             raise lost(error, self.name, what) from error
         finally:
