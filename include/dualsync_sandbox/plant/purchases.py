@@ -241,10 +241,29 @@ def _received(ground: Ground) -> tuple[Row, Row, str, tuple[str, ...]]:
         for row in ground.rows("ProductReceiptLines")
         if (row["dataAreaId"], row["ProductReceiptNumber"]) in posted and line_of(row) in ordered
     ]
-    row = ground.one(rows, lambda one: [ordered[line_of(one)]["ProjSubContractLineNumber"]])
+
+    def keys(row: Row) -> list[object]:
+        number = ordered[line_of(row)]["ProjSubContractLineNumber"]
+        return [number, *(cost["msdyn_actualid"] for cost in _costs(ground, number))]
+
+    row = ground.one(rows, keys)
     line = ordered[line_of(row)]
     number = str(line["ProjSubContractLineNumber"])
     return row, line, str(line["dataAreaId"]).upper(), (number,)
+
+
+def _costs(ground: Ground, number: object) -> list[Row]:
+    """Cost actuals of the work on a line of a subcontract; its sales go by their invoices."""
+    lines = ground.rows(SUBCONTRACT_LINES, msdyn_subcontractlinenumber=number)
+    return [
+        cost
+        for line in lines
+        for cost in ground.rows(
+            ACTUALS,
+            msdyn_subcontractline=line[f"{SUBCONTRACT_LINES}id"],
+            msdyn_transactiontypecode=TransactionType.COST,
+        )
+    ]
 
 
 def receipt_lost(ground: Ground) -> Planted:
@@ -360,9 +379,7 @@ def received_tomorrow(ground: Ground) -> Planted:
     """Work of the last day is received tomorrow."""
     row, line, company, records = _received(ground)
     ground.finance.remove("ProductReceiptLines", row)
-    lines = ground.rows(SUBCONTRACT_LINES, msdyn_subcontractlinenumber=line["ProjSubContractLineNumber"])
-    costs = ground.rows(ACTUALS, msdyn_subcontractline=lines[0][f"{SUBCONTRACT_LINES}id"])
-    for actual in costs:
+    for actual in _costs(ground, line["ProjSubContractLineNumber"]):
         ground.dataverse.change(ACTUALS, actual, {"modifiedon": ground.young})
     return Planted("received-tomorrow", f"received tomorrow: {records[0]}", company, (), (), records)
 
