@@ -17,7 +17,6 @@ from typing import Annotated
 
 import structlog
 import typer
-from rich.console import Console
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -27,6 +26,7 @@ from nights import settle
 from scores import Score, declared, judge, unplantable
 from worlds import copied, start
 
+from dualsync.reports.legs import wide_console
 from dualsync.systems import packages
 
 AREAS = ("setup_configuration", "expense_management", "estimates_actuals")
@@ -78,7 +78,7 @@ def main(
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     # the sandbox's imports end after a few looks, however soon these come
     packages.ImportLimits = partial(packages.ImportLimits, first_wait=0.01)  # type: ignore[assignment, misc]
-    console, total = Console(), Score()
+    console, total = wide_console(), Score()
     with tempfile.TemporaryDirectory(prefix="dualsync-score-") as folder:
         template = Path(folder) / "settled"
         template.mkdir()
