@@ -155,8 +155,9 @@ def _cycled(tmp_path_factory: pytest.TempPathFactory, synced_home: Path) -> Path
     return template
 
 
-def _running(template: Path, home: Path) -> Iterator[Cycle]:
+def _running(template: Path, home: Path, companies: Sequence[str] | None) -> Iterator[Cycle]:
     for world in copied(template, home):
+        world.carried = companies
         cycle = Cycle(world)
         cycle.cut_over(SINCE)
         yield cycle
@@ -164,12 +165,12 @@ def _running(template: Path, home: Path) -> Iterator[Cycle]:
 
 
 @pytest.fixture(scope="module")
-def shared(_cycled: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cycle]:
+def shared(_cycled: Path, tmp_path_factory: pytest.TempPathFactory, companies: Sequence[str] | None) -> Iterator[Cycle]:
     """One such world for all tests of a module; each keeps to projects of its own."""
-    yield from _running(_cycled, tmp_path_factory.mktemp("shared") / "home")
+    yield from _running(_cycled, tmp_path_factory.mktemp("shared") / "home", companies)
 
 
 @pytest.fixture
-def cycle(_cycled: Path, tmp_path: Path) -> Iterator[Cycle]:
+def cycle(_cycled: Path, tmp_path: Path, companies: Sequence[str] | None) -> Iterator[Cycle]:
     """Such a world of a test's own."""
-    yield from _running(_cycled, tmp_path / "home")
+    yield from _running(_cycled, tmp_path / "home", companies)

@@ -92,11 +92,19 @@ class Rest:
 
 @dataclass
 class World:
-    """Both systems of the sandbox and one installation of dualsync beside them."""
+    """Both systems of the sandbox and one installation of dualsync beside them.
+
+    Attributes:
+        home: Folder of both.
+        sandbox: The two systems.
+        settings: Of the installation.
+        carried: Companies that runs are about unless they name others; None for all.
+    """
 
     home: Path
     sandbox: Sandbox
     settings: Settings
+    carried: Sequence[str] | None = None
 
     @cached_property
     def dataverse_api(self) -> Rest:
@@ -126,7 +134,7 @@ class World:
     def sync(self, maps: Sequence[str] | None = None, *, area: str = AREA, **words: Any) -> RunSummary:
         """Run an area, or the named maps, in this process."""
         with self.runtime() as runtime:
-            run = start_run(area, runtime=runtime, maps=maps, **words)
+            run = start_run(area, runtime=runtime, maps=maps, **{"companies": self.carried, **words})
             return run_all(run, runtime)
 
     def open_rows(self, **words: Any) -> list[OpenRow]:
@@ -241,6 +249,12 @@ def _relocate(home: Path, template: Path) -> None:
         connection.close()
 
 
+@pytest.fixture(scope="module")
+def companies() -> Sequence[str] | None:
+    """Companies that the tests of a module are about; each costs time. A module that needs others says so."""
+    return ("USPM",)
+
+
 @pytest.fixture
 def seeded(_seeded: Path, tmp_path: Path) -> Iterator[World]:
     """Both systems seeded with the demo profile; nothing synchronised yet."""
@@ -248,6 +262,8 @@ def seeded(_seeded: Path, tmp_path: Path) -> Iterator[World]:
 
 
 @pytest.fixture
-def synced(synced_home: Path, tmp_path: Path) -> Iterator[World]:
+def synced(synced_home: Path, tmp_path: Path, companies: Sequence[str] | None) -> Iterator[World]:
     """The same after one run of the whole area."""
-    yield from copied(synced_home, tmp_path / "home")
+    for world in copied(synced_home, tmp_path / "home"):
+        world.carried = companies
+        yield world

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from worlds import World
+
+
+@pytest.fixture(scope="module")
+def companies() -> None:
+    """All of them."""
 
 
 def test_running_again_writes_nothing(synced: World) -> None:

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 MAPS = ["currencies", "resource_roles", "transaction_categories", "customer_groups", "payment_days", "contract_headers"]
 
 
+@pytest.fixture(scope="module")
+def companies() -> None:
+    """All of them."""
+
+
 def books(world: World) -> dict[str, list[Any]]:
     """What the ledger holds about the state of legs."""
     with closing(sqlite3.connect(world.home / ".dualsync" / "ledger.db")) as connection:

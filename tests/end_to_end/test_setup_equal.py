@@ -27,6 +27,11 @@ ON_HOLD = ("No", "Invoice", "All", "Payment", "Requisition", "Never")
 GENDERS = ("Male", "Female", "None", "NonSpecific")
 
 
+@pytest.fixture(scope="module")
+def companies() -> None:
+    """All of them."""
+
+
 def plain(value: Any) -> Any:
     """What a Finance value says: "", the first of January 1900 and 0 say nothing; dates stand at noon."""
     if isinstance(value, bool):

@@ -37,6 +37,11 @@ AREAS = {"setup_configuration", "subcontract_purchase_orders", "expense_manageme
          "estimates_actuals", "project_invoices"}  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def companies() -> None:
+    """All of them."""
+
+
 @pytest.fixture
 def beside(synced: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], Runtime]:
     """A home that knows nothing of how the two systems came to be in step. Opens its runtime."""

@@ -58,6 +58,11 @@ class Person:
             self.ask("PATCH", f"{place}/{task['map_index']}/hitlDetails", json=words)
 
 
+@pytest.fixture(scope="module")
+def companies() -> None:
+    """All of them."""
+
+
 @pytest.fixture
 def anna(brisk: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Person]:
     """Anna looks whenever `dag.test()` waits."""

@@ -38,6 +38,7 @@ class Comparison:
         self._source_letter, self._target_letter = ("d", "f") if shape.source == "dataverse" else ("f", "d")
         self._adopts = leg.map.initial.master == shape.source
         self._trigger = trigger_slot(leg.map, shape)
+        self._facts: list[str] = []
 
     def flags(self, sets: Sets) -> None:
         """Make the table ``compared``: each row of ``want`` with its match, base, and what each unit says."""
@@ -68,21 +69,33 @@ class Comparison:
         )
         parents = "".join(f", w.{quoted('p:' + u.target)}" for u in self._self_units())
         held = ", ".join(f"h.{quoted('h:' + name)}" for name in self._shape.target_columns)
+        facts = "".join(f", {fact} AS {_fact_name(place)}" for place, fact in enumerate(self._facts))
+        excluded = ", ".join(_fact_name(place) for place in range(len(self._facts)))
         sets.run(
-            "CREATE TEMP TABLE compared AS SELECT w.pos, w.wave, w.state, w.stop, w.rule, w.reason, "
+            f"CREATE TEMP TABLE compared AS SELECT * {f'EXCLUDE ({excluded})' if excluded else ''}, "
+            f"{_names(carry)} AS carry, {_names(foreign)} AS foreign_changes, {_names(pending)} AS pending, "
+            f"{_names(overwritten)} AS overwritten, NULL::VARCHAR AS lines_missing FROM ("
+            "SELECT w.pos, w.wave, w.state, w.stop, w.rule, w.reason, "
             "CASE WHEN w.join_key IS NULL THEN COALESCE(i.key, w.key) ELSE w.key END AS key, w.join_key, w.dated, "
             "COALESCE(w.id, h.id, b.id) AS id, w.version AS source_version, h.version AS target_version, "
             "b.join_key IS NOT NULL AS based, h.join_key IS NOT NULL AS held, "
-            "wk.n AS want_n, hk.n AS have_n, i.join_key AS known_as, "
-            f"{_names(carry)} AS carry, {_names(foreign)} AS foreign_changes, {_names(pending)} AS pending, "
-            f"{_names(overwritten)} AS overwritten, NULL::VARCHAR AS lines_missing, {wanted}{parents}, {held} "
+            f"wk.n AS want_n, hk.n AS have_n, i.join_key AS known_as, {wanted}{parents}, {held}{facts} "
             f"FROM want w {self._trigger_join()}"
             "LEFT JOIN (SELECT * FROM have QUALIFY row_number() OVER (PARTITION BY join_key) = 1) h ON "
             "h.join_key = w.join_key "
             "LEFT JOIN base b ON b.join_key = w.join_key "
             "LEFT JOIN base i ON i.id = w.id "
-            "LEFT JOIN want_keys wk ON wk.join_key = w.join_key LEFT JOIN have_keys hk ON hk.join_key = w.join_key"
+            "LEFT JOIN want_keys wk ON wk.join_key = w.join_key LEFT JOIN have_keys hk ON hk.join_key = w.join_key)"
         )
+
+    def _fact(self, condition: str) -> str:
+        """Say a condition over the joined rows once, and return the name under which all that follows asks for it.
+
+        Of each column pair so much follows from so little that the statement would otherwise be several times as long,
+        and a short leg takes no time but for planning it.
+        """
+        self._facts.append(condition)
+        return _fact_name(len(self._facts) - 1)
 
     def _trigger_join(self) -> str:
         """What the comparison of a trigger asks beside the two sides and the base; see ``triggers.prepare``."""
@@ -96,7 +109,10 @@ class Comparison:
         return [unit for unit in self._shape.units if unit.pair in self._leg.map.self_lookups]
 
     def _unit(self, unit: Unit) -> tuple[str, str, str, str]:
-        """SQL conditions: carried; changed by the side that does not own it; the other leg's; overwrites a change."""
+        """SQL conditions: carried; changed by the side that does not own it; the other leg's; overwrites a change.
+
+        They are over facts, and over what is in ``compared`` already.
+        """
         want, have = f"w.{quoted('w:' + unit.target)}", f"h.{quoted('h:' + unit.target)}"
         known = f"b.{quoted(f'{self._target_letter}:{unit.target}')}"
         same = self._same(unit, want, have)
@@ -104,7 +120,7 @@ class Comparison:
         if unit is self._trigger:
             return self._of_trigger(unit, same, based, held)
         if isinstance(unit.pair, Field) and unit.pair.constant is not None:
-            return f"({held} AND NOT {same})", "FALSE", "FALSE", "FALSE"
+            return self._fact(f"({held} AND NOT {same})"), "FALSE", "FALSE", "FALSE"
         sources = [(f"w.{quoted('s:' + n)}", f"b.{quoted(f'{self._source_letter}:{n}')}") for n in unit.sources]
         never = " AND ".join(f"{base} IS NULL" for _, base in sources)
         deferred = f" AND w.{quoted('p:' + unit.target)} IS NULL" if unit in self._self_units() else ""
@@ -114,17 +130,17 @@ class Comparison:
             + ")"
         )
         later = f" OR ({want} IS NULL AND w.{quoted('p:' + unit.target)} IS NOT NULL)" if deferred else ""
-        differs = f"({held} AND NOT {silent} AND (NOT {same}{later}))"
+        differs = self._fact(f"({held} AND NOT {silent} AND (NOT {same}{later}))")
         moved = " OR ".join(f"{now} IS DISTINCT FROM {base}" for now, base in sources)
-        source_changed = f"({based} AND ({moved}))"
-        target_changed = f"({based} AND NOT {self._same(unit, have, known)})"
+        source_changed = self._fact(f"({based} AND ({moved}))")
+        target_changed = self._fact(f"({based} AND NOT {self._same(unit, have, known)})")
         adopted = "TRUE" if self._adopts else "FALSE"
         if not unit.both_ways and self._leg.run.resend:
             return differs, "FALSE", "FALSE", target_changed
         if not unit.both_ways:
-            carry = f"({differs} AND CASE WHEN {based} THEN {source_changed} ELSE {adopted} END)"
+            carry = f"({differs} AND CASE WHEN based THEN {source_changed} ELSE {adopted} END)"
             foreign = (
-                f"({differs} AND CASE WHEN {based} THEN NOT {source_changed} AND {target_changed} ELSE NOT "
+                f"({differs} AND CASE WHEN based THEN NOT {source_changed} AND {target_changed} ELSE NOT "
                 f"{adopted} END)"
             )
             return carry, foreign, "FALSE", target_changed
@@ -132,24 +148,24 @@ class Comparison:
         foreign = "FALSE"
         if isinstance(unit.pair.wins, ConditionalWins):
             # The condition says whose column it is in this row, so the other side's change does not travel either.
-            again = "TRUE" if self._leg.run.resend else f"(NOT {based} OR {source_changed})"
+            again = "TRUE" if self._leg.run.resend else f"(NOT based OR {source_changed})"
             carry = f"({differs} AND {wins} AND {again})"
             foreign = f"({differs} AND {wins} AND NOT {again} AND NOT {source_changed} AND {target_changed})"
         elif self._leg.run.resend:
             first = wins if "wins" in unit.pair.model_fields_set else adopted
             agreed = f"(NOT {source_changed} AND NOT {target_changed})"
             ours = f"({wins} AND ({source_changed} OR {agreed})) OR ({source_changed} AND NOT {target_changed})"
-            carry = f"({differs} AND CASE WHEN {based} THEN {ours} ELSE {first} END)"
+            carry = f"({differs} AND CASE WHEN based THEN {ours} ELSE {first} END)"
         else:
             first = wins if "wins" in unit.pair.model_fields_set else adopted
             carry = (
-                f"({differs} AND CASE WHEN {based} THEN {source_changed} AND (NOT {target_changed} OR {wins}) ELSE "
+                f"({differs} AND CASE WHEN based THEN {source_changed} AND (NOT {target_changed} OR {wins}) ELSE "
                 f"{first} END)"
             )
         pending = f"({differs} AND NOT {carry} AND NOT {foreign})"
         if not self._adopts:
             # A row that the master's own leg has not brought in line yet: an empty value here is no agreement.
-            pending = f"({pending} OR ({held} AND NOT {based} AND {silent} AND NOT {same}))"
+            pending = f"({pending} OR {self._fact(f'({held} AND NOT {based} AND {silent} AND NOT {same})')})"
         return carry, foreign, pending, target_changed
 
     def _of_trigger(self, unit: Unit, same: str, based: str, held: str) -> tuple[str, str, str, str]:
@@ -162,18 +178,19 @@ class Comparison:
         now, before = f"w.{quoted('s:' + unit.sources[0])}", f"b.{quoted(f'{self._source_letter}:{unit.sources[0]}')}"
         known = f"{self._target_letter}:{unit.target}"
         adopted = "TRUE" if self._adopts else "FALSE"
-        source_changed = f"({now} IS DISTINCT FROM {before})"
+        source_changed = self._fact(f"({now} IS DISTINCT FROM {before})")
         target_changed = f"({based} AND NOT {self._same(unit, have, f'b.{quoted(known)}')})"
         if self._leg.map.sends_trigger:
-            ours, due = "NOT w.rests", " OR u.due_key IS NOT NULL"
+            ours, due = "NOT w.rests", f" OR {self._fact('u.due_key IS NOT NULL')}"
             target_changed = f"({target_changed} AND u.due_key IS NULL)"
         else:
             ours, due = "w.rests", ""
             target_changed = f"({target_changed} AND NOT {self._same(unit, have, f'u.{quoted(known)}')})"
-        differs = f"({held} AND NOT {same})"
-        mine = f"({differs} AND COALESCE({ours}, FALSE) AND {now} IS NOT NULL)"
-        carry = f"({mine} AND (CASE WHEN {based} THEN {source_changed} ELSE {adopted} END{due}))"
-        foreign = f"({mine} AND NOT {carry} AND ({target_changed} OR NOT {based}))"
+        target_changed = self._fact(target_changed)
+        differs = self._fact(f"({held} AND NOT {same})")
+        mine = self._fact(f"({held} AND NOT {same} AND COALESCE({ours}, FALSE) AND {now} IS NOT NULL)")
+        carry = f"({mine} AND (CASE WHEN based THEN {source_changed} ELSE {adopted} END{due}))"
+        foreign = f"({mine} AND NOT {carry} AND ({target_changed} OR NOT based))"
         return carry, foreign, f"({differs} AND NOT {carry} AND NOT {foreign})", target_changed
 
     def _wins(self, unit: Unit) -> str:
@@ -188,7 +205,7 @@ class Comparison:
             condition = condition.replace(quoted(name), _prefixed(prefix, name))
         holds = f"COALESCE(({condition}), FALSE)"
         when, otherwise = (side == self._shape.source), (wins.otherwise == self._shape.source)
-        return f"(CASE WHEN {holds} THEN {_bool(when)} ELSE {_bool(otherwise)} END)"
+        return self._fact(f"(CASE WHEN {holds} THEN {_bool(when)} ELSE {_bool(otherwise)} END)")
 
     def overwrites_sql(self) -> str:
         """The condition that an update of the plan writes over a value that stands there.
@@ -414,6 +431,10 @@ def delete_states(leg: Leg) -> str:
     owner = leg.map.rows.deleted_by == leg.source
     states = [("deleted", owner), ("left", leg.map.rows.leaves == "delete")]
     return ", ".join(literal(state) for state, goes in states if goes) or "''"
+
+
+def _fact_name(place: int) -> str:
+    return quoted(f"fact {place}")
 
 
 def _names(cases: list[str]) -> str:

@@ -156,7 +156,7 @@ def _dataverse_source(
             else "SELECT NULL::VARCHAR AS id WHERE FALSE"
         )
         sets.save(
-            f"SELECT feed.*, {state} AS {quoted(STATE)} FROM feed WHERE {state} IS NOT NULL "
+            f"SELECT * FROM (SELECT feed.*, {state} AS {quoted(STATE)} FROM feed) WHERE {quoted(STATE)} IS NOT NULL "
             f"UNION ALL BY NAME SELECT id AS {record}, 'deleted' AS {quoted(STATE)} FROM "
             f"(SELECT id FROM deleted UNION SELECT id FROM gone UNION {absent}) "
             f"WHERE id IN (SELECT id FROM base) AND id NOT IN (SELECT {record} FROM feed) "
