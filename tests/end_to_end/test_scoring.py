@@ -62,6 +62,7 @@ def test_a_night_reports_every_planted_break_and_nothing_else(evening: World) ->
     book = load_workbook(next(file for file in files if file.suffix == ".xlsx"))
     breaks = table(book["Breaks"])
     assert len(breaks) == found.reported.total()
+    assert list(dict.fromkeys(row["Severity"] for row in breaks)) == ["critical", "error", "warning"]
     cover = {row[0].value: row[1].value for row in book["Cover"].iter_rows(max_col=2)}
     severities = Counter(row["Severity"] for row in breaks)
     (night,) = nights

@@ -139,8 +139,9 @@ class NightReport:
     # --- breaks ---------------------------------------------------------------------------------------------------
 
     def breaks(self) -> Iterator[BreakRecord]:
-        """All breaks of the night, a page at a time from the ledger."""
-        yield from _all(self.ledger, BreakFilter(run_id=self.night.run_id))
+        """All breaks of the night, the worst first, a page at a time from the ledger."""
+        for severity in SEVERITIES:
+            yield from _all(self.ledger, BreakFilter(run_id=self.night.run_id, severity=severity))
 
     def resolved(self) -> Iterator[BreakRecord]:
         """The breaks that were gone in this night."""
