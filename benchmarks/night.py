@@ -138,13 +138,15 @@ def night(home: Path, line: Connection) -> None:
 
     with Runtime.open(settings(home)) as runtime:
         at = time.perf_counter(), time.process_time()
-        begun = steps.begin(runtime)
+        begun = steps.begin(runtime, quality=True)
         read = steps.read(begun, runtime)
         at = step("read", at)
         steps.compare(begun, runtime)
         at = step("compare", at)
         asked = steps.ask(begun, runtime)
         at = step("ask", at)
+        steps.validate(begun, runtime)
+        at = step("validate", at)
         draw_up(steps.tonight(begun, runtime))
         at = step("totals", at)
         verdict = publish(begun, runtime)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -75,7 +74,7 @@ class Clock:
         # at once or not at all: a process that is killed in between must leave a whole file
         new = self._kept.with_suffix(".new")
         new.write_text(json.dumps(self._state()), encoding="utf-8")
-        os.replace(new, self._kept)
+        new.replace(self._kept)
 
     def go_back(self, state: dict[str, object]) -> None:
         """Stand where :meth:`state` said: as far from real time as then, or still."""

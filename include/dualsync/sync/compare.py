@@ -140,8 +140,7 @@ class Comparison:
         if not unit.both_ways:
             carry = f"({differs} AND CASE WHEN based THEN {source_changed} ELSE {adopted} END)"
             foreign = (
-                f"({differs} AND CASE WHEN based THEN NOT {source_changed} AND {target_changed} ELSE NOT "
-                f"{adopted} END)"
+                f"({differs} AND CASE WHEN based THEN NOT {source_changed} AND {target_changed} ELSE NOT {adopted} END)"
             )
             return carry, foreign, "FALSE", target_changed
         wins = self._wins(unit)
