@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib.resources import as_file, files
-from pathlib import Path
 
 import pytest
 from alembic import command
@@ -35,8 +34,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
-    ledger = Ledger.open(f"sqlite:///{tmp_path / 'state' / 'ledger.db'}", clock)
+def ledger(ledger_url: str, clock: Clock) -> Iterator[Ledger]:
+    ledger = Ledger.open(ledger_url, clock)
     yield ledger
     ledger.close()
 
@@ -174,13 +173,12 @@ def _rival(url: str, number: int) -> str:
     return f"run-{number}"
 
 
-def test_of_processes_that_settle_at_once_exactly_one_wins(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+def test_of_processes_that_settle_at_once_exactly_one_wins(ledger_url: str) -> None:
     with multiprocessing.get_context("spawn").Pool(3) as pool:
-        ends = pool.starmap(_rival, [(url, number) for number in range(3)])
+        ends = pool.starmap(_rival, [(ledger_url, number) for number in range(3)])
     assert ends.count("superseded") == 2
     (winner,) = [end for end in ends if end != "superseded"]
-    ledger = Ledger.open(url)
+    ledger = Ledger.open(ledger_url)
     found = ledger.base("projects", "USPM")
     assert found is not None
     assert found.run_id == winner
@@ -247,9 +245,8 @@ def test_a_holder_is_told_by_host_number_and_start() -> None:
     assert not has_ended("")
 
 
-def test_a_ledger_of_the_first_shape_is_brought_up_to_date(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'ledger.db'}"
-    ledger = Ledger(url)
+def test_a_ledger_of_the_first_shape_is_brought_up_to_date(ledger_url: str) -> None:
+    ledger = Ledger(ledger_url)
     with as_file(files("dualsync.ledger") / "migrations") as folder, ledger._engine.begin() as connection:
         config = Config()
         config.set_main_option("script_location", str(folder))
@@ -261,7 +258,7 @@ def test_a_ledger_of_the_first_shape_is_brought_up_to_date(tmp_path: Path) -> No
             )
         )
     ledger.close()
-    newer = Ledger.open(url)
+    newer = Ledger.open(ledger_url)
     newer.begin_units([unit("A")], "run-1")
     newer.take_lease("projects", "USPM", "run-1")
     assert [one.key for one in newer.units()] == ["A"]
