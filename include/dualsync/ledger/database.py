@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Engine,
     Row,
     and_,
-    create_engine,
     delete,
-    event,
     func,
     insert,
     select,
@@ -26,6 +22,7 @@ from sqlalchemy.exc import IntegrityError
 
 from dualsync.errors import LegBusy, Superseded
 from dualsync.ledger import tables as t
+from dualsync.ledger.engine import open_engine, writing
 from dualsync.ledger.holders import has_ended
 from dualsync.ledger.lists import Lists
 from dualsync.ledger.nights import Nights
@@ -53,7 +50,7 @@ class Ledger:
         self.url = url
         self.holder = ""
         self._now = now
-        self._engine = _engine(url)
+        self._engine = open_engine(url)
         self.nights = Nights(self._engine, now)
         self.lists = Lists(self._engine)
 
@@ -84,12 +81,12 @@ class Ledger:
             "package_version": run.package_version,
             "ended_at": None,
         }
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             _upsert(connection, t.runs, {"run_id": run.run_id}, values, {"started_at": run.started_at})
 
     def end_run(self, run_id: str, state: str) -> None:
         """Write down how a run ended."""
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             connection.execute(
                 update(t.runs).where(t.runs.c.run_id == run_id).values(state=state, ended_at=self._now())
             )
@@ -108,7 +105,7 @@ class Ledger:
 
     def save_leg(self, leg: LegRecord) -> None:
         """Write how a leg stands."""
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             self._save_leg(connection, leg)
 
     def leg(self, run_id: str, map_name: str, direction: str, part: str, company: str) -> LegRecord | None:
@@ -209,7 +206,7 @@ class Ledger:
         """Drop a token that the service no longer honours, so that the leg reads in full."""
         c = t.positions.c
         where = and_(c.map == map_name, c.direction == direction, c.company == company)
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             connection.execute(delete(t.positions).where(where))
 
     # --- leases --------------------------------------------------------------------------------------------------
@@ -228,7 +225,7 @@ class Ledger:
         values = {"run_id": run_id, "expires_at": now + timedelta(minutes=minutes), "holder": self.holder}
         free = (c.run_id == run_id) | (c.expires_at < now)
         try:
-            with self._engine.begin() as connection:
+            with writing(self._engine) as connection:
                 known = connection.execute(select(c.run_id, c.holder).where(mine)).one_or_none()
                 if known is not None and has_ended(known.holder):
                     free = free | and_(c.run_id == known.run_id, c.holder == known.holder)
@@ -247,12 +244,12 @@ class Ledger:
         """Give a lease back."""
         c = t.leases.c
         where = and_(c.map == map_name, c.company == company, c.run_id == run_id)
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             connection.execute(delete(t.leases).where(where))
 
     def drop_leases(self, run_id: str) -> None:
         """Give back all leases of a run."""
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             connection.execute(delete(t.leases).where(t.leases.c.run_id == run_id))
 
     # --- open rows -----------------------------------------------------------------------------------------------
@@ -320,7 +317,7 @@ class Ledger:
     def begin_units(self, units: Sequence[UnitRecord], run_id: str) -> None:
         """Say that units are not complete, before anything of them is written; known counts stay."""
         now = self._now()
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             for unit in units:
                 key = _unit_key(unit)
                 mine = and_(*(t.units.c[name] == value for name, value in key.items()))
@@ -363,7 +360,7 @@ class Ledger:
             Superseded: The generation moved since the plan was made; nothing was written.
         """
         now = self._now()
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             self._move_generation(connection, leg, base, now)
             if token is not None:
                 key = {"map": leg.map, "direction": leg.direction, "company": leg.company}
@@ -490,28 +487,6 @@ def superseded(leg: LegRecord, holder: str) -> Superseded:
         f"{leg.map} {leg.direction} of {leg.company} in run {leg.run_id}: superseded by run {holder}; "
         "what that run left open is taken up by the next run"
     )
-
-
-def _engine(url: str) -> Engine:
-    engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
-    if engine.dialect.name == "sqlite":
-        if engine.url.database:
-            Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
-
-        @event.listens_for(engine, "connect")
-        def _prepare(connection: Any, _: Any) -> None:
-            connection.execute("PRAGMA busy_timeout=60000")
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
-            # The driver begins transactions lazily and as readers; a reader that turns writer can fail at once with
-            # "database is locked", so transactions begin as writers instead.
-            connection.isolation_level = None
-
-        @event.listens_for(engine, "begin")
-        def _begin(connection: Connection) -> None:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
 
 
 def _upsert(

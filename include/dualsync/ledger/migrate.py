@@ -10,6 +10,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
+from dualsync.ledger.engine import writing
+
 
 def upgrade(engine: Engine) -> None:
     """Run the migrations that are missing; does nothing on a database of the newest shape."""
@@ -20,8 +22,7 @@ def upgrade(engine: Engine) -> None:
         with engine.connect() as connection:
             if MigrationContext.configure(connection).get_current_revision() == head:
                 return
-        # One transaction takes the database's write lock first, so of two processes that open a new ledger together
-        # the second finds the work done.
-        with engine.begin() as connection:
+        # Of two processes that open a new ledger together the second waits, and finds the work done.
+        with writing(engine) as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")

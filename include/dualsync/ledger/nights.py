@@ -29,6 +29,7 @@ from sqlalchemy.exc import IntegrityError
 
 from dualsync.errors import SettingsError
 from dualsync.ledger import tables as t
+from dualsync.ledger.engine import writing
 from dualsync.ledger.records import BreakRecord, ControlResult, NightRecord, SignOff, SuiteResult
 
 STATUSES = ("open", "in_progress", "accepted", "disputed")
@@ -136,7 +137,7 @@ class Nights:
             suites: One for each suite whose rows were to be checked.
         """
         judged = {(one.control, one.company) for one in results if one.state in ("equal", "breaks")}
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             connection.execute(delete(t.nights).where(t.nights.c.run_id == night.run_id))
             connection.execute(delete(t.night_results).where(t.night_results.c.run_id == night.run_id))
             values = asdict(night) | {"companies": json.dumps(night.companies)}
@@ -323,7 +324,7 @@ class Nights:
         given = {"status": status, "owner": owner, "comment": comment}
         values = {name: value for name, value in given.items() if value is not None}
         c = t.breaks.c
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             changed = connection.execute(
                 update(t.breaks).where(c.number == number).values(**values, edited_by=by, edited_at=self._now())
             )
@@ -351,7 +352,7 @@ class Nights:
             SettingsError: It is signed off already.
         """
         try:
-            with self._engine.begin() as connection:
+            with writing(self._engine) as connection:
                 connection.execute(insert(t.sign_offs).values(**asdict(sign_off)))
         except IntegrityError:
             raise SettingsError(f"the period {sign_off.period} of {sign_off.company} is signed off already") from None
@@ -364,7 +365,7 @@ class Nights:
         """
         c = t.sign_offs.c
         mine = and_(c.company == company, c.period == period)
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             row = connection.execute(select(t.sign_offs).where(mine).with_for_update()).one_or_none()
             if row is None:
                 raise SettingsError(f"the period {period} of {company} is not signed off")
