@@ -17,7 +17,7 @@ import pytest
 if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag
 
-pytest_plugins = ["worlds", "cycles", "disturbed", "nights", "visits", "ledgers"]
+pytest_plugins = ["ledgers", "worlds", "cycles", "disturbed", "nights", "visits"]
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -82,13 +82,14 @@ def differing() -> dict[str, Any]:
     )
 
 
-def reconcile(home: Path) -> Ledger:
+def reconcile(home: Path, ledger_url: str | None = None) -> Ledger:
     """Make the installation, and return its ledger; the caller closes it.
 
     Args:
         home: Its home folder.
+        ledger_url: Where its ledger lies; where it always does when left out.
     """
-    ledger = Ledger.open(f"sqlite:///{home / '.dualsync' / 'ledger.db'}", lambda: FIRST)
+    ledger = Ledger.open(ledger_url or f"sqlite:///{home / '.dualsync' / 'ledger.db'}", lambda: FIRST)
     results = [
         ControlResult("R1", "USPM", "breaks", 1),
         ControlResult("R2", "USPM", "equal", 0),

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from ledgers import empty_ledger
 
 from dualsync.ledger import Ledger
 
@@ -69,13 +70,15 @@ def reconciled_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[
     from dualsync_airflow.pages import shown
 
     home = tmp_path_factory.mktemp("reconciled")
-    ledger = reconcile(home)
-    with pytest.MonkeyPatch.context() as patch:
+    with empty_ledger(home / ".dualsync") as url, pytest.MonkeyPatch.context() as patch:
+        ledger = reconcile(home, url)
         patch.setenv("DUALSYNC_HOME", str(home))
         patch.setenv("DUALSYNC_COMPANIES", "USPM,GBPM")
+        patch.setenv("DUALSYNC_LEDGER_URL", url)
         yield home, ledger
-    shown._ledger.cache_clear()
-    ledger.close()
+        shown._ledger(url).close()
+        shown._ledger.cache_clear()
+        ledger.close()
 
 
 @pytest.fixture(scope="session")

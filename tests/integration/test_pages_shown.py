@@ -8,7 +8,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +20,7 @@ from reconciled import EARLIER, FIRST, FORMULA, NIGHT, PACK, RUN, SCRIPT, URLS, 
 from visits import Visitor
 
 from dualsync.ledger import Ledger, RunRecord
+from dualsync_airflow.pages import shown
 
 Visitors = Callable[..., Visitor]
 ROW = "?map=projects&direction=to_finance&company=USPM&row=prj-2"
@@ -245,10 +246,21 @@ def test_files_of_a_night_can_be_taken(ann: Visitor) -> None:
         assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
 
 
-def test_what_is_not_there_is_said_kindly(ann: Visitor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def elsewhere(ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The pages are of another installation, whose ledger is empty; its URL."""
+    monkeypatch.setenv("DUALSYNC_HOME", str(tmp_path))
+    monkeypatch.setenv("DUALSYNC_LEDGER_URL", ledger_url)
+    yield ledger_url
+    shown._ledger(ledger_url).close()
+
+
+def test_what_is_not_there_is_said_kindly(
+    ann: Visitor, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for path in ("/breaks/99", "/breaks/0", "/breaks/-1", f"/breaks/{1 << 70}", "/breaks/abc", "/nights/none", "/x"):
         assert "To the overview" in ann.see(path, 404), path
-    monkeypatch.setenv("DUALSYNC_HOME", str(tmp_path))
+    request.getfixturevalue("elsewhere")
     text = ann.see("/")
     assert "The reconciliation has not run." in text
     assert "nightly_reconciliation" in text
@@ -259,9 +271,8 @@ def test_what_is_not_there_is_said_kindly(ann: Visitor, tmp_path: Path, monkeypa
     assert "is no known time zone" in ann.see("/", 409)
 
 
-def test_a_long_list_is_walked_page_by_page(visitor: Visitors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DUALSYNC_HOME", str(tmp_path))
-    ledger = reconcile(tmp_path)
+def test_a_long_list_is_walked_page_by_page(visitor: Visitors, tmp_path: Path, elsewhere: str) -> None:
+    ledger = reconcile(tmp_path, elsewhere)
     many_breaks(ledger, 240)
     ann = visitor("ann", "user")
 
