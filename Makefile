@@ -28,7 +28,7 @@ PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser fuzz dlt datacompy score bench bench-night bench-sandbox lint fmt bench-invoice clean
+.PHONY: help run test test-browser test-postgres fuzz dlt datacompy score bench bench-night bench-sandbox lint fmt bench-invoice clean
 
 help: ## show this list
 	@echo "make TARGET, where TARGET is one of"
@@ -43,6 +43,10 @@ test: $(INSTALLED) ## all tests, offline, on two cores (ARGS="-k name" for a par
 test-browser: $(LINT_INSTALLED) ## the pages in the Airflow UI, in a headless Chromium (CHROMIUM=path)
 	@test -x "$(CHROMIUM)" || { echo "No Chromium was found. On Debian: apt install chromium; elsewhere: make test-browser CHROMIUM=/path/to/it" >&2; exit 1; }
 	@CHROMIUM=$(CHROMIUM) exec $(PY) -m pytest tests/browser $(ARGS)
+
+test-postgres: $(LINT_INSTALLED) ## the ledger and its pages in a PostgreSQL of their own, on a socket (or in that of POSTGRES_URL)
+	@exec tests/with_postgres $(PY) -m pytest tests/unit/test_ledger.py tests/unit/test_ledger_nights.py \
+		tests/integration/test_pages_shown.py tests/integration/test_pages_access.py $(ARGS)
 
 fuzz: $(INSTALLED) ## the sandbox against thousands of examples made by chance (ARGS="-k filters" for a part)
 	@exec $(PY) -m pytest -n 2 --hypothesis-profile=fuzz -k "fuzz or properties" tests/contract $(ARGS)

@@ -64,7 +64,7 @@ def test_lock_holds_what_the_project_names() -> None:
     groups = project["dependency-groups"]
     for lock, wanted in (
         ("requirements.lock", project["project"]["dependencies"] + groups["test"] + groups["build"]),
-        ("requirements-dev.lock", groups["lint"] + groups["browser"]),
+        ("requirements-dev.lock", groups["lint"] + groups["browser"] + groups["postgres"]),
     ):
         text = (ROOT / lock).read_text()
         locked = {name.lower() for name in re.findall(r"^([\w.-]+)==", text, flags=re.MULTILINE)}
