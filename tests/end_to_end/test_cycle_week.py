@@ -82,6 +82,11 @@ def evening(cycle: Cycle) -> None:
 
 
 @pytest.fixture(scope="module")
+def companies() -> None:
+    """All of them."""
+
+
+@pytest.fixture(scope="module")
 def week(shared: Cycle) -> Week:
     """Three days, a cycle, two days that go on from what it brought, and cycles until one writes nothing."""
     told = Week()
