@@ -103,9 +103,8 @@ def test_every_dag_does_its_part(world: World, dagbag: DagBag) -> None:
     posted = {row["ExpTransNumber"] for row in exported if row["ReferenceDataAreaId"].lower() in areas}
     expenses = world.dataverse_api.rows("msdyn_expenses")
     assert {row["msdyn_externalexpensenumber"] for row in expenses} == posted != set()
-    ours = {
-        row["cdm_companyid"] for row in world.dataverse_api.rows("cdm_companies") if row["cdm_companycode"] in COMPANIES
-    }
+    known = world.dataverse_api.rows("cdm_companies")
+    ours = {row["cdm_companyid"] for row in known if row["cdm_companycode"].lower() in areas}
     approved = [
         row
         for row in world.dataverse_api.rows("msdyn_actuals", "msdyn_skipsync eq false")
