@@ -10,12 +10,11 @@ import httpx
 import typer
 
 from dualsync_sandbox.business import install
-from dualsync_sandbox.clock import CLOCK_FILE, Clock
+from dualsync_sandbox.clock import Clock
 from dualsync_sandbox.errors import SandboxError
 from dualsync_sandbox.http import to_json
 from dualsync_sandbox.play import EVENTS, play, play_event
-from dualsync_sandbox.schema import SystemSchema
-from dualsync_sandbox.seed.command import DEFAULT_STATE, STORES
+from dualsync_sandbox.seed.command import DEFAULT_STATE, stopped
 from dualsync_sandbox.store import Store
 
 _TIMEOUT = 600.0  # seconds
@@ -46,18 +45,13 @@ def answer(state: Path, path: str, wanted: dict[str, object], played: Played, co
                 raise typer.Exit(1)
             typer.echo(answered.text)
             return
-    clock = Clock(kept=state / CLOCK_FILE)
-    dataverse = Store(state / STORES[0], SystemSchema.load("dataverse"), clock)
-    finance = Store(state / STORES[1], SystemSchema.load("finance"), clock)
-    try:
-        install(dataverse, finance, clock)
-        typer.echo(to_json(played(dataverse, finance, clock)).decode())
-    except (SandboxError, ValueError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
-    finally:
-        dataverse.close()
-        finance.close()
+    with stopped(state) as (dataverse, finance, clock):
+        try:
+            install(dataverse, finance, clock)
+            typer.echo(to_json(played(dataverse, finance, clock)).decode())
+        except (SandboxError, ValueError) as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(1) from None
 
 
 def register(app: typer.Typer, control_of: Callable[[Path], str | None]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +27,23 @@ DEFAULT_STATE = Path(".dualsync/sandbox")
 _TIMEOUT = 1800.0  # seconds; the large profile takes a minute on two cores, slow machines included this is ample
 
 
+@contextmanager
+def stopped(state: Path) -> Iterator[tuple[Store, Store, Clock]]:
+    """The stores of Dataverse and Finance, and their clock, of a sandbox that is not running.
+
+    Args:
+        state: the sandbox's state folder; made when missing.
+    """
+    clock = Clock(kept=state / CLOCK_FILE)
+    dataverse = Store(state / STORES[0], SystemSchema.load("dataverse"), clock)
+    finance = Store(state / STORES[1], SystemSchema.load("finance"), clock)
+    try:
+        yield dataverse, finance, clock
+    finally:
+        dataverse.close()
+        finance.close()
+
+
 def seed_stopped(state: Path, profile: ProfileName, number: int, projects: int | None) -> dict[str, object]:
     """Fill the stores of a sandbox that is not running and return the summary as plain values.
 
@@ -38,14 +57,8 @@ def seed_stopped(state: Path, profile: ProfileName, number: int, projects: int |
         ValueError: the profile is unknown or the number of projects too small.
         dualsync_sandbox.errors.StoreError: the sandbox is filled already.
     """
-    clock = Clock(kept=state / CLOCK_FILE)
-    dataverse = Store(state / STORES[0], SystemSchema.load("dataverse"), clock)
-    finance = Store(state / STORES[1], SystemSchema.load("finance"), clock)
-    try:
+    with stopped(state) as (dataverse, finance, _):
         return seed(dataverse, finance, profile, number, projects).as_dict()
-    finally:
-        dataverse.close()
-        finance.close()
 
 
 def seed_running(control: str, profile: ProfileName, number: int, projects: int | None) -> dict[str, object]:
