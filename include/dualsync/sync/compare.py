@@ -187,7 +187,7 @@ class Comparison:
             target_changed = f"({target_changed} AND NOT {self._same(unit, have, f'u.{quoted(known)}')})"
         target_changed = self._fact(target_changed)
         differs = self._fact(f"({held} AND NOT {same})")
-        mine = self._fact(f"({held} AND NOT {same} AND COALESCE({ours}, FALSE) AND {now} IS NOT NULL)")
+        mine = f"({differs} AND {self._fact(f'(COALESCE({ours}, FALSE) AND {now} IS NOT NULL)')})"
         carry = f"({mine} AND (CASE WHEN based THEN {source_changed} ELSE {adopted} END{due}))"
         foreign = f"({mine} AND NOT {carry} AND ({target_changed} OR NOT based))"
         return carry, foreign, f"({differs} AND NOT {carry} AND NOT {foreign})", target_changed
