@@ -35,7 +35,7 @@ help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-15s %s\n' "$$name" "$$text"; done
 
 run: $(INSTALLED) ## sandbox and Airflow here, two working days and their way around, then serve until Ctrl-C (ONCE=1 ends after it; PLAY=days EACH=1 PROFILE=demo|small SEED=1)
-	@exec $(PY) -m dualsync.demo --profile $(PROFILE) --seed $(SEED) $(if $(ONCE),--once) $(if $(PLAY),--play $(PLAY)) $(if $(EACH),--each)
+	@exec $(PY) -m dualsync_demo --profile $(PROFILE) --seed $(SEED) $(if $(ONCE),--once) $(if $(PLAY),--play $(PLAY)) $(if $(EACH),--each)
 
 test: $(INSTALLED) ## all tests, offline, on two cores (ARGS="-k name" for a part)
 	@exec $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
@@ -45,7 +45,7 @@ test-browser: $(LINT_INSTALLED) ## the pages in the Airflow UI, in a headless Ch
 	@CHROMIUM=$(CHROMIUM) exec $(PY) -m pytest tests/browser $(ARGS)
 
 test-postgres: $(LINT_INSTALLED) ## the ledger and its pages in a PostgreSQL of their own, on a socket (or in that of POSTGRES_URL)
-	@exec tests/with_postgres $(PY) -m pytest tests/unit/test_ledger.py tests/unit/test_ledger_nights.py \
+	@exec tests/with_postgres $(PY) -m pytest tests/unit/library/ledger \
 		tests/integration/test_pages_shown.py tests/integration/test_pages_access.py $(ARGS)
 
 fuzz: $(INSTALLED) ## the sandbox against thousands of examples made by chance (ARGS="-k filters" for a part)
@@ -58,13 +58,13 @@ datacompy: $(INSTALLED) $(DATACOMPY_INSTALLED) ## datacompy, in an environment o
 	@DATACOMPY_PYTHON=$(abspath $(DATACOMPY)/bin/python) exec $(PY) -m pytest tests/clients/test_datacompy.py $(ARGS)
 
 score: $(INSTALLED) ## planted breaks and look-alikes, and what a night reports of them: 100 % or it fails (SEEDS=20)
-	@exec $(PY) benchmarks/score.py --seeds $(SEEDS) $(ARGS)
+	@PYTHONPATH=tests exec $(PY) benchmarks/score.py --seeds $(SEEDS) $(ARGS)
 
 bench: $(INSTALLED) ## time and memory of the comparison of a million and of five million rows
 	@exec $(PY) benchmarks/diff.py $(ARGS)
 
 bench-night: $(INSTALLED) ## time and memory of a whole night over many actuals (ACTUALS=1000000)
-	@exec $(PY) benchmarks/night.py --actuals $(ACTUALS) $(ARGS)
+	@PYTHONPATH=tests exec $(PY) benchmarks/night.py --actuals $(ACTUALS) $(ARGS)
 
 bench-sandbox: $(INSTALLED) ## how quick the sandbox is: a million rows read, a hundred thousand upserted (ARGS="--rows 200000")
 	@exec $(PY) benchmarks/sandbox_dataverse.py $(ARGS)
@@ -79,7 +79,7 @@ fmt: $(LINT_INSTALLED) ## format the code, mend what ruff can mend
 	@$(VENV)/bin/ruff format .
 
 bench-invoice: $(INSTALLED) ## time and memory of a long proforma invoice, from Dataverse to its proposal (LINES=25000)
-	@exec $(PY) benchmarks/long_invoice.py --lines $(LINES)
+	@PYTHONPATH=tests exec $(PY) benchmarks/long_invoice.py --lines $(LINES)
 
 clean: ## remove all that was made here: virtual environment, runs, sandbox data, caches
 	rm -rf $(VENV) .dualsync .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

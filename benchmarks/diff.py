@@ -19,8 +19,8 @@ import pyarrow as pa  # noqa: TID253 - nothing waits for it here
 import typer
 from upath import UPath
 
-from dualsync.controls.diff import VALUE, Compared, compare
 from dualsync.frames import CHUNK_ROWS, ParquetSink, Sets
+from dualsync.nightly.comparison.diff import VALUE, Compared, compare
 
 TARGETS = {1_000_000: (1.5, 300), 5_000_000: (5.0, 700)}
 """Seconds and MiB by number of rows on each side, on two cores."""

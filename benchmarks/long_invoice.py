@@ -21,16 +21,13 @@ from typing import Annotated, Any
 
 import typer
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
-from works import Works
-
 from dualsync_sandbox import Sandbox
-from dualsync_sandbox.business import finance_jobs
-from dualsync_sandbox.business.approvals import approve_time
-from dualsync_sandbox.business.billing import mark_ready_to_invoice
-from dualsync_sandbox.business.proforma_confirmation import confirm_proforma
-from dualsync_sandbox.business.proformas import create_proforma
+from dualsync_sandbox.business.dataverse.entries.approvals import approve_time
+from dualsync_sandbox.business.dataverse.invoicing.billing import mark_ready_to_invoice
+from dualsync_sandbox.business.dataverse.invoicing.proforma_confirmation import confirm_proforma
+from dualsync_sandbox.business.dataverse.invoicing.proformas import create_proforma
+from dualsync_sandbox.business.finance import jobs as finance_jobs
+from support.project_office import Works
 
 COMPANY = "USPM"
 STAMPS = ("createdon", "modifiedon", "versionnumber")

@@ -11,7 +11,6 @@ import json
 import logging
 import multiprocessing
 import resource
-import sys
 import tempfile
 import time
 import uuid
@@ -25,19 +24,16 @@ from typing import Annotated, Any
 import structlog
 import typer
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
-from cycles import ACTUALS, SINCE, Cycle
-from worlds import World, start
-
-from dualsync.controls import steps
-from dualsync.controls.publish import publish
-from dualsync.controls.totals import draw_up
+from dualsync.nightly import steps
+from dualsync.nightly.publish import publish
+from dualsync.nightly.totals import draw_up
 from dualsync.reports.publishing import write_reports
 from dualsync.settings import Settings
-from dualsync.sync.runtime import Runtime
-from dualsync_sandbox.business.approvals import approve_time
+from dualsync.sync.legs.runtime import Runtime
+from dualsync_sandbox.business.dataverse.entries.approvals import approve_time
 from dualsync_sandbox.plant.raw import Raw
+from support.cycles import ACTUALS, SINCE, Cycle
+from support.worlds import World, start
 
 COMPANY = "USPM"
 BROKEN = 5

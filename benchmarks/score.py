@@ -7,7 +7,6 @@ and a night looks at it. Run with ``make score SEEDS=20``; it fails unless recal
 from __future__ import annotations
 
 import logging
-import sys
 import tempfile
 import time
 from datetime import timedelta
@@ -19,15 +18,12 @@ import structlog
 import typer
 from rich.table import Table
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
-from cycles import SINCE, Cycle
-from nights import settle
-from scores import Score, declared, judge, unplantable
-from worlds import copied, start
-
 from dualsync.reports.legs import wide_console
 from dualsync.systems import packages
+from support.cycles import SINCE, Cycle
+from support.nights import settle
+from support.scores import Score, declared, judge, unplantable
+from support.worlds import copied, start
 
 AREAS = ("setup_configuration", "expense_management", "estimates_actuals")
 COMPANIES = ("USPM", "GBPM", "FRRT")

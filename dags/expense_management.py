@@ -1,5 +1,5 @@
 """Expense management: expense categories, and the posted project expenses that Dataverse approves."""
 
-from dualsync_airflow.builder import area_dag
+from dualsync_airflow.sync.dag import area_dag
 
 dag = area_dag("expense_management", title="Expense management", schedule="5-59/15 * * * *")

@@ -1,5 +1,5 @@
 """Legs that a guard held: asks a person whether they shall run."""
 
-from dualsync_airflow.repair import release_dag
+from dualsync_airflow.repair.dag import release_dag
 
 dag = release_dag("release_held")

@@ -4,7 +4,7 @@ What is ordered comes before what is invoiced for it, costs before the actuals t
 the invoices that bill them.
 """
 
-from dualsync_airflow.builder import cycle_dag
+from dualsync_airflow.sync.dag import cycle_dag
 
 AREAS = (
     "setup_configuration",

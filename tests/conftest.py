@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.paths import ROOT
+
 if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag
 
-pytest_plugins = ["ledgers", "worlds", "cycles", "disturbed", "nights", "visits"]
+pytest_plugins = [f"support.{name}" for name in ("ledgers", "worlds", "cycles", "disturbed", "nights", "visits")]
 
-ROOT = Path(__file__).resolve().parents[1]
 
 _home = pytest.StashKey[Path]()
 

@@ -73,7 +73,7 @@ class WebhookNotifier(BaseNotifier):
             SettingsError: the connection is not complete.
             WebhookError: the webhook did not take the message.
         """
-        from dualsync_airflow.hooks import WebhookHook
+        from dualsync_airflow.connections.hooks import WebhookHook
 
         url, form = WebhookHook(self.conn_id).get_conn()
         post(url, as_adaptive_card(self.alert) if form == "teams" else as_slack_blocks(self.alert), self.conn_id)

@@ -37,7 +37,7 @@ def _connection_type(name: str, title: str, hook: str, url: str) -> dict[str, An
     return {
         "connection-type": name,
         "hook-name": title,
-        "hook-class-name": f"dualsync_airflow.hooks.{hook}",
+        "hook-class-name": f"dualsync_airflow.connections.hooks.{hook}",
         "conn-fields": _FIELDS,
         "ui-field-behaviour": {
             "hidden-fields": ["schema", "port"],
@@ -55,7 +55,7 @@ def _webhook() -> dict[str, Any]:
     return {
         "connection-type": "dualsync_webhook",
         "hook-name": "Webhook of Microsoft Teams or Slack",
-        "hook-class-name": "dualsync_airflow.hooks.WebhookHook",
+        "hook-class-name": "dualsync_airflow.connections.hooks.WebhookHook",
         "conn-fields": {
             "format": {
                 "label": "Format",

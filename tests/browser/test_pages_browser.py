@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from reconciled import many_breaks, reconcile
 
-from dualsync.demo.airflow import Airflow
-from dualsync.demo.processes import Services, wait_for
+from dualsync_demo.airflow import Airflow
+from dualsync_demo.processes import Services, wait_for
+from support.reconciled import many_breaks, reconcile
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, FrameLocator, Page

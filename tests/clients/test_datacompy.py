@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 from upath import UPath
 
-from dualsync.controls.diff import Compared, compare
 from dualsync.frames import Sets, write_table
+from dualsync.nightly.comparison.diff import Compared, compare
 
 #: The Python of an environment that holds datacompy; `make datacompy` makes one and names it here.
 PYTHON = os.environ.get("DATACOMPY_PYTHON", "")

@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import httpx
 import pytest
-from signed_in import signed_in
 
 from dualsync_sandbox import Sandbox
+from support.signed_in import signed_in
 
 ACTUAL = "msdyn_actuals"
 

@@ -16,9 +16,9 @@ from xml.etree import ElementTree as ET
 
 import httpx
 import pytest
-from signed_in import signed_in
 
 from dualsync_sandbox import Sandbox
+from support.signed_in import signed_in
 
 FORMATTED = "OData.Community.Display.V1.FormattedValue"
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import httpx
 import pytest
-from signed_in import signed_in
 
 from dualsync_sandbox import Sandbox
+from support.signed_in import signed_in
 
 GROUPS = "DataManagementDefinitionGroups/Microsoft.Dynamics.DataEntities."
 ENTITY = "Customer groups"

@@ -10,9 +10,9 @@ from typing import Any
 
 import httpx
 import pytest
-from signed_in import signed_in
 
 from dualsync_sandbox import Sandbox
+from support.signed_in import signed_in
 
 CURRENCIES = "Currencies"
 CONTACT = {"lastname": "Reed"}

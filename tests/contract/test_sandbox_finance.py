@@ -14,9 +14,9 @@ from xml.etree import ElementTree as ET
 
 import httpx
 import pytest
-from signed_in import signed_in
 
 from dualsync_sandbox import Sandbox
+from support.signed_in import signed_in
 
 CROSS = {"cross-company": "true"}
 ENUM = "Microsoft.Dynamics.DataEntities."

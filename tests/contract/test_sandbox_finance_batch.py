@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from batches import answers, change_set, part, send
-from signed_in import signed_in
 
 from dualsync_sandbox import Sandbox
+from support.batches import answers, change_set, part, send
+from support.signed_in import signed_in
 
 SET = "/data/CustomerGroups"
 

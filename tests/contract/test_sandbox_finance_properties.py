@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from batches import change_set, part, taken_apart, whole
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +27,7 @@ from dualsync_sandbox.limits import Limits
 from dualsync_sandbox.schema import SystemSchema
 from dualsync_sandbox.store import Store
 from dualsync_sandbox.trace import Writes
+from support.batches import change_set, part, taken_apart, whole
 
 BASE = "https://org.operations.dynamics.com"
 ENUM = "Microsoft.Dynamics.DataEntities."

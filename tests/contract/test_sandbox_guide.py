@@ -6,13 +6,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from signed_in import signed_in
 
 from dualsync_sandbox import Sandbox
 from dualsync_sandbox.control import ROUTES as CONTROL_ROUTES
 from dualsync_sandbox.dataverse.guide import ROUTES
 from dualsync_sandbox.finance.guide import ROUTES as FINANCE_ROUTES
 from dualsync_sandbox.guide import SECTIONS, render
+from support.signed_in import signed_in
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "sandbox.md"
 ROW = "00000000-0000-0000-0000-000000000001"

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from signed_in import signed_in
 
 from dualsync_sandbox import Sandbox
 from dualsync_sandbox.store import Row
+from support.signed_in import signed_in
 
 GROUPS = "DataManagementDefinitionGroups/Microsoft.Dynamics.DataEntities."
 NAMESPACE = "http://schemas.microsoft.com/dynamics/2015/01/DataManagement"

@@ -7,10 +7,10 @@ from decimal import Decimal
 import httpx
 import msgspec
 import pytest
-from signed_in import signed_in
 
 from dualsync_sandbox import Sandbox
-from dualsync_sandbox.business import finance_jobs as jobs
+from dualsync_sandbox.business.finance import jobs
+from support.signed_in import signed_in
 
 CATEGORY = "TCN-0000001000-AAAAA"
 DECODER = msgspec.json.Decoder(float_hook=Decimal)

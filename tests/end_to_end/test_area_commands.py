@@ -6,10 +6,10 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from commands import dualsync
+from support.commands import dualsync
 
 if TYPE_CHECKING:
-    from worlds import World
+    from support.worlds import World
 
 
 def sync(world: World, *words: str, process: bool = False) -> Counter[tuple[str, str]]:

@@ -10,15 +10,15 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from cycles import ACTUALS, Cycle, total
-from works import SPLIT
 
-from dualsync_sandbox.business.approvals import approve_time, cancel_approval, recall
-from dualsync_sandbox.business.choices import BillingMethod, TransactionClass, TransactionType
-from dualsync_sandbox.business.contract_actuals import confirm_contract, tie_project_to_contract
-from dualsync_sandbox.business.journals import post_correction_journal, post_entry_journal
-from dualsync_sandbox.business.retainers import consume_retainer, invoice_retainer
+from dualsync_sandbox.business.dataverse.choices import BillingMethod, TransactionClass, TransactionType
+from dualsync_sandbox.business.dataverse.contracts.actuals import confirm_contract, tie_project_to_contract
+from dualsync_sandbox.business.dataverse.entries.approvals import approve_time, cancel_approval, recall
+from dualsync_sandbox.business.dataverse.invoicing.retainers import consume_retainer, invoice_retainer
+from dualsync_sandbox.business.dataverse.journals import post_correction_journal, post_entry_journal
 from dualsync_sandbox.store import Row
+from support.cycles import ACTUALS, Cycle, total
+from support.project_office import SPLIT
 
 Api = dict[str, Any]
 

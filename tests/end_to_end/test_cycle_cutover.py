@@ -6,12 +6,11 @@ import shutil
 from datetime import date
 from decimal import Decimal
 
-from cycles import ACTUALS, CONTRACTS, ESTIMATES, Cycle
-
-from dualsync_sandbox.business.approvals import approve_time
-from dualsync_sandbox.business.estimates import assign
-from dualsync_sandbox.business.finance_expenses import Expense, Share
+from dualsync_sandbox.business.dataverse.entries.approvals import approve_time
+from dualsync_sandbox.business.dataverse.estimates import assign
+from dualsync_sandbox.business.finance.expenses import Expense, Share
 from dualsync_sandbox.store import Row
+from support.cycles import ACTUALS, CONTRACTS, ESTIMATES, Cycle
 
 BOTH = {"companies": ["USPM", "GBPM"]}
 US = {"companies": ["USPM"]}

@@ -5,11 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from cycles import ESTIMATES, Cycle
-
-from dualsync_sandbox.business.choices import BillingMethod, TransactionClass
-from dualsync_sandbox.business.estimates import add_estimate, assign, reassign
+from dualsync_sandbox.business.dataverse.choices import BillingMethod, TransactionClass
+from dualsync_sandbox.business.dataverse.estimates import add_estimate, assign, reassign
 from dualsync_sandbox.store import Row
+from support.cycles import ESTIMATES, Cycle
 
 Api = dict[str, Any]
 

@@ -6,11 +6,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from cycles import EXPENSES, Cycle, total
 
-from dualsync_sandbox.business.approvals import approve_waiting_expenses
-from dualsync_sandbox.business.finance_expenses import Expense, Share
+from dualsync_sandbox.business.dataverse.entries.approvals import approve_waiting_expenses
+from dualsync_sandbox.business.finance.expenses import Expense, Share
 from dualsync_sandbox.store import Row
+from support.cycles import EXPENSES, Cycle, total
 
 Api = dict[str, Any]
 

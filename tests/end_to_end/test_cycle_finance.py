@@ -13,15 +13,16 @@ from typing import Any
 
 import httpx
 import pytest
-from cycles import ACTUALS, CONTRACTS, Cycle
-from worlds import leg
 
-from dualsync_sandbox.business import connections, finance_jobs
-from dualsync_sandbox.business.approvals import approve_material, approve_time
-from dualsync_sandbox.business.billing import mark_ready_to_invoice
-from dualsync_sandbox.business.choices import BillingMethod, BillingStatus, TransactionClass, TransactionType
-from dualsync_sandbox.business.journals import draft_correction_journal, post_entry_journal
+from dualsync_sandbox.business.dataverse import connections
+from dualsync_sandbox.business.dataverse.choices import BillingMethod, BillingStatus, TransactionClass, TransactionType
+from dualsync_sandbox.business.dataverse.entries.approvals import approve_material, approve_time
+from dualsync_sandbox.business.dataverse.invoicing.billing import mark_ready_to_invoice
+from dualsync_sandbox.business.dataverse.journals import draft_correction_journal, post_entry_journal
+from dualsync_sandbox.business.finance import jobs as finance_jobs
 from dualsync_sandbox.store import Row
+from support.cycles import ACTUALS, CONTRACTS, Cycle
+from support.worlds import leg
 
 Api = dict[str, Any]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from cycles import ACTUALS, Cycle
 
-from dualsync_sandbox.business import finance_jobs
-from dualsync_sandbox.business.approvals import approve_time
-from dualsync_sandbox.business.finance_expenses import Expense, Share
+from dualsync_sandbox.business.dataverse.entries.approvals import approve_time
+from dualsync_sandbox.business.finance import jobs as finance_jobs
+from dualsync_sandbox.business.finance.expenses import Expense, Share
 from dualsync_sandbox.errors import BusinessRuleViolation
 from dualsync_sandbox.store import Event, Tx
+from support.cycles import ACTUALS, Cycle
 
 US = {"companies": ["USPM"]}
 

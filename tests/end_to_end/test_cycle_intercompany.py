@@ -7,14 +7,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from cycles import ACTUALS, Cycle, total
 
-from dualsync_sandbox.business import finance_jobs
-from dualsync_sandbox.business.approvals import approve_time, cancel_approval
-from dualsync_sandbox.business.choices import BillingMethod, TransactionClass
-from dualsync_sandbox.business.finance_intercompany import post_intercompany_invoice
-from dualsync_sandbox.business.finance_vendor_invoices import post_vendor_invoice
+from dualsync_sandbox.business.dataverse.choices import BillingMethod, TransactionClass
+from dualsync_sandbox.business.dataverse.entries.approvals import approve_time, cancel_approval
+from dualsync_sandbox.business.finance import jobs as finance_jobs
+from dualsync_sandbox.business.finance.invoicing.intercompany import post_intercompany_invoice
+from dualsync_sandbox.business.finance.procurement.vendor_invoices import post_vendor_invoice
 from dualsync_sandbox.store import Row
+from support.cycles import ACTUALS, Cycle, total
 
 Api = dict[str, Any]
 

@@ -10,12 +10,12 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import pytest
-from cycles import ACTUALS, Cycle
 
-from dualsync_sandbox.business.approvals import approve_material, approve_time, submit
-from dualsync_sandbox.business.choices import BillingMethod, TransactionClass
-from dualsync_sandbox.business.finance_expenses import Expense, Share
+from dualsync_sandbox.business.dataverse.choices import BillingMethod, TransactionClass
+from dualsync_sandbox.business.dataverse.entries.approvals import approve_material, approve_time, submit
+from dualsync_sandbox.business.finance.expenses import Expense, Share
 from dualsync_sandbox.store import Row
+from support.cycles import ACTUALS, Cycle
 
 Api = dict[str, Any]
 

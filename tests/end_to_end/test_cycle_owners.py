@@ -7,12 +7,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from cycles import ACTUALS, Cycle
 
-from dualsync_sandbox.business.approvals import approve_time
-from dualsync_sandbox.business.choices import TransactionClass, TransactionType
-from dualsync_sandbox.business.journals import post_entry_journal
+from dualsync_sandbox.business.dataverse.choices import TransactionClass, TransactionType
+from dualsync_sandbox.business.dataverse.entries.approvals import approve_time
+from dualsync_sandbox.business.dataverse.journals import post_entry_journal
 from dualsync_sandbox.store import Row
+from support.cycles import ACTUALS, Cycle
 
 US = {"companies": ["USPM"]}
 

@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import dualsync
-from cycles import CONTRACTS, Cycle
-from worlds import leg
 
-from dualsync.sync.explain import explain
-from dualsync.sync.pipeline import RunSummary
-from dualsync_sandbox.business.approvals import approve_time, cancel_approval
-from dualsync_sandbox.business.choices import TransactionClass
-from dualsync_sandbox.business.estimates import add_estimate
+from dualsync.repair.explain import explain
+from dualsync.sync.run.pipeline import RunSummary
+from dualsync_sandbox.business.dataverse.choices import TransactionClass
+from dualsync_sandbox.business.dataverse.entries.approvals import approve_time, cancel_approval
+from dualsync_sandbox.business.dataverse.estimates import add_estimate
 from dualsync_sandbox.store import Row
+from support.commands import dualsync
+from support.cycles import CONTRACTS, Cycle
+from support.paths import MAPS
+from support.worlds import leg
 
 US = {"companies": ["USPM"]}
-MAPS = Path(__file__).parents[2] / "include" / "dualsync" / "maps"
 
 
 @dataclass

@@ -10,14 +10,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from cycles import SINCE, Cycle, total
 
-from dualsync.controls import steps
-from dualsync.controls.totals import draw_up
-from dualsync.demo.day import FINANCE_JOBS
 from dualsync.frames import read_table
-from dualsync.sync.pipeline import RunSummary
-from dualsync_sandbox.business import finance_jobs
+from dualsync.nightly import steps
+from dualsync.nightly.totals import draw_up
+from dualsync.sync.run.pipeline import RunSummary
+from dualsync_demo.day import FINANCE_JOBS
+from dualsync_sandbox.business.finance import jobs as finance_jobs
+from support.cycles import SINCE, Cycle, total
 
 Api = dict[str, Any]
 

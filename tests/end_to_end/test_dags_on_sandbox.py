@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dualsync.demo.day import FINANCE_JOBS
-from dualsync.demo.sandbox import connections
+from dualsync_demo.day import FINANCE_JOBS
+from dualsync_demo.sandbox import connections
 
 if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag
-    from worlds import World
 
     from dualsync.ledger import LegRecord
+    from support.worlds import World
 
 pytestmark = pytest.mark.usefixtures("brisk")
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from cycles import ACTUALS, CONTRACTS, Cycle, total
-from invoices import BILLED, Billing
 
-from dualsync_sandbox.business.approvals import approve_time
-from dualsync_sandbox.business.choices import BillingMethod
-from dualsync_sandbox.business.proforma_corrections import revise_invoice
+from dualsync_sandbox.business.dataverse.choices import BillingMethod
+from dualsync_sandbox.business.dataverse.entries.approvals import approve_time
+from dualsync_sandbox.business.dataverse.invoicing.proforma_corrections import revise_invoice
 from dualsync_sandbox.store import Row
+from support.cycles import ACTUALS, CONTRACTS, Cycle, total
+from support.invoices import BILLED, Billing
 
 Api = dict[str, Any]
 

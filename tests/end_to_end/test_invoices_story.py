@@ -12,13 +12,13 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import pytest
-from cycles import Cycle, total
-from invoices import BILLED, Billing
 
-from dualsync_sandbox.business.approvals import approve_material, approve_time
-from dualsync_sandbox.business.choices import BillingMethod
-from dualsync_sandbox.business.retainers import consume_retainer, invoice_retainer
+from dualsync_sandbox.business.dataverse.choices import BillingMethod
+from dualsync_sandbox.business.dataverse.entries.approvals import approve_material, approve_time
+from dualsync_sandbox.business.dataverse.invoicing.retainers import consume_retainer, invoice_retainer
 from dualsync_sandbox.store import Row
+from support.cycles import Cycle, total
+from support.invoices import BILLED, Billing
 
 Api = dict[str, Any]
 

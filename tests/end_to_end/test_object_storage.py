@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from upath import UPath
 
 if TYPE_CHECKING:
-    from worlds import World
+    from support.worlds import World
 
 MAPS = ["currencies", "legal_entities", "payment_terms", "resource_roles"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from worlds import World
+    from support.worlds import World
 
 
 @pytest.fixture(scope="module")

@@ -8,17 +8,17 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 import pytest
-from commands import dualsync
-from cycles import CONTRACTS, Cycle
-from orders import Orders
-from worlds import World, copied
 
 from dualsync.ledger import BaseRecord, OpenRow
-from dualsync.sync.replay import find_rows, outcomes, replay
-from dualsync_sandbox.business.approvals import approve_time
-from dualsync_sandbox.business.finance_expenses import Expense, Share
+from dualsync.repair.replay import find_rows, outcomes, replay
+from dualsync_sandbox.business.dataverse.entries.approvals import approve_time
+from dualsync_sandbox.business.finance.expenses import Expense, Share
 from dualsync_sandbox.errors import BusinessRuleViolation
 from dualsync_sandbox.store import Event, Tx
+from support.commands import dualsync
+from support.cycles import CONTRACTS, Cycle
+from support.orders import Orders
+from support.worlds import World, copied
 
 US = {"companies": ["USPM"]}
 CUT_OVER = {"CUTOVER__USPM": "2026-01-01", "CUTOVER__GBPM": "2026-01-01", "CUTOVER__FRRT": "2026-01-01"}

@@ -6,16 +6,15 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from commands import dualsync
-from workload import differences, picture
-from worlds import World
-
-from dualsync.controls import steps
-from dualsync.controls.publish import publish
-from dualsync.controls.resend import chosen_breaks, plan_resend, send
 from dualsync.ledger import BreakRecord
 from dualsync.ledger.nights import BreakFilter
-from dualsync.sync.replay import outcomes
+from dualsync.nightly import steps
+from dualsync.nightly.publish import publish
+from dualsync.repair.replay import outcomes
+from dualsync.repair.resend import chosen_breaks, plan_resend, send
+from support.commands import dualsync
+from support.workload import differences, picture
+from support.worlds import World
 
 MAPS = ("projects", "actuals", "project_tasks", "payment_days")
 CONTROLS = ("R1", "R6")

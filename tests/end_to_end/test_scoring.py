@@ -8,21 +8,21 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from cycles import SINCE
-from nights import COMPANIES
 from openpyxl import load_workbook
 from openpyxl.worksheet.worksheet import Worksheet
-from scores import declared, judge, unplantable
-from worlds import World
 
-from dualsync.controls import steps
-from dualsync.controls.night import NightRef
-from dualsync.controls.publish import publish
-from dualsync.controls.totals import draw_up
 from dualsync.ledger import NightRecord
+from dualsync.nightly import steps
+from dualsync.nightly.night import NightRef
+from dualsync.nightly.publish import publish
+from dualsync.nightly.totals import draw_up
 from dualsync.reports.publishing import write_reports
-from dualsync.sync.runtime import Runtime
+from dualsync.sync.legs.runtime import Runtime
 from dualsync_sandbox.plant import BREAKS, LOOK_ALIKES
+from support.cycles import SINCE
+from support.nights import COMPANIES
+from support.scores import declared, judge, unplantable
+from support.worlds import World
 
 EACH_ONCE = len(BREAKS)
 """Enough that every kind of break is planted once."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from worlds import World
+    from support.worlds import World
 
 CONTRACT_MAPS = ["contract_headers", "contract_lines", "funding_sources", "projects", "milestones"]
 
@@ -367,7 +367,7 @@ def test_more_deletions_than_the_limit_hold_the_leg(synced: World) -> None:
 
 
 def test_more_updates_than_the_limit_hold_the_leg(synced: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dualsync.sync.load.GUARD_FLOOR", 3)
+    monkeypatch.setattr("dualsync.sync.load.step.GUARD_FLOOR", 3)
     company = synced.dataverse_api.one("cdm_companies", "cdm_companycode eq 'USPM'")["cdm_companyid"]
     mine = synced.dataverse_api.rows("msdyn_projects", f"_msdyn_owningcompany_value eq {company}")
     for row in mine:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from commands import dualsync
-
-from dualsync.sync.pipeline import run_step, start_run
+from dualsync.sync.run.pipeline import run_step, start_run
+from support.commands import dualsync
 
 if TYPE_CHECKING:
-    from worlds import World
+    from support.worlds import World
 
 LONG = "A name that is longer than Finance's sixty characters, by some distance"
 

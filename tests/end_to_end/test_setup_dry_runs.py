@@ -11,7 +11,7 @@ import pytest
 from dualsync.systems import Dataverse
 
 if TYPE_CHECKING:
-    from worlds import World
+    from support.worlds import World
 
 MAPS = ["currencies", "resource_roles", "transaction_categories", "customer_groups", "payment_days", "contract_headers"]
 

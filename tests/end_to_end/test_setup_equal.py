@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from worlds import World
+    from support.worlds import World
 
 Row = dict[str, Any]
 Key = tuple[str, ...]

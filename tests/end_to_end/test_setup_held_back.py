@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from worlds import World
+    from support.worlds import World
 
 LONG = "A name that is longer than Finance's sixty characters, by some distance"
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from worlds import World
+    from support.worlds import World
 
 
 def project(world: World) -> tuple[dict[str, Any], str]:

@@ -7,20 +7,20 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from cycles import ACTUALS, Cycle, total
-from purchases import MATERIAL, TIME, Purchases
 
-from dualsync_sandbox.business import finance_jobs
-from dualsync_sandbox.business.approvals import cancel_approval
-from dualsync_sandbox.business.choices import TransactionClass
-from dualsync_sandbox.business.finance_purchase_orders import invoice_purchase_order
-from dualsync_sandbox.business.finance_subcontracts import (
+from dualsync_sandbox.business.dataverse.choices import TransactionClass
+from dualsync_sandbox.business.dataverse.entries.approvals import cancel_approval
+from dualsync_sandbox.business.finance import jobs as finance_jobs
+from dualsync_sandbox.business.finance.procurement.purchase_orders import invoice_purchase_order
+from dualsync_sandbox.business.finance.procurement.subcontracts import (
     ReceiptSummary,
     generate_subcontract_receipts,
     post_subcontract_receipts,
 )
-from dualsync_sandbox.business.finance_vendor_invoices import post_vendor_invoice
+from dualsync_sandbox.business.finance.procurement.vendor_invoices import post_vendor_invoice
 from dualsync_sandbox.store import Row
+from support.cycles import ACTUALS, Cycle, total
+from support.purchases import MATERIAL, TIME, Purchases
 
 Api = dict[str, Any]
 

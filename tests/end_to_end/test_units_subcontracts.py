@@ -12,11 +12,11 @@ from typing import Any
 
 import httpx
 import pytest
-from orders import MAPS, Orders
-from steps import Steps
-from worlds import copied
 
 from dualsync.errors import LegBusy
+from support.orders import MAPS, Orders
+from support.steps import Steps
+from support.worlds import copied
 
 
 @pytest.fixture(scope="module")

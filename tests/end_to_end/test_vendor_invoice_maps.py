@@ -10,11 +10,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from cycles import Cycle
-from worlds import leg
 
-from dualsync.sync.pipeline import RunSummary
-from dualsync_sandbox.business.finance_vendor_invoices import VendorInvoice, VendorLine, file_vendor_invoice
+from dualsync.sync.run.pipeline import RunSummary
+from dualsync_sandbox.business.finance.procurement.vendor_invoices import VendorInvoice, VendorLine, file_vendor_invoice
+from support.cycles import Cycle
+from support.worlds import leg
 
 MAPS = ("vendor_invoices_v2", "vendor_invoice_lines", "vendor_invoices_v2_trigger")
 UNKNOWN = "TCN-0000009999-ONLYF"

@@ -7,17 +7,16 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from cycles import ACTUALS, Cycle
 
-from dualsync_sandbox.business import finance_jobs
-from dualsync_sandbox.business.finance_purchase_orders import (
+from dualsync_sandbox.business.finance import jobs as finance_jobs
+from dualsync_sandbox.business.finance.procurement.purchase_orders import (
     OrderLine,
     confirm_purchase_order,
     create_purchase_order,
     invoice_purchase_order,
     receive_purchase_order,
 )
-from dualsync_sandbox.business.finance_vendor_invoices import (
+from dualsync_sandbox.business.finance.procurement.vendor_invoices import (
     VendorInvoice,
     VendorLine,
     file_vendor_invoice,
@@ -25,6 +24,7 @@ from dualsync_sandbox.business.finance_vendor_invoices import (
 )
 from dualsync_sandbox.errors import BusinessRuleViolation
 from dualsync_sandbox.store import Row
+from support.cycles import ACTUALS, Cycle
 
 Api = dict[str, Any]
 

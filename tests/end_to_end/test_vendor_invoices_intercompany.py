@@ -7,18 +7,18 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from cycles import ACTUALS, Cycle, total
 
-from dualsync_sandbox.business import finance_jobs
-from dualsync_sandbox.business.finance_intercompany import post_intercompany_invoice
-from dualsync_sandbox.business.finance_packing_slips import SlipLine, post_packing_slip
-from dualsync_sandbox.business.finance_vendor_invoices import (
+from dualsync_sandbox.business.finance import jobs as finance_jobs
+from dualsync_sandbox.business.finance.invoicing.intercompany import post_intercompany_invoice
+from dualsync_sandbox.business.finance.procurement.packing_slips import SlipLine, post_packing_slip
+from dualsync_sandbox.business.finance.procurement.vendor_invoices import (
     VendorInvoice,
     VendorLine,
     file_vendor_invoice,
     post_vendor_invoice,
 )
 from dualsync_sandbox.store import Row
+from support.cycles import ACTUALS, Cycle, total
 
 Api = dict[str, Any]
 

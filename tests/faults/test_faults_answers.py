@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from disturbed import Disturbed, messages
 
 from dualsync.ledger import LegRecord
+from support.disturbed import Disturbed, messages
 
 Plan = Mapping[str, Any]
 

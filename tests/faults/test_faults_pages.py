@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from disturbed import Disturbed, messages
-from workload import add_customers
+
+from support.disturbed import Disturbed, messages
+from support.workload import add_customers
 
 CUSTOMERS = ["customers_v3"]
 PROJECTS = ["projects"]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from killed import Point, run_and_die
-from workload import add_task, projects
-from worlds import World
-
-from dualsync.sync.replay import find_rows, outcomes, replay
+from dualsync.repair.replay import find_rows, outcomes, replay
 from dualsync_sandbox.errors import BusinessRuleViolation
 from dualsync_sandbox.store import Event, Tx
+from support.crash import Point, run_and_die
+from support.workload import add_task, projects
+from support.worlds import World
 
 POINT = Point("project_tasks", "dualsync.systems.finance:Finance.create", "after")
 NUMBER = "REPLAYED"

@@ -6,12 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from steps import Steps, assert_conserved, state, unreachable
-from workload import change_project, projects
-from worlds import World
 
 from dualsync.errors import LegBusy, LegsFailed, Unavailable
-from dualsync.sync.pipeline import STEPS
+from dualsync.sync.run.pipeline import STEPS
+from support.steps import Steps, assert_conserved, state, unreachable
+from support.workload import change_project, projects
+from support.worlds import World
 
 ONE_AT_A_TIME = {"finance_writes": 1, "dataverse_writes": 1}
 AFTER_THE_LEASE = timedelta(minutes=31)

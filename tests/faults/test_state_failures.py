@@ -6,13 +6,13 @@ import json
 from typing import Any
 
 import pytest
-from steps import Rule, Steps, assert_conserved, open_runtime, refused_sign_in, state, unreachable
-from workload import add_customers, change_project, company_id, projects
-from worlds import World, leg
 
 from dualsync.errors import LegsFailed, Unavailable
-from dualsync.sync.pipeline import STEPS, run_all, start_run
+from dualsync.sync.run.pipeline import STEPS, run_all, start_run
 from dualsync_sandbox.errors import BusinessRuleViolation
+from support.steps import Rule, Steps, assert_conserved, open_runtime, refused_sign_in, state, unreachable
+from support.workload import add_customers, change_project, company_id, projects
+from support.worlds import World, leg
 
 ALL = ("USPM", "GBPM", "FRRT")
 GBPM_DOWN = ("/ProjectsV2", "gbpm")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import pytest
-from steps import assert_conserved
 from upath import UPath
-from workload import add_customers, add_task, change_project, projects, row_id
-from worlds import World, leg
 
 from dualsync.frames import read_table, write_table
 from dualsync_sandbox.errors import BusinessRuleViolation
+from support.steps import assert_conserved
+from support.workload import add_customers, add_task, change_project, projects, row_id
+from support.worlds import World, leg
 
 TASKS = ["project_tasks"]
 CUSTOMERS = ["customers_v3"]

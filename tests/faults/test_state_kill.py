@@ -8,18 +8,18 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from killed import RUN_ID, Point, run_and_die
-from steps import open_runtime
-from workload import BATCHES, change_much, differences, picture
-from worlds import World, copied
 
-from dualsync.sync.folders import read_json
-from dualsync.sync.pipeline import RunSummary, run_all, start_run
-from dualsync.sync.runtime import RunRef
+from dualsync.sync.legs.folders import read_json
+from dualsync.sync.legs.runtime import RunRef
+from dualsync.sync.run.pipeline import RunSummary, run_all, start_run
+from support.crash import RUN_ID, Point, run_and_die
+from support.steps import open_runtime
+from support.workload import BATCHES, change_much, differences, picture
+from support.worlds import World, copied
 
 Picture = dict[str, list[str]]
 
-FOLDERS = "dualsync.sync.folders:LegFolder"
+FOLDERS = "dualsync.sync.legs.folders:LegFolder"
 DATAVERSE = "dualsync.systems.dataverse:Dataverse"
 FINANCE = "dualsync.systems.finance:Finance"
 LEDGER = "dualsync.ledger.database:Ledger"
@@ -27,7 +27,7 @@ RATES, CUSTOMERS, PROJECTS, TASKS = "exchange_rates", "customers_v3", "projects"
 COMPANIES = ["USPM"]
 
 BEFORE_ANYTHING_IS_SENT = {
-    "feed read, not marked": Point(PROJECTS, "dualsync.sync.feeds:write_json", "before"),
+    "feed read, not marked": Point(PROJECTS, "dualsync.sync.extract.change_feed:write_json", "before"),
     "extracted, not marked": Point(TASKS, f"{FOLDERS}.finish", "before", 1, "extract"),
     "extracted": Point(CUSTOMERS, f"{FOLDERS}.finish", "after", 1, "extract"),
     "reconciled, not marked": Point(TASKS, f"{FOLDERS}.finish", "before", 1, "reconcile"),

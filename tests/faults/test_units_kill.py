@@ -12,19 +12,19 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from cycles import SINCE, Cycle
-from killed import Point, run_and_die
-from orders import MAPS as SUBCONTRACTS
-from orders import Orders
-from worlds import World, copied
 
-from dualsync.sync.pipeline import reopen_run, run_all
-from dualsync_sandbox.business import finance_jobs
-from dualsync_sandbox.business.approvals import approve_time
-from dualsync_sandbox.business.billing import mark_ready_to_invoice
-from dualsync_sandbox.business.finance_vendor_invoices import VendorInvoice, VendorLine, file_vendor_invoice
-from dualsync_sandbox.business.proforma_confirmation import confirm_proforma
-from dualsync_sandbox.business.proformas import create_proforma
+from dualsync.sync.run.pipeline import reopen_run, run_all
+from dualsync_sandbox.business.dataverse.entries.approvals import approve_time
+from dualsync_sandbox.business.dataverse.invoicing.billing import mark_ready_to_invoice
+from dualsync_sandbox.business.dataverse.invoicing.proforma_confirmation import confirm_proforma
+from dualsync_sandbox.business.dataverse.invoicing.proformas import create_proforma
+from dualsync_sandbox.business.finance import jobs as finance_jobs
+from dualsync_sandbox.business.finance.procurement.vendor_invoices import VendorInvoice, VendorLine, file_vendor_invoice
+from support.crash import Point, run_and_die
+from support.cycles import SINCE, Cycle
+from support.orders import MAPS as SUBCONTRACTS
+from support.orders import Orders
+from support.worlds import World, copied
 
 DATAVERSE = "dualsync.systems.dataverse:Dataverse"
 FINANCE = "dualsync.systems.finance:Finance"

@@ -1,12 +1,12 @@
 """Policies that every DAG of the project keeps, and the shape that follows from the table maps."""
 
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from dualsync.mapping import Catalog
+from support.paths import PUBLISHED
 
 if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag
@@ -23,7 +23,7 @@ DAGS = ("initial_sync", *AREAS, "sync_cycle")
 OTHERS = {"nightly_reconciliation", "release_held", "repair_breaks", "replay_rows"}
 """DAGs that synchronise nothing by themselves; they have tests of their own."""
 STEPS = ["extract", "reconcile", "validate", "load", "settle"]
-PUBLISHED = Path(__file__).resolve().parents[1] / "unit" / "mapping_data" / "dependencies.tsv"
+DEPENDENCIES = PUBLISHED / "dependencies.tsv"
 OF_PART = {("invoice_proposals", "actuals"): "actuals_billed"}
 """Published dependencies that only a part of the child has."""
 OFF = {"vendor_invoices_v1"}
@@ -94,7 +94,7 @@ def test_edges_between_maps_are_exactly_their_needs(dag: Any, catalog: Catalog) 
 
 def published_dependencies() -> set[tuple[str, str]]:
     """Parent and child of each published dependency, read without the project's own catalogue."""
-    lines = [line for line in PUBLISHED.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    lines = [line for line in DEPENDENCIES.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     pairs = (line.split("\t") for line in lines[1:])
     return {(parent, OF_PART.get((parent, child), child)) for child, parent in pairs if child not in OFF}
 

@@ -12,8 +12,8 @@ import pytest
 
 from dualsync.errors import SettingsError, SignInFailed, Throttled
 from dualsync.mapping import Catalog
-from dualsync.sync import pipeline
-from dualsync.sync.runtime import RunRef
+from dualsync.sync.legs.runtime import RunRef
+from dualsync.sync.run import pipeline
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -23,7 +23,7 @@ MAPS = ("legal_entities", "workers", "projects")
 
 
 class Played:
-    """Stands in for the functions of `dualsync.sync.pipeline`: answers as told, and notes who asked."""
+    """Stands in for the functions of `dualsync.sync.run.pipeline`: answers as told, and notes who asked."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, str, str, tuple[str, ...]]] = []
@@ -78,7 +78,7 @@ def played(monkeypatch: pytest.MonkeyPatch, brisk: None) -> Played:
     for name in ("start_run", "run_step", "finish_run"):
         monkeypatch.setattr(pipeline, name, getattr(played, name))
     monkeypatch.setattr(pipeline, "run_deletions", lambda *given: pipeline.StepSummary("deletions", "", "", (), True))
-    monkeypatch.setattr("dualsync_airflow.operators.open_runtime", lambda: nullcontext(runtime))
+    monkeypatch.setattr("dualsync_airflow.sync.operators.open_runtime", lambda: nullcontext(runtime))
     return played
 
 
@@ -89,7 +89,7 @@ def build(airflow_db: None) -> "Callable[[str], DAG]":
     def build(dag_id: str) -> "DAG":
         from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
 
-        from dualsync_airflow.builder import sync_dag
+        from dualsync_airflow.sync.dag import sync_dag
 
         dag = sync_dag(dag_id, Catalog.load(), MAPS, title=dag_id, schedule=None, mode="incremental")
         dag.fileloc = __file__
@@ -186,7 +186,7 @@ def test_many_companies_are_dealt_into_batches(
     played: Played, build: "Callable[[str], DAG]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     played.companies = tuple(f"C{number:02d}" for number in range(23))
-    monkeypatch.setattr("dualsync_airflow.builder._batches", lambda: 3)
+    monkeypatch.setattr("dualsync_airflow.sync.dag._batches", lambda: 3)
     played.answers["workers", "to_dataverse", "extract"] = "nothing"
     state, tasks = run(build("batches"))
     assert state == "success"

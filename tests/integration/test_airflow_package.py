@@ -6,7 +6,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from support.paths import ROOT
 
 
 def test_provider_info_fits_airflows_schemas() -> None:
@@ -56,7 +56,7 @@ def test_plugin_is_loaded_and_the_package_is_left_alone(airflow_db: None) -> Non
 
 def test_connection_becomes_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     from dualsync.settings import Settings
-    from dualsync_airflow.hooks import DataverseHook
+    from dualsync_airflow.connections.hooks import DataverseHook
 
     connection = {
         "conn_type": "dataverse",
@@ -77,7 +77,7 @@ def test_connection_becomes_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_wrong_connection_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    from dualsync_airflow.hooks import FinanceHook
+    from dualsync_airflow.connections.hooks import FinanceHook
 
     monkeypatch.setenv("AIRFLOW_CONN_DYNAMICS_FINANCE_DEFAULT", json.dumps({"conn_type": "dynamics_finance"}))
     well, message = FinanceHook().test_connection()
@@ -86,7 +86,7 @@ def test_wrong_connection_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_pools_are_those_the_tasks_use() -> None:
-    from dualsync_airflow.builder import POOLS
+    from dualsync_airflow.sync.dag import POOLS
 
     pools = json.loads((ROOT / "plugins/dualsync_airflow/pools.json").read_text())
     assert set(pools) == set(POOLS.values())

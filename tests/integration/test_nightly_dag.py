@@ -10,22 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-from channels import Channel, Mailbox, serving
-from commands import dualsync
 from openpyxl import load_workbook
 
-from dualsync.controls import steps
-from dualsync.demo.sandbox import connections
 from dualsync.errors import SchemaMismatch
 from dualsync.ledger.nights import BreakFilter
 from dualsync.mapping import Catalog
+from dualsync.nightly import steps
 from dualsync.reports.nights import NightReport
 from dualsync.settings import Settings
-from dualsync.sync.runtime import Runtime
+from dualsync.sync.legs.runtime import Runtime
+from dualsync_demo.sandbox import connections
+from support.channels import Channel, Mailbox, serving
+from support.commands import dualsync
 
 if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag
-    from worlds import World
+
+    from support.worlds import World
 
 pytestmark = pytest.mark.usefixtures("brisk")
 
@@ -103,7 +104,7 @@ def test_shape_of_the_dag(dagbag: DagBag) -> None:
 
 
 def test_schedule_and_strictness_are_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from dualsync_airflow.nightly import nightly_dag
+    from dualsync_airflow.nightly.dag import nightly_dag
 
     monkeypatch.setenv("DUALSYNC_HOME", str(tmp_path))
 
@@ -289,7 +290,7 @@ def test_building_the_dag_needs_none_of_the_heavy_libraries() -> None:
     import sys
 
     code = (
-        "import sys, dualsync_airflow.nightly as n; n.nightly_dag('d', title='t'); "
+        "import sys, dualsync_airflow.nightly.dag as n; n.nightly_dag('d', title='t'); "
         "print([m for m in ('pandas', 'pyarrow', 'duckdb', 'great_expectations', 'msal') if m in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -7,10 +7,10 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-from channels import Channel, Mailbox, serving
 
 from dualsync.reports.alerts import Alert
 from dualsync.settings import Alerts
+from support.channels import Channel, Mailbox, serving
 
 SECRET = "a-long-secret"
 ALERT = Alert(

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reconciled import NIGHT, PACK
-from visits import HERE, ORIGIN, PAGE, Visitor
 
 from dualsync.ledger import Ledger
+from support.reconciled import NIGHT, PACK
+from support.visits import HERE, ORIGIN, PAGE, Visitor
 
 Visitors = Callable[..., Visitor]
 SAMPLES = {

@@ -16,11 +16,12 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
-from reconciled import EARLIER, FIRST, FORMULA, NIGHT, PACK, RUN, SCRIPT, URLS, leg, many_breaks, reconcile
-from visits import Visitor
 
 from dualsync.ledger import Ledger, RunRecord
 from dualsync_airflow.pages import shown
+from support.paths import ROOT
+from support.reconciled import EARLIER, FIRST, FORMULA, NIGHT, PACK, RUN, SCRIPT, URLS, leg, many_breaks, reconcile
+from support.visits import Visitor
 
 Visitors = Callable[..., Visitor]
 ROW = "?map=projects&direction=to_finance&company=USPM&row=prj-2"
@@ -318,7 +319,7 @@ def test_a_component_that_serves_no_pages_is_spared_them() -> None:
             "-c",
             "import dualsync_plugin, json, sys; print(json.dumps(sorted(sys.modules)))",
         ],
-        env={"PYTHONPATH": ":".join([*sys.path, str(Path(__file__).parents[2] / "plugins")]), "PATH": "/usr/bin"},
+        env={"PYTHONPATH": ":".join([*sys.path, str(ROOT / "plugins")]), "PATH": "/usr/bin"},
         capture_output=True,
         check=True,
         text=True,

@@ -10,16 +10,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from commands import dualsync
 
-from dualsync.demo.sandbox import connections
 from dualsync.ledger import ControlResult, NightRecord
 from dualsync.ledger.nights import BreakFilter
-from dualsync_airflow.repair import repair_dag
+from dualsync_airflow.repair.dag import repair_dag
+from dualsync_demo.sandbox import connections
+from support.commands import dualsync
 
 if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag
-    from worlds import World
+
+    from support.worlds import World
 
 COMPANIES = "USPM,GBPM,FRRT"
 REPLAY: dict[str, Any] = {"direction": None, "company": None, "dry_run": False}
@@ -87,7 +88,7 @@ def anna(brisk: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Person]:
 @pytest.fixture
 def world(synced: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """A synchronised world that Airflow finds: its home by environment, its systems by connections."""
-    monkeypatch.setattr("dualsync.sync.load.GUARD_FLOOR", 3)
+    monkeypatch.setattr("dualsync.sync.load.step.GUARD_FLOOR", 3)
     environ = connections(synced.sandbox.info) | {"DUALSYNC_HOME": str(synced.home), "DUALSYNC_COMPANIES": COMPANIES}
     for name, value in (environ | {"DUALSYNC_GUARDS__DELETES": "1"}).items():
         monkeypatch.setenv(name, value)

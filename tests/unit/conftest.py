@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from works import Works
 
 from dualsync_sandbox.business import Switches, install
 from dualsync_sandbox.clock import Clock
 from dualsync_sandbox.schema import SystemSchema
 from dualsync_sandbox.seed import seed
 from dualsync_sandbox.store import Store
+from support.project_office import Works
 
 STORES = ("dataverse", "finance")
 

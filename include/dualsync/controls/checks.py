@@ -12,11 +12,11 @@ from upath import UPath
 
 from dualsync.controls.causes import CAUSES
 from dualsync.controls.model import BREAK_SCHEMA, Control
-from dualsync.controls.night import NightRuntime
 from dualsync.controls.views import lacking, open_views
 from dualsync.frames import Sets, literal, quoted
-from dualsync.sync.folders import write_json
-from dualsync.sync.runtime import GLOBAL
+from dualsync.nightly.night import NightRuntime
+from dualsync.sync.legs.folders import write_json
+from dualsync.sync.legs.runtime import GLOBAL
 
 log = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 
 from dualsync.controls.extracts import CompanyOf, Extract, Wanted, extracts
-from dualsync.controls.night import NightRuntime
-from dualsync.controls.reading import CHANGED
 from dualsync.frames import Sets, literal, quoted
+from dualsync.nightly.night import NightRuntime
+from dualsync.nightly.reading import CHANGED
 
 
 def lacking(night: NightRuntime, names: Iterable[str]) -> str:

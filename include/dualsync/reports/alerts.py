@@ -32,7 +32,7 @@ def reasons(verdict: Mapping[str, Any] | None, failed: Sequence[str], alerts: Al
     """The thresholds that a night has crossed.
 
     Args:
-        verdict: What the night came to, as :class:`dualsync.controls.publish.Verdict` has it; None where it did not.
+        verdict: What the night came to, as :class:`dualsync.nightly.publish.Verdict` has it; None where it did not.
         failed: Names of the night's tasks that failed.
         alerts: The thresholds.
     """

@@ -13,12 +13,12 @@ from typing import Any
 
 from upath import UPath
 
-from dualsync.controls.quality import CHECKED, quality_path
 from dualsync.mapping.suites import CHECK
 from dualsync.mapping.validation import import_great_expectations
+from dualsync.nightly.quality import CHECKED, quality_path
 from dualsync.reports.figures import percent
 from dualsync.reports.nights import DATA_DOCS, NightReport
-from dualsync.sync.folders import read_json, safe_name
+from dualsync.sync.legs.folders import read_json, safe_name
 
 NIGHTS_BEFORE = 7
 """How many nights before the first page shows the pass rates of."""

@@ -16,9 +16,9 @@ import pyarrow as pa
 from upath import UPath
 
 from dualsync.controls.causes import CAUSES
-from dualsync.controls.totals import TOTALS_SCHEMA
 from dualsync.frames import CHUNK_ROWS, ParquetSink
 from dualsync.ledger import BreakRecord
+from dualsync.nightly.totals import TOTALS_SCHEMA
 from dualsync.reports.nights import NightReport, age_class, links
 
 MOMENT = pa.timestamp("us", tz="UTC")

@@ -16,16 +16,16 @@ from urllib.parse import quote
 from upath import UPath
 
 from dualsync.controls.causes import CAUSES
-from dualsync.controls.comparison import PREFIX
 from dualsync.controls.extracts import extracts
 from dualsync.controls.model import CLASSES, SEVERITIES
-from dualsync.controls.packs import SIGNED_PERIOD
 from dualsync.controls.registry import controls
 from dualsync.frames import Sets, iter_tables, literal, quoted, read_table
 from dualsync.ledger import BreakRecord, ControlResult, Ledger, NightRecord, SuiteResult
 from dualsync.ledger.nights import BreakFilter
 from dualsync.mapping import Catalog, Schema
-from dualsync.sync.folders import read_json, safe_name
+from dualsync.nightly.comparison.maps import PREFIX
+from dualsync.nightly.packs import SIGNED_PERIOD
+from dualsync.sync.legs.folders import read_json, safe_name
 
 AGES = ("0-1", "2-7", "8-30", "30+")
 """Age classes of breaks, in days."""

@@ -8,7 +8,7 @@ from dualsync.errors import SettingsError
 from dualsync.reports.exports import write_files
 from dualsync.reports.nights import NightReport
 from dualsync.reports.workbook import write_workbook
-from dualsync.sync.runtime import Runtime
+from dualsync.sync.legs.runtime import Runtime
 
 
 def write_reports(runtime: Runtime, run_id: str) -> list[UPath]:

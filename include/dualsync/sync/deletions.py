@@ -16,16 +16,16 @@ from dualsync.errors import NotFound, Refused
 from dualsync.frames import Sets, count_rows, quoted, write_rows
 from dualsync.ledger import BaseRecord, LegCounts, LegRecord, OpenRow
 from dualsync.mapping import Expression, TableMap
-from dualsync.sync.bases import open_base
-from dualsync.sync.extract import missing_columns
-from dualsync.sync.load import check_generation
-from dualsync.sync.parents import Missing
-from dualsync.sync.runtime import GLOBAL, Leg, Runtime
-from dualsync.sync.settle import leg_record, planned_deletions
-from dualsync.sync.shape import Shape
-from dualsync.sync.triggers import reopen
-from dualsync.sync.units import begin_lines, count_lines
-from dualsync.sync.values import to_wire
+from dualsync.sync.documents.completeness import begin_lines, count_lines
+from dualsync.sync.documents.triggers import reopen
+from dualsync.sync.extract.step import missing_columns
+from dualsync.sync.legs.runtime import GLOBAL, Leg, Runtime
+from dualsync.sync.load.step import check_generation
+from dualsync.sync.lookups.parents import Missing
+from dualsync.sync.plan.base import open_base
+from dualsync.sync.plan.columns import Shape
+from dualsync.sync.plan.values import to_wire
+from dualsync.sync.settle.step import leg_record, planned_deletions
 
 DELETE = "delete"
 PREFIX = "delete:"

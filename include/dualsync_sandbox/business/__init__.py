@@ -9,37 +9,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dualsync_sandbox.business import (
-    approvals,
-    billing_rules,
-    contract_actuals,
-    contract_customers,
-    contract_projects,
-    customer_invoices,
-    deletes,
-    estimates,
-    expense_checks,
-    finance_categories,
-    finance_dataverse,
-    finance_forecasts,
-    finance_procurement,
-    finance_proposals,
-    finance_purchase_orders,
-    finance_staging,
-    finance_subcontracts,
-    finance_vendor_invoices,
-    guards,
-    material_usages,
-    milestones,
-    numbers,
-    proformas,
-    references,
-    roles,
-    shared_categories,
-    subcontracts,
-    vendor_accounts,
-    vendor_invoices,
-)
+from dualsync_sandbox.business import deletes
+from dualsync_sandbox.business.dataverse import estimates, guards, numbers
+from dualsync_sandbox.business.dataverse.contracts import actuals as contract_actuals
+from dualsync_sandbox.business.dataverse.contracts import customers as contract_customers
+from dualsync_sandbox.business.dataverse.contracts import projects as contract_projects
+from dualsync_sandbox.business.dataverse.entries import approvals, expense_checks, material_usages
+from dualsync_sandbox.business.dataverse.invoicing import customer_invoices, proformas
+from dualsync_sandbox.business.dataverse.procurement import subcontracts, vendor_accounts, vendor_invoices
+from dualsync_sandbox.business.finance import dataverse_link as finance_dataverse
+from dualsync_sandbox.business.finance.invoicing import proposals as finance_proposals
+from dualsync_sandbox.business.finance.journals import staging as finance_staging
+from dualsync_sandbox.business.finance.procurement import purchase_orders as finance_purchase_orders
+from dualsync_sandbox.business.finance.procurement import subcontracts as finance_subcontracts
+from dualsync_sandbox.business.finance.procurement import vendor_invoices as finance_vendor_invoices
+from dualsync_sandbox.business.finance.projects import forecasts as finance_forecasts
+from dualsync_sandbox.business.finance.setup import billing_rules, milestones, references, roles, shared_categories
+from dualsync_sandbox.business.finance.setup import categories as finance_categories
+from dualsync_sandbox.business.finance.setup import procurement as finance_procurement
 from dualsync_sandbox.business.parameters import Parameters
 from dualsync_sandbox.business.switches import Switches
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dualsync_sandbox.business.prices import Prices
+from dualsync_sandbox.business.dataverse.prices import Prices
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from dualsync_sandbox.business.choices import AdjustmentStatus, TransactionClass, TransactionType
+from dualsync_sandbox.business.dataverse.choices import AdjustmentStatus, TransactionClass, TransactionType
 from dualsync_sandbox.plant.ground import Ground, NothingToPlantOn, Planted, exact
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from dualsync_sandbox.business.finance_settings import EXPENSE_INTEGRATION_ACCOUNT
+from dualsync_sandbox.business.finance.setup.settings import EXPENSE_INTEGRATION_ACCOUNT
 from dualsync_sandbox.plant.ground import Ground, Planted, book, exact
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from dualsync_sandbox.business.choices import TransactionType
+from dualsync_sandbox.business.dataverse.choices import TransactionType
 from dualsync_sandbox.plant.actuals import ACTUALS, CONNECTIONS, MAP
 from dualsync_sandbox.plant.ground import Ground, NothingToPlantOn, Planted, Rule, book, exact
 

@@ -10,8 +10,16 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from dualsync_sandbox.business import finance_jobs
-from dualsync_sandbox.business.approvals import (
+from dualsync_sandbox.business.dataverse.choices import (
+    BillingType,
+    EntryStatus,
+    TransactionClass,
+    TransactionType,
+)
+from dualsync_sandbox.business.dataverse.contracts.actuals import confirm_contract, tie_project_to_contract
+from dualsync_sandbox.business.dataverse.contracts.customers import WORK_BASED
+from dualsync_sandbox.business.dataverse.contracts.engagement import row_of
+from dualsync_sandbox.business.dataverse.entries.approvals import (
     approve_expense,
     approve_material,
     approve_time,
@@ -19,20 +27,12 @@ from dualsync_sandbox.business.approvals import (
     cancel_approval,
     submit,
 )
-from dualsync_sandbox.business.choices import (
-    BillingType,
-    EntryStatus,
-    TransactionClass,
-    TransactionType,
-)
-from dualsync_sandbox.business.contract_actuals import confirm_contract, tie_project_to_contract
-from dualsync_sandbox.business.contract_customers import WORK_BASED
-from dualsync_sandbox.business.engagement import row_of
-from dualsync_sandbox.business.estimates import add_estimate, assign, reassign
-from dualsync_sandbox.business.exchange import exact
-from dualsync_sandbox.business.journals import post_correction_journal, post_entry_journal
-from dualsync_sandbox.business.retainers import consume_retainer, invoice_retainer
-from dualsync_sandbox.business.work import MATERIAL, TIME
+from dualsync_sandbox.business.dataverse.entries.work import MATERIAL, TIME
+from dualsync_sandbox.business.dataverse.estimates import add_estimate, assign, reassign
+from dualsync_sandbox.business.dataverse.invoicing.retainers import consume_retainer, invoice_retainer
+from dualsync_sandbox.business.dataverse.journals import post_correction_journal, post_entry_journal
+from dualsync_sandbox.business.finance import jobs as finance_jobs
+from dualsync_sandbox.business.finance.ledger.exchange import exact
 from dualsync_sandbox.play.invoicing import INVOICING
 from dualsync_sandbox.play.purchases import PROCUREMENT
 from dualsync_sandbox.play.scene import NothingToPlay, Scene, Site

@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from dualsync_sandbox.business import finance_jobs
-from dualsync_sandbox.business.actuals import TABLE
-from dualsync_sandbox.business.billing import MILESTONES, invoiceable, mark_milestone_ready, mark_ready_to_invoice
-from dualsync_sandbox.business.choices import BillingStatus, InvoiceStatus, MilestoneStatus, TransactionClass
-from dualsync_sandbox.business.exchange import exact
-from dualsync_sandbox.business.finance_intercompany import post_intercompany_invoice, to_invoice
-from dualsync_sandbox.business.proforma_confirmation import confirm_proforma
-from dualsync_sandbox.business.proforma_corrections import CORRECTABLE, correctable, revise_invoice
-from dualsync_sandbox.business.proformas import (
+from dualsync_sandbox.business.dataverse.actuals import TABLE
+from dualsync_sandbox.business.dataverse.choices import BillingStatus, InvoiceStatus, MilestoneStatus, TransactionClass
+from dualsync_sandbox.business.dataverse.invoicing.billing import (
+    MILESTONES,
+    invoiceable,
+    mark_milestone_ready,
+    mark_ready_to_invoice,
+)
+from dualsync_sandbox.business.dataverse.invoicing.proforma_confirmation import confirm_proforma
+from dualsync_sandbox.business.dataverse.invoicing.proforma_corrections import CORRECTABLE, correctable, revise_invoice
+from dualsync_sandbox.business.dataverse.invoicing.proformas import (
     DETAILS,
     INVOICES,
     OPEN,
@@ -24,6 +26,9 @@ from dualsync_sandbox.business.proformas import (
     remove_line,
     send_to_review,
 )
+from dualsync_sandbox.business.finance import jobs as finance_jobs
+from dualsync_sandbox.business.finance.invoicing.intercompany import post_intercompany_invoice, to_invoice
+from dualsync_sandbox.business.finance.ledger.exchange import exact
 
 if TYPE_CHECKING:
     from dualsync_sandbox.play.scene import Scene

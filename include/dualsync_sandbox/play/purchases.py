@@ -7,19 +7,25 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from dualsync_sandbox.business import subcontracts
-from dualsync_sandbox.business.approvals import approve_time, submit
-from dualsync_sandbox.business.choices import (
+from dualsync_sandbox.business.dataverse.choices import (
     EntryStatus,
     SubcontractStatus,
     TransactionClass,
     VendorInvoiceStatus,
 )
-from dualsync_sandbox.business.exchange import exact
-from dualsync_sandbox.business.finance_packing_slips import SlipLine
-from dualsync_sandbox.business.finance_packing_slips import post_packing_slip as post_slip
-from dualsync_sandbox.business.finance_procurement import CATEGORIES, PRODUCTS
-from dualsync_sandbox.business.finance_purchase_orders import (
+from dualsync_sandbox.business.dataverse.entries.approvals import approve_time, submit
+from dualsync_sandbox.business.dataverse.entries.work import TIME, VENDOR_INVOICE
+from dualsync_sandbox.business.dataverse.procurement import subcontracts
+from dualsync_sandbox.business.dataverse.procurement.vendor_accounts import VENDOR
+from dualsync_sandbox.business.dataverse.procurement.vendor_invoices import (
+    confirm_vendor_invoice,
+    lines_of,
+    verify_lines,
+)
+from dualsync_sandbox.business.finance.ledger.exchange import exact
+from dualsync_sandbox.business.finance.procurement.packing_slips import SlipLine
+from dualsync_sandbox.business.finance.procurement.packing_slips import post_packing_slip as post_slip
+from dualsync_sandbox.business.finance.procurement.purchase_orders import (
     ORDER_LINES,
     ORDERS,
     OrderLine,
@@ -28,18 +34,19 @@ from dualsync_sandbox.business.finance_purchase_orders import (
     invoice_purchase_order,
     receive_purchase_order,
 )
-from dualsync_sandbox.business.finance_settings import CompanySettings
-from dualsync_sandbox.business.finance_subcontracts import generate_subcontract_receipts, post_subcontract_receipts
-from dualsync_sandbox.business.finance_vendor_invoices import (
+from dualsync_sandbox.business.finance.procurement.subcontracts import (
+    generate_subcontract_receipts,
+    post_subcontract_receipts,
+)
+from dualsync_sandbox.business.finance.procurement.vendor_invoices import (
     HEADERS,
     VendorInvoice,
     VendorLine,
     file_vendor_invoice,
     post_vendor_invoice,
 )
-from dualsync_sandbox.business.vendor_accounts import VENDOR
-from dualsync_sandbox.business.vendor_invoices import confirm_vendor_invoice, lines_of, verify_lines
-from dualsync_sandbox.business.work import TIME, VENDOR_INVOICE
+from dualsync_sandbox.business.finance.setup.procurement import CATEGORIES, PRODUCTS
+from dualsync_sandbox.business.finance.setup.settings import CompanySettings
 
 if TYPE_CHECKING:
     from dualsync_sandbox.play.scene import Scene, Site

@@ -10,12 +10,12 @@ from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
-from dualsync_sandbox.business.actuals import on_invoice, standing, taken_over
-from dualsync_sandbox.business.approvals import STATUS
-from dualsync_sandbox.business.choices import EntryStatus, ExpenseStatus, TransactionClass
-from dualsync_sandbox.business.engagement import engagement_of
+from dualsync_sandbox.business.dataverse.actuals import on_invoice, standing, taken_over
+from dualsync_sandbox.business.dataverse.choices import EntryStatus, ExpenseStatus, TransactionClass
+from dualsync_sandbox.business.dataverse.contracts.engagement import engagement_of
+from dualsync_sandbox.business.dataverse.entries.approvals import STATUS
+from dualsync_sandbox.business.dataverse.entries.work import TABLES
 from dualsync_sandbox.business.parameters import Parameters
-from dualsync_sandbox.business.work import TABLES
 from dualsync_sandbox.errors import SandboxError
 
 if TYPE_CHECKING:

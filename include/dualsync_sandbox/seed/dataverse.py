@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from dualsync_sandbox.business.numbers import AUTO_NUMBERS
+from dualsync_sandbox.business.dataverse.numbers import AUTO_NUMBERS
 from dualsync_sandbox.seed import masters
 from dualsync_sandbox.seed.companies import COMPANIES, CURRENCIES, NATIVE_RATES, Company
 

@@ -13,8 +13,8 @@ from decimal import Decimal
 from itertools import count
 from typing import TYPE_CHECKING, Literal
 
-from dualsync_sandbox.business.contract_customers import WORK_BASED, contract_customer
-from dualsync_sandbox.business.numbers import AUTO_NUMBERS
+from dualsync_sandbox.business.dataverse.contracts.customers import WORK_BASED, contract_customer
+from dualsync_sandbox.business.dataverse.numbers import AUTO_NUMBERS
 from dualsync_sandbox.seed import dataverse, words
 from dualsync_sandbox.seed.masters import FOREIGN
 

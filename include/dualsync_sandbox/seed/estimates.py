@@ -9,8 +9,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from dualsync_sandbox.business.choices import BillingMethod, BillingType, TransactionClass, TransactionType
-from dualsync_sandbox.business.prices import Prices
+from dualsync_sandbox.business.dataverse.choices import BillingMethod, BillingType, TransactionClass, TransactionType
+from dualsync_sandbox.business.dataverse.prices import Prices
 from dualsync_sandbox.seed import dataverse, masters
 from dualsync_sandbox.seed.companies import NATIVE_RATES
 

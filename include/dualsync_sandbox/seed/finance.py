@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from dualsync_sandbox.business.numbers import AUTO_NUMBERS
-from dualsync_sandbox.business.roles import company_roles
+from dualsync_sandbox.business.dataverse.numbers import AUTO_NUMBERS
+from dualsync_sandbox.business.finance.setup.roles import company_roles
 from dualsync_sandbox.seed import masters, project_accounting
 from dualsync_sandbox.seed.companies import COMPANIES, CURRENCIES, NO_CURRENCY, Company
 

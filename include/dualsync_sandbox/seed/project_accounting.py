@@ -10,8 +10,8 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from dualsync_sandbox.business.finance_proposals import SEQUENCE
-from dualsync_sandbox.business.finance_settings import (
+from dualsync_sandbox.business.finance.invoicing.proposals import SEQUENCE
+from dualsync_sandbox.business.finance.setup.settings import (
     EXPENSE_INTEGRATION_ACCOUNT,
     FORECAST_MODEL,
     PROCUREMENT_INTEGRATION_ACCOUNT,

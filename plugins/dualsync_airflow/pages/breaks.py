@@ -16,7 +16,7 @@ from dualsync.ledger import BreakRecord
 from dualsync.ledger.nights import STATUSES, BreakFilter
 from dualsync.reports.exports import BREAK_COLUMNS, break_row, csv_line
 from dualsync.reports.nights import NightReport
-from dualsync.sync.runtime import Runtime
+from dualsync.sync.legs.runtime import Runtime
 from dualsync_airflow.pages import REPAIR_DAG, shown
 from dualsync_airflow.pages.access import can_edit, can_trigger, may_edit, may_repair
 from dualsync_airflow.pages.render import SAFE, go, page, query_of

@@ -13,7 +13,7 @@ from dualsync.controls.model import SEVERITIES
 from dualsync.ledger import NightRecord
 from dualsync.ledger.nights import BreakFilter
 from dualsync.reports.nights import AGES, NightReport, describe
-from dualsync.sync.runtime import Runtime
+from dualsync.sync.legs.runtime import Runtime
 from dualsync_airflow.pages import NIGHT_DAG, shown
 from dualsync_airflow.pages.render import go, page
 from dualsync_airflow.pages.trend import Trend

@@ -8,10 +8,10 @@ from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Depends, Form, HTTPException, Request
 from fastapi.responses import Response
 
-from dualsync.controls.packs import sign_off
 from dualsync.ledger import NightRecord, SignOff
+from dualsync.nightly.packs import sign_off
 from dualsync.reports.nights import NightReport
-from dualsync.sync.runtime import Runtime
+from dualsync.sync.legs.runtime import Runtime
 from dualsync_airflow.pages import shown
 from dualsync_airflow.pages.access import can_edit, may_edit
 from dualsync_airflow.pages.render import go, page

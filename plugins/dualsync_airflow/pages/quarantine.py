@@ -13,9 +13,9 @@ from dualsync.controls.causes import CAUSES
 from dualsync.errors import DualsyncError
 from dualsync.ledger import OpenRow
 from dualsync.ledger.lists import OpenRowFilter, OpenRowId
+from dualsync.repair.explain import explain
 from dualsync.settings import Settings
-from dualsync.sync.explain import explain
-from dualsync.sync.runtime import GLOBAL, Runtime
+from dualsync.sync.legs.runtime import GLOBAL, Runtime
 from dualsync_airflow.pages import REPLAY_DAG, shown
 from dualsync_airflow.pages.access import can_trigger, may_replay
 from dualsync_airflow.pages.render import go, page, query_of
@@ -160,7 +160,7 @@ def _with_connections() -> Settings:
     from airflow.models.connection import Connection
     from airflow.sdk.exceptions import AirflowNotFoundException
 
-    from dualsync_airflow.hooks import DataverseHook, FinanceHook, endpoint_of
+    from dualsync_airflow.connections.hooks import DataverseHook, FinanceHook, endpoint_of
 
     found: dict[str, Any] = {}
     for hook in (DataverseHook, FinanceHook):

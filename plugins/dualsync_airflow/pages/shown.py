@@ -10,7 +10,7 @@ from dualsync.ledger import Ledger, NightRecord
 from dualsync.mapping import Catalog, Schema
 from dualsync.reports.nights import NightReport
 from dualsync.settings import Settings
-from dualsync.sync.runtime import Runtime
+from dualsync.sync.legs.runtime import Runtime
 from dualsync_airflow.pages import NIGHT_DAG
 
 NO_BREAK = "There is no break of this number."

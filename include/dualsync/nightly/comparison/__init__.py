@@ -1,0 +1,1 @@
+"""The full comparison of every table map, row by row."""

@@ -1,0 +1,207 @@
+"""Legs that a guard held: what they would have done, and how a person releases just that.
+
+The plan of a held leg stays in its run folder. Releasing runs the leg once on the rows that the plan would have
+written, each read anew; a row that would be written otherwise by now was not what the person looked at, and is left out
+(``approved.py``). Everything else of the leg comes with its next run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from upath import UPath
+
+from dualsync.errors import SettingsError
+from dualsync.frames import Sets
+from dualsync.ledger import LegRecord
+from dualsync.repair.replay import RowOutcome, begin, outcomes
+from dualsync.sync.deletions import HELD
+from dualsync.sync.documents.completeness import SENT
+from dualsync.sync.legs.folders import DELETES, read_json, safe_name
+from dualsync.sync.legs.runtime import RowRef, Runtime
+from dualsync.sync.reconcile.approved import MOVED
+from dualsync.sync.run.pipeline import RunSummary, reopen_run, run_all
+
+JOB = "release_held"
+"""Name of the job in the ledger, and of the DAG."""
+
+SAMPLE = 5
+"""So many keys are named."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLeg:
+    """A leg that a guard held.
+
+    Attributes:
+        run_id: The run in which it was held.
+        map: Its map.
+        direction: Its direction.
+        company: Its company.
+        part: ``rows``, or ``deletes``.
+        since: When it was held.
+        message: What the guard said.
+        planned: How many rows would be created, updated and deleted.
+        sample: Some of their keys.
+        missing: Why it cannot be released, empty where it can.
+    """
+
+    run_id: str
+    map: str
+    direction: str
+    company: str
+    part: str
+    since: datetime
+    message: str
+    planned: dict[str, int]
+    sample: tuple[str, ...]
+    missing: str = ""
+
+    @property
+    def label(self) -> str:
+        """The leg as it is named in messages."""
+        return f"{self.map} {self.direction} of {self.company}{' (deletions)' if self.part == DELETES else ''}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """What became of a held leg that was released.
+
+    Attributes:
+        leg: The leg.
+        summary: The run that carried its plan out.
+        rows: What became of each row.
+    """
+
+    leg: HeldLeg
+    summary: RunSummary
+    rows: tuple[RowOutcome, ...]
+
+    @property
+    def left_out(self) -> tuple[RowOutcome, ...]:
+        """Rows that would be written otherwise by now, or not at all."""
+        return tuple(row for row in self.rows if row.rule.endswith(f".{MOVED}") or row.action not in _WRITTEN)
+
+    @property
+    def told(self) -> str:
+        """What became of it, in one line."""
+        done = len(self.rows) - len(self.left_out)
+        text = f"{self.leg.label}: {done} of {len(self.rows)} rows released as they were planned"
+        if self.left_out:
+            named = ", ".join(row.row.key for row in self.left_out[:SAMPLE])
+            text += f", {len(self.left_out)} left out, since they changed meanwhile or are held back: {named}"
+        return text
+
+
+_WRITTEN = ("create", "update", "delete")
+
+
+def held_legs(runtime: Runtime) -> list[HeldLeg]:
+    """The legs that are held, oldest first."""
+    return [_held(leg) for leg in runtime.ledger.held_legs(released_by=JOB)]
+
+
+def held_leg(runtime: Runtime, run_id: str, map_name: str, direction: str, company: str, part: str) -> HeldLeg:
+    """A leg that was held in a run, whether or not it still is.
+
+    Raises:
+        SettingsError: It was not.
+    """
+    leg = runtime.ledger.leg(run_id, map_name, direction, part, company)
+    if leg is None or leg.state != "held":
+        raise SettingsError(f"{map_name} {direction} of {company} was not held in run '{run_id}'")
+    return _held(leg)
+
+
+def chosen_legs(
+    runtime: Runtime, map_name: str | None, *, direction: str | None = None, company: str | None = None
+) -> list[HeldLeg]:
+    """The held legs of a map, or all.
+
+    Raises:
+        SettingsError: None is held.
+    """
+    company = company.upper() if company else None
+    found = [
+        leg
+        for leg in held_legs(runtime)
+        if map_name in (None, leg.map) and direction in (None, leg.direction) and company in (None, leg.company)
+    ]
+    if not found:
+        place = " ".join(filter(None, (map_name or "", direction or "", f"of {company}" if company else "")))
+        raise SettingsError(
+            f"no leg {f'({place}) ' if place else ''}is held; `dualsync held list` shows those that are"
+        )
+    return found
+
+
+def release(runtime: Runtime, legs: Sequence[HeldLeg], *, by: str, run_id: str | None = None) -> list[Released]:
+    """Carry out what held legs had planned, and nothing else.
+
+    Args:
+        runtime: Everything at hand.
+        legs: The legs, as the person saw them.
+        by: Who releases them; stands in the ledger with each leg.
+        run_id: Identity of the runs, with a number behind it; new ones by default. Runs that were begun before go on.
+
+    Raises:
+        SettingsError: Nobody said who releases, or a plan is no longer there.
+    """
+    if not by.strip():
+        raise SettingsError("say who releases the legs; it is written down with them")
+    gone = [leg.missing for leg in legs if leg.missing]
+    if gone:
+        raise SettingsError("; ".join(gone))
+    found: list[Released] = []
+    for number, leg in enumerate(legs, start=1):
+        identity = None if run_id is None else f"{run_id}.{number}"
+        known = identity and read_json(runtime.runs_folder() / safe_name(identity) / "run.json")
+        if identity and known:
+            run = reopen_run(identity, runtime)
+        else:
+            approved = "" if leg.part == DELETES else leg.run_id
+            rows = _rows(runtime, leg)
+            run = begin(runtime, JOB, rows, dry_run=False, approved=approved, by=by, run_id=identity)
+        summary = run_all(run, runtime)
+        found.append(Released(leg, summary, tuple(outcomes(runtime, run.run_id))))
+    return found
+
+
+def _held(leg: LegRecord) -> HeldLeg:
+    words = (leg.run_id, leg.map, leg.direction, leg.company, leg.part, leg.started_at, leg.message)
+    path = UPath(leg.folder) / (HELD if leg.part == DELETES else "plan.parquet")
+    if not path.exists():
+        missing = f"what run {leg.run_id} had planned for {leg.map} is no longer in {leg.folder}; run the area again"
+        return HeldLeg(*words, {}, (), missing)
+    with Sets() as sets:
+        rows = _planned(sets, path, leg.part)
+        counted = sets.fetch(f"SELECT action, count(*) AS n FROM {rows} GROUP BY action ORDER BY action").to_pylist()
+        keys = sets.fetch(f"SELECT COALESCE(key, join_key) AS key FROM {rows} ORDER BY key LIMIT {SAMPLE}")
+    return HeldLeg(*words, {row["action"]: row["n"] for row in counted}, tuple(keys.column(0).to_pylist()))
+
+
+def _planned(sets: Sets, path: UPath, part: str) -> str:
+    """SQL of the rows that a held leg would have written."""
+    sets.view("plan", path)
+    if part == DELETES:
+        return "(SELECT *, 'delete' AS action, NULL::VARCHAR AS id FROM plan)"
+    sets.view("failures", path.parent / "failures.parquet")
+    return f"(SELECT * FROM plan WHERE {SENT})"
+
+
+def _rows(runtime: Runtime, leg: HeldLeg) -> list[RowRef]:
+    record = runtime.ledger.leg(leg.run_id, leg.map, leg.direction, leg.part, leg.company)
+    assert record is not None
+    deletes = leg.part == DELETES
+    with Sets() as sets:
+        rows = _planned(sets, UPath(record.folder) / (HELD if deletes else "plan.parquet"), leg.part)
+        named = "join_key" if deletes else "COALESCE(key, join_key)"
+        found = sets.fetch(f"SELECT {named} AS key, id FROM {rows} ORDER BY 1").to_pylist()
+    return [RowRef(leg.map, leg.direction, leg.company, row["key"], row["id"], leg.part) for row in found]

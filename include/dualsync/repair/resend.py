@@ -1,0 +1,359 @@
+"""Sends rows again from the side that owns them, where that heals a break of the nightly reconciliation.
+
+A re-send is a run of chosen rows (``sync/replay.py``) in which a column is carried from its owner although the owner
+did not change it, and a row that is gone from the receiver is made there again. It never writes a column that the
+sender does not own, never copies a row into the system that makes such rows, and posts no history. What it would do is
+planned first, as a dry run; only what was planned is sent, and above a limit only once a person approved it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from dualsync.controls.causes import CAUSES
+from dualsync.errors import SettingsError
+from dualsync.ledger import BreakRecord
+from dualsync.ledger.nights import BreakFilter
+from dualsync.mapping import Direction, TableMap
+from dualsync.nightly.comparison.maps import PREFIX
+from dualsync.repair.replay import WRITTEN, RowOutcome, begin, outcomes
+from dualsync.sync.legs.folders import read_json, safe_name, write_json
+from dualsync.sync.legs.runtime import GLOBAL, RowRef, RunRef, Runtime
+from dualsync.sync.plan.columns import Shape
+from dualsync.sync.run.pipeline import RunSummary, reopen_run, run_all
+
+JOB = "repair_breaks"
+"""Name of the job in the ledger, and of the DAG."""
+
+NEVER = {
+    "duplicate_in_dataverse": "a re-send makes no row fewer: keep one of them",
+    "duplicate_in_finance": "a re-send makes no row fewer: keep one of them",
+    "wrong_owner": "it was made in the system that may not make it, and a re-send copies no such row",
+    "filtered_out": "its row in Dataverse does not travel any more; a re-send takes nothing back",
+    "balance": "a balance is made of many rows; look for the breaks of these",
+    "not_imported": "it has arrived; Import from staging is a job of Finance",
+    "not_posted": "it has arrived; posting is a job of Finance",
+    "signed_period": "its period was signed off; a person has to decide what holds",
+}
+"""Classes of breaks that no re-send heals, and why."""
+
+_PAGE = 1_000
+_RECORD = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class ResendLine:
+    """What a re-send does for one break.
+
+    Attributes:
+        number: The break.
+        control: Its control, or the map's comparison.
+        company: Its company.
+        key: Its key.
+        break_class: Its class.
+        field: Its column, empty where it is no matter of one.
+        heals: Whether a re-send heals it.
+        reason: What would be sent; else why not, and what helps.
+        rows: The rows that are sent for it.
+    """
+
+    number: int
+    control: str
+    company: str
+    key: str
+    break_class: str
+    field: str
+    heals: bool
+    reason: str
+    rows: tuple[RowRef, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ResendPlan:
+    """What a re-send would do.
+
+    Attributes:
+        run_id: The dry run that planned it; empty where there is nothing to plan.
+        rows: How many rows would be written.
+        limit: How many may be without a person agreeing.
+        lines: What it does for each break.
+    """
+
+    run_id: str
+    rows: int
+    limit: int
+    lines: tuple[ResendLine, ...]
+
+    @property
+    def held(self) -> bool:
+        """Whether a person has to approve it."""
+        return self.rows > self.limit
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        return {**asdict(self), "held": self.held}
+
+
+def chosen_breaks(
+    runtime: Runtime, numbers: Sequence[int] = (), chosen: BreakFilter | None = None
+) -> list[BreakRecord]:
+    """The breaks of these numbers, or the open ones of a filter.
+
+    Raises:
+        SettingsError: There is no break of a number, or nothing was said that chooses.
+    """
+    nights = runtime.ledger.nights
+    if numbers:
+        found = {number: nights.one_break(number) for number in dict.fromkeys(numbers)}
+        unknown = [str(number) for number, one in found.items() if one is None]
+        if unknown:
+            raise SettingsError(f"there is no break number {', '.join(unknown)}; `dualsync breaks list` lists them")
+        return [one for one in found.values() if one is not None]
+    if chosen is None or chosen == BreakFilter(still_open=True):
+        raise SettingsError("name breaks by their numbers, or choose them by control, class or company")
+    breaks: list[BreakRecord] = []
+    while page := nights.breaks(chosen, after=breaks[-1].number if breaks else 0, limit=_PAGE):
+        breaks += page
+    return breaks
+
+
+def plan_resend(
+    runtime: Runtime, breaks: Sequence[BreakRecord], *, limit: int | None = None, run_id: str | None = None
+) -> ResendPlan:
+    """Find out what a re-send would do for breaks, writing nothing.
+
+    Args:
+        runtime: Everything at hand.
+        breaks: The breaks.
+        limit: How many rows may be written without a person agreeing; the setting ``guards.resend`` where None.
+        run_id: Identity of the dry run; the plan of one that came to its end is found again.
+    """
+    allowed = runtime.settings.guards.resend if limit is None else limit
+    if run_id is not None and (known := read_plan(runtime, run_id)) is not None:
+        return known
+    found = {one.number: _Break(runtime, one) for one in breaks}
+    rows = list(dict.fromkeys(row for one in found.values() for row in one.rows))
+    ended: dict[RowRef, RowOutcome] = {}
+    if rows:
+        run = _run(runtime, run_id) or begin(runtime, JOB, rows, dry_run=True, resend=True, run_id=run_id)
+        run_all(run, runtime)
+        run_id = run.run_id
+        ended = {one.row: one for one in outcomes(runtime, run_id)}
+    lines = tuple(one.line(ended) for one in found.values())
+    written = {row for line in lines if line.heals for row in line.rows}
+    plan = ResendPlan(run_id if rows and run_id else "", len(written), allowed, lines)
+    if plan.run_id:
+        write_json(runtime.runs_folder() / safe_name(plan.run_id) / "resend.json", plan.to_dict())
+    return plan
+
+
+def read_plan(runtime: Runtime, run_id: str) -> ResendPlan | None:
+    """The plan that a dry run made, None where it made none."""
+    told = read_json(runtime.runs_folder() / safe_name(run_id) / "resend.json")
+    if told is None:
+        return None
+    lines = tuple(
+        ResendLine(**{**line, "rows": tuple(RowRef(**row) for row in line["rows"])}) for line in told["lines"]
+    )
+    return ResendPlan(told["run_id"], told["rows"], told["limit"], lines)
+
+
+def send(runtime: Runtime, planned: str, *, by: str = "", run_id: str | None = None) -> RunSummary:
+    """Send what a dry run planned; rows that would be written otherwise by now are left out, and wait.
+
+    Args:
+        runtime: Everything at hand.
+        planned: The dry run.
+        by: Who approved it.
+        run_id: Identity of the run; one that was begun before goes on where it stopped.
+
+    Raises:
+        SettingsError: The run planned no re-send, or nothing that could be sent.
+    """
+    run = _run(runtime, run_id)
+    if run is None:
+        plan = read_plan(runtime, planned)
+        rows = list(dict.fromkeys(row for line in plan.lines if line.heals for row in line.rows)) if plan else []
+        if not rows:
+            raise SettingsError(f"run '{planned}' planned no row to send again; `dualsync breaks resend` plans one")
+        run = begin(runtime, JOB, rows, dry_run=False, resend=True, approved=planned, by=by, run_id=run_id)
+    return run_all(run, runtime)
+
+
+def _run(runtime: Runtime, run_id: str | None) -> RunRef | None:
+    """A run that was begun before."""
+    if run_id is None or read_json(runtime.runs_folder() / safe_name(run_id) / "run.json") is None:
+        return None
+    return reopen_run(run_id, runtime)
+
+
+@dataclass(frozen=True, slots=True)
+class Resent:
+    """A re-send: what was planned, and how the sending ended; None where nothing was sent."""
+
+    plan: ResendPlan
+    summary: RunSummary | None
+    rows: tuple[RowOutcome, ...] = ()
+
+
+def resend(
+    runtime: Runtime,
+    breaks: Sequence[BreakRecord] | BreakFilter,
+    *,
+    dry_run: bool = True,
+    limit: int | None = None,
+    by: str = "",
+) -> Resent:
+    """Plan a re-send and, unless it is a dry run or more than the limit, send it.
+
+    Args:
+        runtime: Everything at hand.
+        breaks: The breaks, or what chooses them.
+        dry_run: Whether nothing may be sent.
+        limit: How many rows may be written without a person agreeing.
+        by: Who asked for it.
+    """
+    found = chosen_breaks(runtime, chosen=breaks) if isinstance(breaks, BreakFilter) else breaks
+    plan = plan_resend(runtime, found, limit=limit)
+    if dry_run or plan.held or not plan.rows:
+        return Resent(plan, None)
+    summary = send(runtime, plan.run_id, by=by)
+    return Resent(plan, summary, tuple(outcomes(runtime, summary.run_id)))
+
+
+class _Break:
+    """A break, and the rows that carry what it is about."""
+
+    def __init__(self, runtime: Runtime, record: BreakRecord) -> None:
+        self._runtime = runtime
+        self._break = record
+        self._columns: dict[tuple[str, str], set[str]] = {}
+        self._never_run: list[TableMap] = []
+        self.why_not = self._refusal()
+        self.rows = () if self.why_not else tuple(self._rows())
+        if not self.why_not and not self.rows:
+            self.why_not = self._no_rows()
+
+    def line(self, ended: dict[RowRef, RowOutcome]) -> ResendLine:
+        """What a re-send does for it."""
+        one = self._break
+        mine = [ended[row] for row in self.rows if row in ended]
+        healing = [outcome for outcome in mine if self._heals(outcome)]
+        if healing:
+            reason = "; ".join(_told(outcome) for outcome in healing)
+        else:
+            reason = "; ".join(filter(None, (self.why_not or self._why(mine), self._mitigation())))
+        rows = tuple(outcome.row for outcome in healing)
+        words = (one.number, one.control, one.company, one.key, one.break_class, one.field)
+        return ResendLine(*words, bool(healing), reason, rows)
+
+    def _refusal(self) -> str:
+        if self._break.resolved_at is not None:
+            return "it is resolved already"
+        return NEVER.get(self._break.break_class, "")
+
+    def _no_rows(self) -> str:
+        if not self._maps():
+            return "it is about no single row of a table map"
+        if not self._never_run:
+            return "no table map carries it in the direction that would bring it"
+        return f"this installation sends nothing of a map that it never carried over: {self._unknown()}"
+
+    def _unknown(self) -> str:
+        """The maps that have never run here, with what to do."""
+        areas = {one.map: one.area for one in self._never_run}
+        return ", ".join(f"run {area} for map {name}" for name, area in areas.items())
+
+    def _maps(self) -> list[TableMap]:
+        """The maps whose rows it can be about, with their parts."""
+        one, catalog = self._break, self._runtime.catalog
+        if one.control.startswith(PREFIX):
+            name = one.control.removeprefix(PREFIX)
+            names = [name] if name in catalog else []
+        else:
+            files = [found for found in catalog.files.values() if found.enabled]
+            names = [found.map for found in files if one.dataverse_id and found.dataverse.table == one.dataverse_table]
+            of_set = [found.map for found in files if one.finance_key and found.finance.set == one.finance_set]
+            names = [name for name in names if name in of_set] or names or of_set
+        return [catalog[part] for name in names for part in (name, *catalog.parts(name))]
+
+    def _ways_of_class(self) -> tuple[Direction, ...]:
+        match self._break.break_class:
+            case "missing_in_finance":
+                return ("to_finance",)
+            case "missing_in_dataverse":
+                return ("to_dataverse",)
+            case _:
+                return ("to_finance", "to_dataverse")
+
+    def _rows(self) -> list[RowRef]:
+        found: list[RowRef] = []
+        one = self._break
+        record = one.dataverse_id.lower() if _RECORD.fullmatch(one.dataverse_id) else None
+        for table_map in self._maps():
+            company = GLOBAL if table_map.scope == "global" else one.company
+            key = self._key(table_map)
+            for way in table_map.directions:
+                if way not in self._ways_of_class() or not self._carries(table_map, way) or not (record or key):
+                    continue
+                if self._runtime.ledger.has_settled(table_map.map, way, company):
+                    found.append(RowRef(table_map.map, way, company, key, record))
+                else:
+                    self._never_run.append(table_map)
+        return found
+
+    def _key(self, table_map: TableMap) -> str:
+        """Its key in a map, empty where it names none."""
+        one = self._break
+        text = one.key if one.control.startswith(PREFIX) else one.finance_key
+        return text if text and len(text.split("|")) == len(table_map.finance.key) else ""
+
+    def _carries(self, table_map: TableMap, way: Direction) -> bool:
+        """Whether a direction carries the column that differs; notes its receiving columns."""
+        one = self._break
+        if not one.field or not one.control.startswith(PREFIX):
+            return True
+        sides = one.field.split(" / ")
+        named = {
+            unit.target
+            for unit in Shape(table_map, way, self._runtime.schema).units
+            if {" + ".join(unit.sources), unit.target} - {""} == set(sides)
+        }
+        self._columns[table_map.map, way] = named
+        return bool(named)
+
+    def _heals(self, outcome: RowOutcome) -> bool:
+        row = outcome.row
+        if outcome.action == "create":
+            return True
+        named = self._columns.get((row.map, row.direction))
+        return outcome.action == "update" and (named is None or bool(named & set(outcome.columns)))
+
+    def _why(self, mine: Sequence[RowOutcome]) -> str:
+        """Why nothing would be sent."""
+        held = [f"{one.action}: {one.reason}" for one in mine if one.reason and one.action not in ("gone", *WRITTEN)]
+        if held:
+            return "; ".join(dict.fromkeys(held))
+        if all(one.action == "gone" for one in mine):
+            names = ", ".join(dict.fromkeys(one.row.map for one in mine))
+            more = f"; it may be one of a map that never ran here: {self._unknown()}" if self._never_run else ""
+            return f"it is no row of {names} as the sending side has it{more}"
+        return "the side that owns it has nothing else to send: what the map carries is the same on both sides"
+
+    def _mitigation(self) -> str:
+        cause = CAUSES.get(self._break.cause)
+        return f"what helps: {cause.mitigation}" if cause else ""
+
+
+def _told(outcome: RowOutcome) -> str:
+    row = outcome.row
+    way = row.direction.replace("to_", "").title()
+    what = "creates it" if outcome.action == "create" else f"writes {', '.join(outcome.columns)}"
+    return f"{what} in {way} ({row.map})"

@@ -1,0 +1,1 @@
+"""Step 1, extract: what changed on the sending side, and the matching rows of the receiving side."""

@@ -1,0 +1,1 @@
+"""Lookups: the row on one side that a reference on the other side means."""

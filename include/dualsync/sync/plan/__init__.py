@@ -1,0 +1,1 @@
+"""What the steps agree on: columns of a transfer, values and their types, equality, the base."""

@@ -1,0 +1,21 @@
+"""Opens bases: the Parquet files with the last state both sides agreed on."""
+
+from __future__ import annotations
+
+from upath import UPath
+
+from dualsync.frames import Sets
+from dualsync.sync.plan.columns import Shape
+
+
+def open_base(sets: Sets, shape: Shape, path: UPath | None, name: str = "base") -> None:
+    """Make a view of a base; a column the map has gained since the base was written is null in it."""
+    sets.table(f"{name}_columns", shape.base_schema().empty_table())
+    if path is None:
+        sets.run(f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM {name}_columns")
+    else:
+        sets.view(f"{name}_file", path)
+        sets.run(
+            f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM {name}_columns UNION ALL BY NAME "
+            f"SELECT * FROM {name}_file"
+        )

@@ -1,0 +1,1 @@
+"""Runs: starts them, takes each transfer through its steps, and says how they ended."""

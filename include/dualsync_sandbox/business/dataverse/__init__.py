@@ -1,0 +1,1 @@
+"""What Project Operations on Dataverse does by itself when rows are saved."""

@@ -1,0 +1,1 @@
+"""Project contracts: what projects, customers and milestones follow from them."""

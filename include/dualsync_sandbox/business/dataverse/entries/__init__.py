@@ -1,0 +1,1 @@
+"""Entries of time, expenses and materials, and their approval."""

@@ -1,0 +1,1 @@
+"""Proforma invoices, from what is ready to invoice to their correction."""

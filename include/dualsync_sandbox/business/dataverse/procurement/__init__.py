@@ -1,0 +1,1 @@
+"""Subcontracts and project vendor invoices."""

@@ -1,0 +1,1 @@
+"""Project invoice proposals and the invoices posted from them."""

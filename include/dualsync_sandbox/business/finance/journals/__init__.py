@@ -1,0 +1,1 @@
+"""Integration journals: staging, import, posting."""

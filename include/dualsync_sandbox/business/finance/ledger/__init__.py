@@ -1,0 +1,1 @@
+"""The general ledger: entries, periods, exchange rates, taxes."""

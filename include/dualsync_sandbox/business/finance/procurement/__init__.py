@@ -1,0 +1,1 @@
+"""Purchase orders, subcontracts, receipts and vendor invoices."""

@@ -1,0 +1,1 @@
+"""Setup of project accounting in Finance, and what follows from it."""

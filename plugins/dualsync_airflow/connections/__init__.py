@@ -1,0 +1,1 @@
+"""Connection types, and the library opened with what Airflow knows."""

@@ -1,0 +1,1 @@
+"""The DAG of the nightly reconciliation and its tasks."""

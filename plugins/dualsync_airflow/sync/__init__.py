@@ -1,0 +1,1 @@
+"""DAGs of the areas: their tasks and the builder of their graphs."""

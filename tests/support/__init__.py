@@ -1,0 +1,1 @@
+"""What tests share: worlds, working days, Airflow runs, broken-off processes."""
