@@ -23,7 +23,7 @@ from dualsync.sync.lookups.keys import finance_keys
 from dualsync.sync.lookups.parents import Parents, key_paths
 from dualsync.sync.lookups.records import Record, dataverse_conditions, finance_condition, read_key, split_key
 from dualsync.sync.plan.base import open_base
-from dualsync.sync.plan.columns import Shape
+from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.plan.values import display_key, join_key, parse
 
 
@@ -96,7 +96,7 @@ class _Explanation:
         self._map = table_map
         self._company = company
         self._parents = Parents(runtime, company)
-        self._shape = Shape(table_map, table_map.directions[0], runtime.schema)
+        self._leg_columns = LegColumns(table_map, table_map.directions[0], runtime.schema)
         wanted = read_key(table_map, runtime.schema, key)
         self._parts, self._key, self._join_key = wanted.parts, wanted.text, wanted.join_key
         self._agreed = self._base()
@@ -164,12 +164,12 @@ class _Explanation:
 
     def _key_of(self, parent: TableMap, record: str) -> str | None:
         """The integration key of a parent in Dataverse, whether or not it has arrived."""
-        shape = Shape(parent, parent.directions[0], self._runtime.schema)
-        names = shape.read_columns("dataverse")
+        leg_columns = LegColumns(parent, parent.directions[0], self._runtime.schema)
+        names = leg_columns.read_columns("dataverse")
         row = self._runtime.systems.dataverse.get(parent.dataverse.set, record, list(names))
         if row is None:
             return None
-        known = _keys(self._runtime, shape, [row], self._company)[0][1]
+        known = _keys(self._runtime, leg_columns, [row], self._company)[0][1]
         if known is not None:
             return known
         parts = [self._follow(parent, row, path) for path in parent.dataverse.key]
@@ -194,13 +194,13 @@ class _Explanation:
         if path is None:
             return None
         with Sets() as sets:
-            open_base(sets, self._shape, path)
+            open_base(sets, self._leg_columns, path)
             rows = sets.fetch(f"SELECT * FROM base WHERE join_key = {literal(self._join_key)}").to_pylist()
         return rows[0] if rows else None
 
     def _read_dataverse(self) -> Record | None:
         entity = self._map.dataverse
-        names = list(self._shape.read_columns("dataverse"))
+        names = list(self._leg_columns.read_columns("dataverse"))
         dataverse = self._runtime.systems.dataverse
         if self._agreed and self._agreed["id"]:
             return dataverse.get(entity.set, self._agreed["id"], names)
@@ -210,7 +210,7 @@ class _Explanation:
             matches = dataverse.read_keys(entity.set, conditions, select=names) if conditions else []
         else:
             for page in dataverse.read(entity.set, select=names):
-                keys = _keys(self._runtime, self._shape, page, self._company)
+                keys = _keys(self._runtime, self._leg_columns, page, self._company)
                 matches += [row for row, (text, _) in zip(page, keys, strict=True) if text == self._join_key]
         expression = Expression.parse(entity.filter) if entity.filter else None
         if self._map.company_is_direct and entity.company:
@@ -221,9 +221,9 @@ class _Explanation:
 
     def _read_finance(self) -> Record | None:
         entity = self._map.finance
-        columns = {name: self._shape.column("finance", name) for name in entity.key}
+        columns = {name: self._leg_columns.column("finance", name) for name in entity.key}
         condition = finance_condition(self._map, self._runtime.schema, self._company, self._parts)
-        select = list(self._shape.read_columns("finance"))
+        select = list(self._leg_columns.read_columns("finance"))
         for row in self._runtime.systems.finance.read_keys(entity.set, [condition], select=select):
             if (
                 join_key([parse(row.get(name), column, "finance") for name, column in columns.items()])
@@ -300,17 +300,21 @@ def _in_base(path: UPath, parent: TableMap, runtime: Runtime, key: str) -> bool:
         return bool(sets.scalar(f"SELECT count(*) FROM base WHERE join_key = {literal(join_key(parts) or '')}"))
 
 
-def _keys(runtime: Runtime, shape: Shape, page: list[Record], company: str) -> list[tuple[str | None, str | None]]:
+def _keys(
+    runtime: Runtime, leg_columns: LegColumns, page: list[Record], company: str
+) -> list[tuple[str | None, str | None]]:
     """Join key and key as people write it, of Dataverse rows."""
     if not page:
         return []
-    columns = {name: shape.column("dataverse", name) for name in shape.read_columns("dataverse")}
-    schema = shape.raw_schema("dataverse")
+    columns = {name: leg_columns.column("dataverse", name) for name in leg_columns.read_columns("dataverse")}
+    schema = leg_columns.raw_schema("dataverse")
     rows = [typed_row(row, columns, "dataverse") for row in page]
     table = pa.Table.from_pylist([{field.name: row.get(field.name) for field in schema} for row in rows], schema=schema)
     parents = Parents(runtime, company)
-    frame = finance_keys(shape, to_pandas(table), parents, runtime.catalog.maps, ZoneInfo(runtime.settings.time_zone))
-    parts = [frame[name].array.__arrow_array__().to_pylist() for name in shape.map.finance.key]
+    frame = finance_keys(
+        leg_columns, to_pandas(table), parents, runtime.catalog.maps, ZoneInfo(runtime.settings.time_zone)
+    )
+    parts = [frame[name].array.__arrow_array__().to_pylist() for name in leg_columns.map.finance.key]
     texts = frame["join_key"].array.__arrow_array__().to_pylist()
     shown = [display_key(list(values)) for values in zip(*parts, strict=True)]
     return [(text, None if text is None else key) for text, key in zip(texts, shown, strict=True)]

@@ -22,7 +22,7 @@ from dualsync.nightly.comparison.maps import PREFIX
 from dualsync.repair.replay import WRITTEN, RowOutcome, begin, outcomes
 from dualsync.sync.legs.folders import read_json, safe_name, write_json
 from dualsync.sync.legs.runtime import GLOBAL, RowRef, RunRef, Runtime
-from dualsync.sync.plan.columns import Shape
+from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.run.pipeline import RunSummary, reopen_run, run_all
 
 JOB = "repair_breaks"
@@ -323,7 +323,7 @@ class _Break:
         sides = one.field.split(" / ")
         named = {
             unit.target
-            for unit in Shape(table_map, way, self._runtime.schema).units
+            for unit in LegColumns(table_map, way, self._runtime.schema).pairs
             if {" + ".join(unit.sources), unit.target} - {""} == set(sides)
         }
         self._columns[table_map.map, way] = named

@@ -23,7 +23,7 @@ from dualsync.sync.legs.runtime import GLOBAL, Leg, Runtime
 from dualsync.sync.load.step import check_generation
 from dualsync.sync.lookups.parents import Missing
 from dualsync.sync.plan.base import open_base
-from dualsync.sync.plan.columns import Shape
+from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.plan.values import to_wire
 from dualsync.sync.settle.step import leg_record, planned_deletions
 
@@ -157,7 +157,7 @@ class _Deletions:
         self._leg = leg
         self._runtime = runtime
         self._base = base
-        self._shape = Shape(leg.map, leg.direction, runtime.schema, missing_columns(leg.map, runtime))
+        self._leg_columns = LegColumns(leg.map, leg.direction, runtime.schema, missing_columns(leg.map, runtime))
 
     def run(self, rows: list[OpenRow]) -> tuple[list[OpenRow], list[OpenRow], list[OpenRow]]:
         """Delete rows; returns those that are gone, those that stay open, and those that need no deletion any more."""
@@ -200,7 +200,7 @@ class _Deletions:
         leg, number = self._leg, generation + 1
         path = self._runtime.new_base_path(leg.map.map, leg.company, number)
         with Sets() as sets:
-            open_base(sets, self._shape, self._base)
+            open_base(sets, self._leg_columns, self._base)
             keys = [_key(row) for row in gone]
             sets.table("gone", pa.table({"gone_key": pa.array(keys, type=pa.string())}))
             sets.save("SELECT * FROM base WHERE join_key NOT IN (SELECT gone_key FROM gone) ORDER BY join_key", path)
@@ -208,7 +208,7 @@ class _Deletions:
 
     def _known(self, rows: list[OpenRow]) -> dict[str, dict[str, Any]]:
         with Sets() as sets:
-            open_base(sets, self._shape, self._base)
+            open_base(sets, self._leg_columns, self._base)
             keys = [_key(row) for row in rows]
             sets.table("asked", pa.table({"asked_key": pa.array(keys, type=pa.string())}))
             found = sets.fetch("SELECT base.* FROM base JOIN asked ON join_key = asked_key").to_pylist()
@@ -230,7 +230,7 @@ class _Deletions:
         leg, runtime = self._leg, self._runtime
         letter = "d:" if leg.direction == "to_finance" else "f:"
         with Sets() as sets:
-            open_base(sets, self._shape, self._base)
+            open_base(sets, self._leg_columns, self._base)
             sets.table("asked", pa.table({"asked_key": pa.array([_key(row) for row in rows], type=pa.string())}))
             lines = "(SELECT base.* FROM base JOIN asked ON join_key = asked_key)"
             begin_lines(leg, runtime, sets, lines, letter, written=True)
@@ -249,7 +249,7 @@ class _Deletions:
             if path is None or child.rows.deleted_by == "nobody" or not holding:
                 continue
             with Sets() as sets:
-                open_base(sets, Shape(child, "to_finance", runtime.schema), path)
+                open_base(sets, LegColumns(child, "to_finance", runtime.schema), path)
                 sets.table("asked", asked)
                 for attribute in holding:
                     pairs = sets.fetch(
@@ -281,7 +281,7 @@ class _Deletions:
             if leg.target == "finance":
                 key = {} if leg.company == GLOBAL else {str(leg.map.finance.company): leg.company.lower()}
                 for name in leg.map.finance.key:
-                    key[name] = to_wire(agreed[f"f:{name}"], self._shape.column("finance", name), "finance")
+                    key[name] = to_wire(agreed[f"f:{name}"], self._leg_columns.column("finance", name), "finance")
                 self._runtime.systems.finance.delete(leg.map.finance.set, key)
             elif row.record_id:
                 self._runtime.systems.dataverse.delete(leg.map.dataverse.table, row.record_id)

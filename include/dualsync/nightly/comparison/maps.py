@@ -22,7 +22,7 @@ from dualsync.nightly.night import NightRuntime
 from dualsync.sync.lookups.keys import finance_keys
 from dualsync.sync.lookups.parents import Parents
 from dualsync.sync.plan.base import open_base
-from dualsync.sync.plan.columns import Shape
+from dualsync.sync.plan.columns import LegColumns
 
 PREFIX = "map:"
 """The full comparison of a map stands among the controls under this and the map's name."""
@@ -56,7 +56,7 @@ class MapComparison:
         self._night = night
         self._map = table_map
         self._sides = Sides(night, table_map)
-        self._shape = Shape(table_map, table_map.directions[0], night.schema)
+        self._leg_columns = LegColumns(table_map, table_map.directions[0], night.schema)
 
     @property
     def refusal(self) -> str:
@@ -113,7 +113,7 @@ class MapComparison:
     def _context(self, sets: Sets, company: str) -> None:
         agreed: list[UPath | None] = [*self._night.agreed_paths(self._map, company)] or [None]
         for number, path in enumerate(agreed):
-            open_base(sets, self._shape, path, f"base_{number}")
+            open_base(sets, self._leg_columns, path, f"base_{number}")
         every = " UNION ALL BY NAME ".join(f"SELECT * FROM base_{number}" for number in range(len(agreed)))
         sets.run(f"CREATE OR REPLACE TEMP VIEW base AS {every}")
         moment = literal(self._night.night.settled(WINDOW).isoformat())
@@ -161,17 +161,17 @@ class MapComparison:
         spec = self._map.dataverse
         wanted = set(sets.fetch(f"SELECT {KEY} FROM only_right").column(0).to_pylist())
         if spec.filter and wanted:
-            shape = Shape(self._map, "to_finance", self._night.schema)
+            leg_columns = LegColumns(self._map, "to_finance", self._night.schema)
             parents, zone = Parents(self._night, company), ZoneInfo(self._night.settings.time_zone)
             with Sets() as own:
                 own.view("raw", self._sides.reads["dataverse"].path)
                 join, of_company = company_sql(self._night, own, self._map, company)
                 matches = Expression.parse(spec.filter).to_sql("r")
-                names = [field.name for field in shape.raw_schema("dataverse")]
+                names = [field.name for field in leg_columns.raw_schema("dataverse")]
                 columns = ", ".join(f"r.{quoted(name)}" for name in names)
                 for piece in own.stream(f"SELECT {columns} FROM raw r{join} WHERE NOT ({matches}) AND {of_company}"):
                     rows = to_pandas(piece)
-                    keys = finance_keys(shape, rows, parents, self._night.catalog.maps, zone)["join_key"]
+                    keys = finance_keys(leg_columns, rows, parents, self._night.catalog.maps, zone)["join_key"]
                     ids = rows[spec.id].array.__arrow_array__().to_pylist()
                     texts = keys.array.__arrow_array__().to_pylist()
                     found |= {key: record for key, record in zip(texts, ids, strict=True) if key in wanted}
@@ -282,9 +282,9 @@ class MapComparison:
         conditions = []
         for side in pair.quiet:
             row, empty, letter = ("l", "c.left_empty", "d") if side == "dataverse" else ("r", "c.right_empty", "f")
-            sources = pair.unit.sources if side == pair.shape.source else (pair.unit.target,)
+            sources = pair.unit.sources if side == pair.leg_columns.source else (pair.unit.target,)
             never = " AND ".join(f"b.{quoted(f'{letter}:{name}')} IS NULL" for name in sources)
-            keeps = "TRUE" if pair.unit.pair.null == "keep" else f"({never})"
+            keeps = "TRUE" if pair.unit.entry.null == "keep" else f"({never})"
             conditions.append(f"{empty} AND {row}.reason IS NULL AND {keeps}")
         return f"c.name = {literal(pair.name)} AND ({' OR '.join(conditions)})"
 

@@ -36,7 +36,7 @@ from dualsync.sync.extract.step import STATE
 from dualsync.sync.legs.runtime import GLOBAL
 from dualsync.sync.lookups.keys import display_keys, finance_keys, join_keys
 from dualsync.sync.lookups.parents import Parents, base_column, key_paths
-from dualsync.sync.plan.columns import JOIN_KEY, Shape, Unit, essential_columns
+from dualsync.sync.plan.columns import JOIN_KEY, ColumnPair, LegColumns, essential_columns
 from dualsync.sync.plan.equality import common_scale, comparable, rule_text
 from dualsync.sync.plan.values import arrow_type, translate
 from dualsync.sync.reconcile.transform import Transform
@@ -61,22 +61,22 @@ class Pair:
     """One compared column pair.
 
     Attributes:
-        shape: The columns of the direction in whose form it is compared.
+        leg_columns: The columns of the direction in whose form it is compared.
         unit: The pair, as that direction has it.
     """
 
-    shape: Shape
-    unit: Unit
+    leg_columns: LegColumns
+    unit: ColumnPair
 
     @property
     def name(self) -> str:
         """Its column in the files of both sides."""
-        return f"{'f' if self.shape.direction == 'to_finance' else 'd'}:{self.unit.target}"
+        return f"{'f' if self.leg_columns.direction == 'to_finance' else 'd'}:{self.unit.target}"
 
     @property
     def compared(self) -> Compared:
         """How it is compared. Decimals already stand at the common scale in the files."""
-        form = f"COALESCE({VALUE}, 0)" if self.decimal else comparable(self.shape, self.unit, VALUE)
+        form = f"COALESCE({VALUE}, 0)" if self.decimal else comparable(self.leg_columns, self.unit, VALUE)
         return Compared(self.name, form)
 
     @property
@@ -87,7 +87,11 @@ class Pair:
     @property
     def type(self) -> pa.DataType:
         """The Arrow type of its column."""
-        return pa.decimal128(38, common_scale(self.shape, self.unit)) if self.decimal else arrow_type(self.unit.column)
+        return (
+            pa.decimal128(38, common_scale(self.leg_columns, self.unit))
+            if self.decimal
+            else arrow_type(self.unit.column)
+        )
 
     @property
     def break_class(self) -> str:
@@ -102,7 +106,7 @@ class Pair:
             case "guid" | "lookup":
                 return "reference"
             case _:
-                return "text" if isinstance(self.unit.pair, Field) else "reference"
+                return "text" if isinstance(self.unit.entry, Field) else "reference"
 
     @property
     def quiet(self) -> tuple[Side, ...]:
@@ -110,21 +114,23 @@ class Pair:
 
         A value that never was there does not travel; what the other system filled in by itself is no difference.
         """
-        pair = self.unit.pair
+        pair = self.unit.entry
         if pair.way == "both" and not isinstance(pair.wins, ConditionalWins):
             return ()
-        return ("dataverse", "finance") if pair.way == "both" else (self.shape.source,)
+        return ("dataverse", "finance") if pair.way == "both" else (self.leg_columns.source,)
 
     @property
     def columns(self) -> tuple[str, str]:
         """What the pair is called in reports: its Dataverse column and its Finance column."""
         sources = " + ".join(self.unit.sources)
-        return (sources, self.unit.target) if self.shape.direction == "to_finance" else (self.unit.target, sources)
+        return (
+            (sources, self.unit.target) if self.leg_columns.direction == "to_finance" else (self.unit.target, sources)
+        )
 
     @property
     def normalised(self) -> str:
         """What is done to values before they are compared, in words."""
-        pair, steps = self.unit.pair, []
+        pair, steps = self.unit.entry, []
         if isinstance(pair, Field):
             if pair.values is not None:
                 steps.append("translated by the map's values")
@@ -133,8 +139,10 @@ class Pair:
             if pair.truncate is not None:
                 steps.append(f"cut to {pair.truncate} characters")
         else:
-            steps.append("record resolved to its key" if self.shape.direction == "to_finance" else "key to record id")
-        steps.append(rule_text(self.shape, self.unit))
+            steps.append(
+                "record resolved to its key" if self.leg_columns.direction == "to_finance" else "key to record id"
+            )
+        steps.append(rule_text(self.leg_columns, self.unit))
         if self.quiet:
             steps.append(f"empty in {' or '.join(side.title() for side in self.quiet)} says nothing")
         return "; ".join(step for step in steps if step)
@@ -159,8 +167,8 @@ class Sides:
         if table_map.finance.write == "odata":
             self.reads["finance"] = self._read("finance", table_map.finance.set)
         missing = {side: list(read.missing) for side, read in self.reads.items()}
-        self._shapes: dict[Direction, Shape] = {
-            way: Shape(table_map, way, night.schema, missing)  # type: ignore[arg-type]
+        self._leg_columns_by_way: dict[Direction, LegColumns] = {
+            way: LegColumns(table_map, way, night.schema, missing)  # type: ignore[arg-type]
             for way in ("to_finance", "to_dataverse")
         }
 
@@ -178,13 +186,13 @@ class Sides:
         """The column pairs that are compared: all but the key, and what is only written when a row is created."""
         found: list[Pair] = []
         for way in self.map.directions:
-            for unit in self._shapes[way].units:
-                pair = unit.pair
+            for unit in self._leg_columns_by_way[way].pairs:
+                pair = unit.entry
                 if unit.key or (isinstance(pair, Field) and pair.constant is not None and pair.on == "create"):
                     continue
                 if way == "to_dataverse" and unit.both_ways and "to_finance" in self.map.directions:
                     continue
-                found.append(Pair(self._shapes[way], unit))
+                found.append(Pair(self._leg_columns_by_way[way], unit))
         return tuple(found)
 
     @property
@@ -212,7 +220,9 @@ class Sides:
         source: Side = "dataverse" if direction == "to_finance" else "finance"
         if source not in self.reads:
             return
-        transform = Transform(self.night.side_leg(self.map, direction, company), self.night, self._shapes[direction])
+        transform = Transform(
+            self.night.side_leg(self.map, direction, company), self.night, self._leg_columns_by_way[direction]
+        )
         for rows in self._dataverse_rows(company) if source == "dataverse" else self._finance_rows(company):
             if source == "finance":
                 rows[JOIN_KEY] = join_keys(rows, self.map.finance.key)
@@ -226,17 +236,17 @@ class Sides:
         """
         return {
             unit.target: f"w:{unit.target}"
-            for unit in self._shapes[direction].units
-            if not (isinstance(unit.pair, Lookup) and unit.pair in self.map.self_lookups)
+            for unit in self._leg_columns_by_way[direction].pairs
+            if not (isinstance(unit.entry, Lookup) and unit.entry in self.map.self_lookups)
         }
 
     # --- Dataverse ------------------------------------------------------------------------------------------------
 
     def _write_dataverse(self, company: str) -> None:
         travels = "to_finance" in self.map.directions
-        shape = self._shapes["to_finance"]
-        transform = Transform(self.night.side_leg(self.map, "to_finance", company), self.night, shape)
-        selves = transform.self_units if travels else []
+        leg_columns = self._leg_columns_by_way["to_finance"]
+        transform = Transform(self.night.side_leg(self.map, "to_finance", company), self.night, leg_columns)
+        selves = transform.self_pairs if travels else []
         known = self._known_columns()
         own = pa.schema(
             [*self.schema, *(pa.field(name, kind) for name, kind in known.items() if name not in self.schema.names)]
@@ -249,7 +259,7 @@ class Sides:
                 if travels:
                     frame = transform.piece(rows)
                 else:
-                    frame = finance_keys(shape, rows, parents, self.night.catalog.maps, self._zone)
+                    frame = finance_keys(leg_columns, rows, parents, self.night.catalog.maps, self._zone)
                     frame["key"] = display_keys(frame, self.map.finance.key)
                     frame["id"] = rows[self.map.dataverse.id]
                     frame = frame.rename(columns={name: f"w:{name}" for name in self.map.finance.key})
@@ -266,7 +276,7 @@ class Sides:
         if path.name == ROWS:
             self._finish_dataverse(company, path, selves, own)
 
-    def _path(self, company: str, side: Side, selves: list[Unit]) -> UPath:
+    def _path(self, company: str, side: Side, selves: list[ColumnPair]) -> UPath:
         """Where rows are written: the file of the side, or one on the way where they need a second look."""
         second_look = selves or self.map.integrated_by is not None
         return self.night.side_path(self.map, company, ROWS if second_look else f"{side}.parquet")
@@ -284,17 +294,17 @@ class Sides:
         known: dict[str, pa.DataType] = {}
         for name in sorted(wanted - {"id"}):
             side: Side = "finance" if name.startswith("f:") else "dataverse"
-            known[name] = arrow_type(self._shapes["to_finance"].column(side, name[2:]))
+            known[name] = arrow_type(self._leg_columns_by_way["to_finance"].column(side, name[2:]))
         return known
 
-    def _finish_dataverse(self, company: str, rows: UPath, selves: list[Unit], schema: pa.Schema) -> None:
+    def _finish_dataverse(self, company: str, rows: UPath, selves: list[ColumnPair], schema: pa.Schema) -> None:
         """Resolve lookups among the rows of the map itself, and leave out what describes other companies."""
         with Sets() as sets:
             sets.view("rows", rows)
             joins, replaced = "", {}
             for number, unit in enumerate(selves):
-                assert isinstance(unit.pair, Lookup)
-                paths, targets, _ = key_paths(unit.pair, None)
+                assert isinstance(unit.entry, Lookup)
+                paths, targets, _ = key_paths(unit.entry, None)
                 value = quoted(base_column(self.map, paths[targets.index(unit.target)]))
                 joins += (
                     f" LEFT JOIN (SELECT id AS id_{number}, any_value({value}) AS value_{number} FROM rows "
@@ -317,8 +327,8 @@ class Sides:
 
     def _dataverse_rows(self, company: str) -> Iterator[pd.DataFrame]:
         """The rows of the map in Dataverse, of one company, as the legs would read them."""
-        shape = self._shapes["to_finance"]
-        names = [field.name for field in shape.raw_schema("dataverse")]
+        leg_columns = self._leg_columns_by_way["to_finance"]
+        names = [field.name for field in leg_columns.raw_schema("dataverse")]
         columns = ", ".join(f"r.{quoted(name)}" for name in [*names, CHANGED])
         spec = self.map.dataverse
         matches = Expression.parse(spec.filter).to_sql("r") if spec.filter else "TRUE"
@@ -335,9 +345,9 @@ class Sides:
 
     def _write_finance(self, company: str) -> None:
         travels = "to_dataverse" in self.map.directions
-        shape = self._shapes["to_dataverse"]
-        transform = Transform(self.night.side_leg(self.map, "to_dataverse", company), self.night, shape)
-        selves = transform.self_units if travels else []
+        leg_columns = self._leg_columns_by_way["to_dataverse"]
+        transform = Transform(self.night.side_leg(self.map, "to_dataverse", company), self.night, leg_columns)
+        selves = transform.self_pairs if travels else []
         schema = pa.schema([*self.schema, *(pa.field(f"p:{unit.target}", TEXT) for unit in selves)])
         path = self._path(company, "finance", selves)
         number = 0
@@ -360,7 +370,7 @@ class Sides:
         if path.name == ROWS:
             self._finish_finance(company, path, selves)
 
-    def _finish_finance(self, company: str, rows: UPath, selves: list[Unit]) -> None:
+    def _finish_finance(self, company: str, rows: UPath, selves: list[ColumnPair]) -> None:
         with Sets() as sets:
             sets.view("rows", rows)
             sets.view("known", self.night.side_path(self.map, company, "dataverse.parquet"))
@@ -379,8 +389,8 @@ class Sides:
         rows.unlink()
 
     def _finance_rows(self, company: str) -> Iterator[pd.DataFrame]:
-        shape = self._shapes["to_dataverse"]
-        names = [field.name for field in shape.raw_schema("finance") if field.name != JOIN_KEY]
+        leg_columns = self._leg_columns_by_way["to_dataverse"]
+        names = [field.name for field in leg_columns.raw_schema("finance") if field.name != JOIN_KEY]
         columns = ", ".join(f"r.{quoted(name)}" for name in names)
         spec = self.map.finance
         where = Expression.parse(spec.filter).to_sql("r") if spec.filter else "TRUE"

@@ -22,7 +22,7 @@ from dualsync.mapping.parts import part_name
 from dualsync.sync.legs.runtime import GLOBAL, Leg, Runtime
 from dualsync.sync.lookups.parents import base_column
 from dualsync.sync.plan.base import open_base
-from dualsync.sync.plan.columns import Shape
+from dualsync.sync.plan.columns import LegColumns
 
 OPEN = ("waiting", "quarantined", "conflict")
 """How rows end that are not settled."""
@@ -232,7 +232,7 @@ def _headers_sql(sets: Sets, runtime: Runtime, header: TableMap, leg: Leg) -> st
         for view, company in _bases(sets, runtime, header, leg, "header")
     ]
     if not found:
-        open_base(sets, Shape(header, "to_finance", runtime.schema), None, "header_none")
+        open_base(sets, LegColumns(header, "to_finance", runtime.schema), None, "header_none")
         found = [f"SELECT '' AS company, join_key, key, id, {keys} FROM header_none"]
     return " UNION ALL ".join(found)
 
@@ -245,7 +245,7 @@ def _bases(sets: Sets, runtime: Runtime, table_map: TableMap, leg: Leg, name: st
         path = runtime.base_path(table_map.map, company)
         if path is not None:
             view = f"{name}_{number}"
-            open_base(sets, Shape(table_map, "to_finance", runtime.schema), path, view)
+            open_base(sets, LegColumns(table_map, "to_finance", runtime.schema), path, view)
             yield view, company
 
 
@@ -275,7 +275,7 @@ def _count(
     known = runtime.ledger.units(map_name=header.map, company=company, lines=leg.map.map, incomplete=True)
     if not (known or planned):
         return
-    open_base(sets, Shape(leg.map, leg.direction, runtime.schema), base, "lines_base")
+    open_base(sets, LegColumns(leg.map, leg.direction, runtime.schema), base, "lines_base")
     link(sets, runtime, lines, leg, "based", "lines_base", lines.sender)
     if planned:
         states = ", ".join(literal(state) for state in OPEN)

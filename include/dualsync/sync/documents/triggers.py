@@ -26,7 +26,7 @@ from dualsync.sync.extract.step import missing_columns
 from dualsync.sync.legs.runtime import GLOBAL, Leg, Runtime
 from dualsync.sync.lookups.parents import WAITING, Missing
 from dualsync.sync.plan.base import open_base
-from dualsync.sync.plan.columns import JOIN_KEY, Shape, Unit
+from dualsync.sync.plan.columns import JOIN_KEY, ColumnPair, LegColumns
 from dualsync.sync.plan.values import join_key, parse, to_wire
 
 NAMED = 3
@@ -49,20 +49,20 @@ _LINES = pa.schema(
 )
 
 
-def trigger_slot(table_map: TableMap, shape: Shape) -> Unit | None:
+def trigger_slot(table_map: TableMap, leg_columns: LegColumns) -> ColumnPair | None:
     """The receiving column of a unit's trigger in a leg, None where the leg does not carry it."""
     trigger = table_map.trigger
-    return next((slot for slot in shape.units if trigger is not None and slot.pair is trigger), None)
+    return next((slot for slot in leg_columns.pairs if trigger is not None and slot.entry is trigger), None)
 
 
-def prepare(leg: Leg, runtime: Runtime, sets: Sets, shape: Shape) -> None:
+def prepare(leg: Leg, runtime: Runtime, sets: Sets, leg_columns: LegColumns) -> None:
     """Make ready the comparison of a leg that carries a trigger; nothing for other legs.
 
     ``want`` gets a column ``rests``: whether the sending side itself is at rest. In the header's own leg every row
     wants rest, and the view ``trigger_base`` says what was triggered before. In the leg that sends the trigger, the
     table ``due`` holds the headers whose trigger is ours to send.
     """
-    slot = trigger_slot(leg.map, shape)
+    slot = trigger_slot(leg.map, leg_columns)
     if slot is None or leg.map.unit is None:
         return
     wanted, rest = quoted(f"w:{slot.target}"), sql_value(leg.map.unit.rest)
@@ -75,7 +75,7 @@ def prepare(leg: Leg, runtime: Runtime, sets: Sets, shape: Shape) -> None:
     sets.run(f"UPDATE want SET {wanted} = {rest}")
     part = runtime.catalog[part_name(leg.map.map, TRIGGER)]
     path = runtime.base_path(part.map, leg.company)
-    open_base(sets, Shape(part, leg.direction, runtime.schema), path, "trigger_base")
+    open_base(sets, LegColumns(part, leg.direction, runtime.schema), path, "trigger_base")
 
 
 def sql_value(value: Scalar | None) -> str:
@@ -138,18 +138,18 @@ def _verdicts(leg: Leg, runtime: Runtime, sets: Sets, asked: str, step: str) -> 
 
 def _compare(leg: Leg, runtime: Runtime, sets: Sets, lines: Lines, step: str) -> list[dict[str, Any]]:
     """The rows of ``lines.parquet`` for one map of lines."""
-    shape = Shape(lines.map, lines.way, runtime.schema, missing_columns(lines.map, runtime))
-    open_base(sets, shape, runtime.base_path(lines.map.map, leg.company), "lines_base")
+    leg_columns = LegColumns(lines.map, lines.way, runtime.schema, missing_columns(lines.map, runtime))
+    open_base(sets, leg_columns, runtime.base_path(lines.map.map, leg.company), "lines_base")
     link(sets, runtime, lines, leg, "based", "lines_base", lines.sender)
     headers = sets.fetch("SELECT h.* FROM unit_headers h JOIN candidates USING (join_key)").to_pylist()
     fresh = leg.folder.file(f"{step}.{lines.map.map}.parquet")
-    _read_lines(leg, runtime, lines, shape, headers, fresh)
+    _read_lines(leg, runtime, lines, leg_columns, headers, fresh)
     sets.view("fresh", fresh)
     _open_lines(leg, runtime, sets, lines)
     line = f"f.{quoted(lines.map.dataverse.id)}" if lines.way == "to_finance" else f"f.{quoted(JOIN_KEY)}"
     known, left = ("b.id", "o.record_id") if lines.way == "to_finance" else ("b.join_key", "o.join_key")
     differs = " OR ".join(
-        f"f.{quoted(name)} IS DISTINCT FROM b.{quoted(lines.sender + name)}" for name in shape.source_columns
+        f"f.{quoted(name)} IS DISTINCT FROM b.{quoted(lines.sender + name)}" for name in leg_columns.source_columns
     )
     why = (
         "CASE WHEN o.state IS NOT NULL THEN o.state || ': ' || o.reason WHEN b.join_key IS NULL THEN 'not sent yet' "
@@ -208,10 +208,10 @@ def _open_lines(leg: Leg, runtime: Runtime, sets: Sets, lines: Lines) -> None:
 
 
 def _read_lines(
-    leg: Leg, runtime: Runtime, lines: Lines, shape: Shape, headers: list[dict[str, Any]], path: UPath
+    leg: Leg, runtime: Runtime, lines: Lines, leg_columns: LegColumns, headers: list[dict[str, Any]], path: UPath
 ) -> None:
     """Read the lines of headers from the sending side, as they are now."""
-    side: Side = shape.source
+    side: Side = leg_columns.source
     half = lines.map.dataverse if side == "dataverse" else lines.map.finance
     filters = [half.expression, *([lines.map.dataverse.unclear] if side == "dataverse" else [])]
     keys = [lines.map.dataverse.id, *(path.split(".")[0] for path in lines.map.dataverse.key)]
@@ -219,15 +219,15 @@ def _read_lines(
         [
             *(keys if side == "dataverse" else lines.map.finance.key),
             *lines.columns,
-            *shape.source_columns,
+            *leg_columns.source_columns,
             *(column for one in filters if one is not None for column in one.columns),
         ]
     )
-    columns = {name: shape.column(side, name) for name in names}
-    schema = pa.schema([field for field in shape.raw_schema(side) if field.name in {*names, JOIN_KEY}])
+    columns = {name: leg_columns.column(side, name) for name in names}
+    schema = pa.schema([field for field in leg_columns.raw_schema(side) if field.name in {*names, JOIN_KEY}])
     with ParquetSink(path, schema) as sink:
         for start in range(0, len(headers), _HEADERS):
-            rows = _ask(leg, runtime, lines, shape, headers[start : start + _HEADERS], list(names))
+            rows = _ask(leg, runtime, lines, leg_columns, headers[start : start + _HEADERS], list(names))
             mine = [row for row in rows if any(one is not None and one.matches(row) for one in filters)]
             typed = [typed_row(row, columns, side) for row in mine]
             if side == "finance":
@@ -237,7 +237,7 @@ def _read_lines(
 
 
 def _ask(
-    leg: Leg, runtime: Runtime, lines: Lines, shape: Shape, headers: list[dict[str, Any]], select: list[str]
+    leg: Leg, runtime: Runtime, lines: Lines, leg_columns: LegColumns, headers: list[dict[str, Any]], select: list[str]
 ) -> list[dict[str, Any]]:
     if lines.way == "to_finance":
         conditions = [{name: header[known] for name, known in lines.columns.items()} for header in headers]
@@ -246,7 +246,7 @@ def _ask(
     conditions = [
         area
         | {
-            name: to_wire(header[known], shape.column("finance", name), "finance")
+            name: to_wire(header[known], leg_columns.column("finance", name), "finance")
             for name, known in lines.columns.items()
         }
         for header in headers
@@ -307,9 +307,9 @@ class _Receiver:
         assert header.unit is not None
         self._leg, self._runtime, self._map = leg, runtime, header
         self._column = str(header.unit.trigger)
-        self._shape = Shape(header, leg.direction, runtime.schema)
-        self._side: Side = self._shape.target
-        self._kind = self._shape.column(self._side, self._column)
+        self._leg_columns = LegColumns(header, leg.direction, runtime.schema)
+        self._side: Side = self._leg_columns.target
+        self._kind = self._leg_columns.column(self._side, self._column)
         self._rest = header.unit.rest
 
     def triggered(self, headers: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -344,7 +344,7 @@ class _Receiver:
     def _key(self, header: dict[str, Any]) -> dict[str, Any]:
         area = {} if self._leg.company == GLOBAL else {str(self._map.finance.company): self._leg.company.lower()}
         return area | {
-            name: to_wire(header[f"f:{name}"], self._shape.column("finance", name), "finance")
+            name: to_wire(header[f"f:{name}"], self._leg_columns.column("finance", name), "finance")
             for name in self._map.finance.key
         }
 

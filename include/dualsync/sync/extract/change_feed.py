@@ -21,7 +21,7 @@ from dualsync.frames import ParquetSink, write_rows
 from dualsync.mapping import Column, DataverseSide, Side, TableMap
 from dualsync.sync.legs.folders import read_json, safe_name, write_json
 from dualsync.sync.legs.runtime import Leg, Runtime
-from dualsync.sync.plan.columns import PROBLEM, VERSION, Shape
+from dualsync.sync.plan.columns import PROBLEM, VERSION, LegColumns
 from dualsync.sync.plan.values import ValueProblem, parse
 
 DELETED = pa.schema([pa.field("id", pa.string())])
@@ -94,10 +94,10 @@ def read_feed(leg: Leg, runtime: Runtime, token: str | None, generation: int) ->
     return Feed(path, new_token, full=token is None)
 
 
-def no_changes(leg: Leg, shape: Shape) -> Feed:
+def no_changes(leg: Leg, leg_columns: LegColumns) -> Feed:
     """A feed without rows, for a leg whose rows were chosen and not found; the leg's position does not move."""
     feed = Feed(leg.folder.file("feed"), None, full=False)
-    write_rows(feed.rows, shape.raw_schema("dataverse"), ())
+    write_rows(feed.rows, leg_columns.raw_schema("dataverse"), ())
     write_rows(feed.deleted, DELETED, ())
     return feed
 
@@ -136,11 +136,11 @@ def _read(
 ) -> str | None:
     dataverse = runtime.systems.dataverse
     live = dataverse.metadata(entity.table).attributes
-    shapes = [Shape(m, "to_finance", runtime.schema) for m in maps]
+    shapes = [LegColumns(m, "to_finance", runtime.schema) for m in maps]
     fields = {
         field.name: field
-        for shape in shapes
-        for field in shape.raw_schema("dataverse")
+        for leg_columns in shapes
+        for field in leg_columns.raw_schema("dataverse")
         if field.name in (VERSION, PROBLEM) or field.name.removesuffix("@type") in live
     }
     last = [fields.pop(VERSION), fields.pop(PROBLEM)]

@@ -16,7 +16,7 @@ from dualsync.sync.legs.runtime import Leg, Runtime
 from dualsync.sync.lookups.parents import Parents
 from dualsync.sync.lookups.records import Record, dataverse_conditions, finance_condition, read_key
 from dualsync.sync.plan.base import open_base
-from dualsync.sync.plan.columns import Shape
+from dualsync.sync.plan.columns import LegColumns
 
 BY_KEY = 200
 """Up to so many rows, the side to be written is asked for each key; above, it is read as any leg reads it."""
@@ -125,7 +125,7 @@ def _based(
     """Rows of the base by key as people write it, by record id, or by join key."""
     columns = ", ".join(["id", "key", "join_key", *(quoted(f"f:{name}") for name in leg.map.finance.key)])
     with Sets() as sets:
-        open_base(sets, Shape(leg.map, leg.direction, runtime.schema), base)
+        open_base(sets, LegColumns(leg.map, leg.direction, runtime.schema), base)
         folded = [key.casefold() for key in keys]
         for name, values in (("keys", folded), ("ids", ids), ("join_keys", join_keys)):
             sets.table(f"asked_{name}", pa.table({"asked": pa.array(values, type=pa.string())}))

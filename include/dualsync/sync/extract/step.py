@@ -24,7 +24,7 @@ from dualsync.sync.legs.runtime import GLOBAL, Leg, Runtime
 from dualsync.sync.lookups.keys import finance_keys
 from dualsync.sync.lookups.parents import Parents
 from dualsync.sync.plan.base import open_base
-from dualsync.sync.plan.columns import JOIN_KEY, Shape, columns_of, essential_columns
+from dualsync.sync.plan.columns import JOIN_KEY, LegColumns, columns_of, essential_columns
 from dualsync.sync.plan.values import join_key, to_wire
 
 log = logging.getLogger(__name__)
@@ -53,16 +53,16 @@ def extract(leg: Leg, runtime: Runtime) -> dict[str, Any]:
     base = runtime.ledger.base(leg.map.map, leg.company)
     generation = base.generation if base else 0
     missing = missing_columns(leg.map, runtime)
-    shape = Shape(leg.map, leg.direction, runtime.schema, missing)
+    leg_columns = LegColumns(leg.map, leg.direction, runtime.schema, missing)
     base_path = UPath(base.path) if base else None
     if leg.direction == "to_finance":
-        token, full = _dataverse_source(leg, runtime, shape, base_path, generation)
+        token, full = _dataverse_source(leg, runtime, leg_columns, base_path, generation)
     else:
         token, full = None, True
-        _finance_source(leg, runtime, shape, base_path)
+        _finance_source(leg, runtime, leg_columns, base_path)
     rows = count_rows(leg.folder.file("source.parquet"))
     read_all = leg.run.mode != "incremental" and not leg.run.keys
-    _target(leg, runtime, shape, base_path, rows, read_all=read_all)
+    _target(leg, runtime, leg_columns, base_path, rows, read_all=read_all)
     return {
         "generation": generation,
         "base": base.path if base else None,
@@ -105,26 +105,26 @@ def missing_columns(table_map: TableMap, runtime: Runtime) -> dict[str, list[str
 
 
 def _dataverse_source(
-    leg: Leg, runtime: Runtime, shape: Shape, base: UPath | None, generation: int
+    leg: Leg, runtime: Runtime, leg_columns: LegColumns, base: UPath | None, generation: int
 ) -> tuple[str | None, bool]:
     run = leg.run
     incremental = run.mode == "incremental"
     position = runtime.ledger.position(leg.map.map, leg.direction, leg.company) if incremental else None
     try:
-        feed = no_changes(leg, shape) if run.rows else read_feed(leg, runtime, position, generation)
+        feed = no_changes(leg, leg_columns) if run.rows else read_feed(leg, runtime, position, generation)
     except ChangeTokenExpired:
         log.warning("%s: the change token has expired, reading everything", leg.label)
         runtime.ledger.forget_position(leg.map.map, leg.direction, leg.company)
         feed = read_feed(leg, runtime, None, generation)
     open_ids = chosen_ids(leg, runtime, base) if run.rows else [] if feed.full else _open_ids(leg, runtime)
     extra = leg.folder.file("open.parquet")
-    gone = _read_again(leg, runtime, shape, open_ids, extra)
+    gone = _read_again(leg, runtime, leg_columns, open_ids, extra)
     first = runtime.companies_for(leg.map, run.companies)[0] == leg.company
     with Sets() as sets:
         sets.view("feed_rows", feed.rows)
         sets.view("open_rows", extra)
         sets.view("deleted", feed.deleted)
-        columns = ", ".join(quoted(field.name) for field in shape.raw_schema("dataverse"))
+        columns = ", ".join(quoted(field.name) for field in leg_columns.raw_schema("dataverse"))
         record = quoted(leg.map.dataverse.id)
         sets.run(
             f"CREATE TEMP VIEW feed AS SELECT {columns} FROM feed_rows UNION ALL BY NAME "
@@ -178,10 +178,10 @@ def _open_ids(leg: Leg, runtime: Runtime) -> list[str]:
     return [one for one in dict.fromkeys(known) if one]
 
 
-def _read_again(leg: Leg, runtime: Runtime, shape: Shape, ids: list[str], path: UPath) -> list[str]:
+def _read_again(leg: Leg, runtime: Runtime, leg_columns: LegColumns, ids: list[str], path: UPath) -> list[str]:
     """Read the rows that an earlier run left open; returns the ids that no longer exist."""
-    schema = shape.raw_schema("dataverse")
-    columns = {name: shape.column("dataverse", name) for name in shape.read_columns("dataverse")}
+    schema = leg_columns.raw_schema("dataverse")
+    columns = {name: leg_columns.column("dataverse", name) for name in leg_columns.read_columns("dataverse")}
     found: set[str] = set()
     with ParquetSink(path, schema) as sink:
         if ids:
@@ -244,20 +244,20 @@ def _company_sql(leg: Leg, runtime: Runtime, sets: Sets) -> str:
 # --- Finance as the source --------------------------------------------------------------------------------------------
 
 
-def _finance_source(leg: Leg, runtime: Runtime, shape: Shape, base: UPath | None) -> None:
+def _finance_source(leg: Leg, runtime: Runtime, leg_columns: LegColumns, base: UPath | None) -> None:
     """Scan Finance; in incremental mode keep what differs from the base, and what an earlier run left open."""
     if leg.run.rows:
-        _finance_chosen(leg, runtime, shape, base)
+        _finance_chosen(leg, runtime, leg_columns, base)
         return
     scan = leg.folder.file("scan.parquet")
-    _read_finance(leg, runtime, shape, scan, filter_text=leg.map.finance.filter or None)
+    _read_finance(leg, runtime, leg_columns, scan, filter_text=leg.map.finance.filter or None)
     state = quoted(STATE)
     with Sets() as sets:
         sets.view("scan", scan)
         if base is None:
             sets.save(f"SELECT *, 'in' AS {state} FROM scan", leg.folder.file("source.parquet"))
             return
-        open_base(sets, shape, base)
+        open_base(sets, leg_columns, base)
         states = ("waiting", "quarantined", "conflict")
         rows = runtime.ledger.open_rows(
             map_name=leg.map.map, direction=leg.direction, company=leg.company, states=states
@@ -267,7 +267,8 @@ def _finance_source(leg: Leg, runtime: Runtime, shape: Shape, base: UPath | None
         keep = "TRUE"
         if leg.run.mode == "incremental":
             differs = [
-                f"scan.{quoted(name)} IS DISTINCT FROM base.{quoted('f:' + name)}" for name in shape.source_columns
+                f"scan.{quoted(name)} IS DISTINCT FROM base.{quoted('f:' + name)}"
+                for name in leg_columns.source_columns
             ]
             keep = f"base.join_key IS NULL OR {JOIN} IN (SELECT open_key FROM open) OR {' OR '.join(differs)}"
         named = ", ".join(f"{quoted('f:' + name)} AS {quoted(name)}" for name in leg.map.finance.key)
@@ -280,23 +281,23 @@ def _finance_source(leg: Leg, runtime: Runtime, shape: Shape, base: UPath | None
         )
 
 
-def _finance_chosen(leg: Leg, runtime: Runtime, shape: Shape, base: UPath | None) -> None:
+def _finance_chosen(leg: Leg, runtime: Runtime, leg_columns: LegColumns, base: UPath | None) -> None:
     """Read the chosen rows of Finance by their keys."""
     keys = chosen_keys(leg, runtime, base)
-    columns = {name: shape.column("finance", name) for name in shape.read_columns("finance")}
+    columns = {name: leg_columns.column("finance", name) for name in leg_columns.read_columns("finance")}
     found = runtime.systems.finance.read_keys(
         leg.map.finance.set, [key.condition for key in keys.values()], select=list(columns)
     )
     matches = leg.map.finance.expression
     scan = leg.folder.file("scan.parquet")
-    with ParquetSink(scan, shape.raw_schema("finance")) as sink:
+    with ParquetSink(scan, leg_columns.raw_schema("finance")) as sink:
         rows = _finance_rows(leg, columns, [row for row in found if matches.matches(row)])
         sink.write_rows([row for row in rows if row[JOIN_KEY] in keys])
     state = quoted(STATE)
     with Sets() as sets:
         sets.view("scan", scan)
         sets.table("chosen", pa.table({"chosen_key": pa.array(list(keys), type=pa.string())}))
-        open_base(sets, shape, base)
+        open_base(sets, leg_columns, base)
         named = ", ".join(f"{quoted('f:' + name)} AS {quoted(name)}" for name in leg.map.finance.key)
         sets.save(
             f"SELECT scan.*, 'in' AS {state} FROM scan UNION ALL BY NAME "
@@ -306,17 +307,17 @@ def _finance_chosen(leg: Leg, runtime: Runtime, shape: Shape, base: UPath | None
         )
 
 
-def _read_finance(leg: Leg, runtime: Runtime, shape: Shape, path: UPath, *, filter_text: str | None) -> None:
-    columns = {name: shape.column("finance", name) for name in shape.read_columns("finance")}
+def _read_finance(leg: Leg, runtime: Runtime, leg_columns: LegColumns, path: UPath, *, filter_text: str | None) -> None:
+    columns = {name: leg_columns.column("finance", name) for name in leg_columns.read_columns("finance")}
     entity = leg.map.finance
     finance = runtime.systems.finance
     conditions = []
     if filter_text:
-        conditions.append(Expression.parse(filter_text).to_odata(shape.schema.table("finance", entity.set)))
+        conditions.append(Expression.parse(filter_text).to_odata(leg_columns.schema.table("finance", entity.set)))
     if leg.company != GLOBAL:
         conditions.append(finance.condition(entity.set, {str(entity.company): leg.company}))
     text = " and ".join(f"({condition})" for condition in conditions)
-    with ParquetSink(path, shape.raw_schema("finance")) as sink:
+    with ParquetSink(path, leg_columns.raw_schema("finance")) as sink:
         for page in finance.read(entity.set, select=list(columns), filter=text or None):
             sink.write_rows(_finance_rows(leg, columns, page))
 
@@ -331,29 +332,33 @@ def _finance_rows(leg: Leg, columns: dict[str, Column], page: Iterable[dict[str,
 # --- the other side ---------------------------------------------------------------------------------------------------
 
 
-def _target(leg: Leg, runtime: Runtime, shape: Shape, base: UPath | None, rows: int, *, read_all: bool) -> None:
+def _target(
+    leg: Leg, runtime: Runtime, leg_columns: LegColumns, base: UPath | None, rows: int, *, read_all: bool
+) -> None:
     path = leg.folder.file("target.parquet")
-    packaged = shape.target == "finance" and leg.map.finance.write == "package"
+    packaged = leg_columns.target == "finance" and leg.map.finance.write == "package"
     if packaged or (rows == 0 and not read_all):
-        write_rows(path, shape.raw_schema(shape.target), [])
+        write_rows(path, leg_columns.raw_schema(leg_columns.target), [])
     elif leg.direction == "to_finance":
-        _finance_target(leg, runtime, shape, path, rows, read_all=read_all)
+        _finance_target(leg, runtime, leg_columns, path, rows, read_all=read_all)
     else:
-        _dataverse_target(leg, runtime, shape, path, base, read_all=read_all)
+        _dataverse_target(leg, runtime, leg_columns, path, base, read_all=read_all)
 
 
-def _finance_target(leg: Leg, runtime: Runtime, shape: Shape, path: UPath, rows: int, *, read_all: bool) -> None:
+def _finance_target(
+    leg: Leg, runtime: Runtime, leg_columns: LegColumns, path: UPath, rows: int, *, read_all: bool
+) -> None:
     if read_all or rows > BY_KEY:
-        _read_finance(leg, runtime, shape, path, filter_text=None)
+        _read_finance(leg, runtime, leg_columns, path, filter_text=None)
         return
     parents = Parents(runtime, leg.company)
     zone = ZoneInfo(runtime.settings.time_zone)
     frames = [
-        finance_keys(shape, to_pandas(piece), parents, runtime.catalog.maps, zone)
+        finance_keys(leg_columns, to_pandas(piece), parents, runtime.catalog.maps, zone)
         for piece in iter_tables(leg.folder.file("source.parquet"))
     ]
     names = leg.map.finance.key
-    columns = {name: shape.column("finance", name) for name in shape.read_columns("finance")}
+    columns = {name: leg_columns.column("finance", name) for name in leg_columns.read_columns("finance")}
     wanted: dict[str, dict[str, object]] = {}
     for frame in frames:
         known = frame[frame["join_key"].notna()]
@@ -364,15 +369,15 @@ def _finance_target(leg: Leg, runtime: Runtime, shape: Shape, path: UPath, rows:
             }
     area = {} if leg.company == GLOBAL else {str(leg.map.finance.company): leg.company}
     conditions = [area | values for values in wanted.values()]
-    with ParquetSink(path, shape.raw_schema("finance")) as sink:
+    with ParquetSink(path, leg_columns.raw_schema("finance")) as sink:
         found = runtime.systems.finance.read_keys(leg.map.finance.set, conditions, select=list(columns))
         sink.write_rows(_finance_rows(leg, columns, found))
 
 
 def _dataverse_target(
-    leg: Leg, runtime: Runtime, shape: Shape, path: UPath, base: UPath | None, *, read_all: bool
+    leg: Leg, runtime: Runtime, leg_columns: LegColumns, path: UPath, base: UPath | None, *, read_all: bool
 ) -> None:
-    columns = {name: shape.column("dataverse", name) for name in shape.read_columns("dataverse")}
+    columns = {name: leg_columns.column("dataverse", name) for name in leg_columns.read_columns("dataverse")}
     entity = leg.map.dataverse
     dataverse = runtime.systems.dataverse
     condition = None
@@ -380,7 +385,7 @@ def _dataverse_target(
         company_id = runtime.company_ids.get(leg.company)
         if company_id is None:
             # The company itself has not arrived, so none of its rows can have.
-            write_rows(path, shape.raw_schema("dataverse"), [])
+            write_rows(path, leg_columns.raw_schema("dataverse"), [])
             return
         condition = f"_{entity.company.split('.')[0]}_value eq {company_id}"
     if leg.map.part_of is not None and leg.map.sends_trigger:
@@ -388,7 +393,7 @@ def _dataverse_target(
         base = runtime.base_path(leg.map.part_of.map, leg.company)
     ids = None if read_all else _known_ids(leg, base)
     found = chosen_targets(leg, runtime, base, list(columns)) if leg.run.rows else None
-    with ParquetSink(path, shape.raw_schema("dataverse")) as sink:
+    with ParquetSink(path, leg_columns.raw_schema("dataverse")) as sink:
         if found is not None:
             pages: Iterable[list[dict[str, Any]]] = [found]
         elif ids is not None:

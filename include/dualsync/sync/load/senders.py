@@ -15,7 +15,7 @@ from dualsync.mapping import Lookup, TableMap
 from dualsync.sync.legs.runtime import GLOBAL, Leg, Runtime
 from dualsync.sync.lookups.parents import WAITING, Missing
 from dualsync.sync.plan.advice import with_advice
-from dualsync.sync.plan.columns import Shape, Unit
+from dualsync.sync.plan.columns import ColumnPair, LegColumns
 from dualsync.sync.plan.values import join_key, to_wire
 from dualsync.systems import Bind, Dataverse, UpsertRow
 
@@ -54,18 +54,22 @@ class Sender:
 
     batch_rows: int
 
-    def __init__(self, leg: Leg, runtime: Runtime, shape: Shape) -> None:
+    def __init__(self, leg: Leg, runtime: Runtime, leg_columns: LegColumns) -> None:
         self.leg = leg
         self.runtime = runtime
-        self.shape = shape
+        self.leg_columns = leg_columns
         self.stopped: set[str] = set()
         self.closed: dict[str, Missing] = {}
-        self.self_units = [u for u in shape.units if isinstance(u.pair, Lookup) and u.pair in leg.map.self_lookups]
+        self.self_pairs = [
+            p for p in leg_columns.pairs if isinstance(p.entry, Lookup) and p.entry in leg.map.self_lookups
+        ]
 
     @property
     def columns(self) -> list[str]:
         """The columns of the plan that a sender looks at, beside those that every plan has."""
-        return [f"w:{unit.target}" for unit in self.shape.units] + [f"p:{unit.target}" for unit in self.self_units]
+        return [f"w:{pair.target}" for pair in self.leg_columns.pairs] + [
+            f"p:{pair.target}" for pair in self.self_pairs
+        ]
 
     def send(self, batch: list[Row], number: int) -> list[Ack]:
         """Send a batch, given with its number, and say how each row ended."""
@@ -77,11 +81,11 @@ class Sender:
             if ack["status"] != "ok" and ack["action"] == "create":
                 self.stopped.update(value for value in (ack["id"], ack["join_key"]) if value)
 
-    def deferred(self, sets: Sets) -> list[tuple[Row, Unit]]:
+    def deferred(self, sets: Sets) -> list[tuple[Row, ColumnPair]]:
         """Rows whose lookup to a row of the same leg has to be written after all rows are there."""
         return []
 
-    def send_deferred(self, later: list[tuple[Row, Unit]]) -> list[Ack]:
+    def send_deferred(self, later: list[tuple[Row, ColumnPair]]) -> list[Ack]:
         """Write those lookups."""
         return []
 
@@ -89,8 +93,8 @@ class Sender:
         """The acknowledgement of a row whose parent in this leg did not get through, or whose header is closed."""
         if (why := self.closed.get(row["join_key"])) is not None:
             return _ack(row, WAITING, rule=why.rule, reason=why.reason)
-        for unit in self.self_units:
-            parent = row.get(f"p:{unit.target}")
+        for pair in self.self_pairs:
+            parent = row.get(f"p:{pair.target}")
             if parent is not None and parent in self.stopped:
                 return self._waiting(row)
         return None
@@ -103,8 +107,8 @@ class Sender:
 class _FinanceSender(Sender):
     """Creates and updates rows in Finance, one request each, several at a time."""
 
-    def __init__(self, leg: Leg, runtime: Runtime, shape: Shape) -> None:
-        super().__init__(leg, runtime, shape)
+    def __init__(self, leg: Leg, runtime: Runtime, leg_columns: LegColumns) -> None:
+        super().__init__(leg, runtime, leg_columns)
         self.batch_rows = runtime.settings.batch_sizes.finance_writes
         self._finance = runtime.systems.finance
         self._workers = runtime.settings.concurrency.finance
@@ -137,9 +141,9 @@ class _FinanceSender(Sender):
             else:
                 columns = set(row["columns"])
                 values = {
-                    u.target: to_wire(row[f"w:{u.target}"], u.column, "finance")
-                    for u in self.shape.units
-                    if u.target in columns
+                    p.target: to_wire(row[f"w:{p.target}"], p.column, "finance")
+                    for p in self.leg_columns.pairs
+                    if p.target in columns
                 }
                 self._finance.update(self.leg.map.finance.set, self._key(row), values)
         except NotFound as error:
@@ -155,9 +159,9 @@ class _FinanceSender(Sender):
 
     def _create(self, row: Row) -> None:
         values = {
-            unit.target: to_wire(row[f"w:{unit.target}"], unit.column, "finance")
-            for unit in self.shape.units
-            if row[f"w:{unit.target}"] is not None
+            pair.target: to_wire(row[f"w:{pair.target}"], pair.column, "finance")
+            for pair in self.leg_columns.pairs
+            if row[f"w:{pair.target}"] is not None
         }
         company = {} if self.leg.company == GLOBAL else {str(self.leg.map.finance.company): self.leg.company.lower()}
         try:
@@ -169,14 +173,14 @@ class _FinanceSender(Sender):
                 self._finance.update(self.leg.map.finance.set, self._key(row), rest)
 
     def _key(self, row: Row) -> dict[str, Any]:
-        return finance_key(self.leg, self.shape, row)
+        return finance_key(self.leg, self.leg_columns, row)
 
 
-def finance_key(leg: Leg, shape: Shape, row: Row) -> dict[str, Any]:
+def finance_key(leg: Leg, leg_columns: LegColumns, row: Row) -> dict[str, Any]:
     """The entity key of a planned row in Finance, company included."""
     key = {} if leg.company == GLOBAL else {str(leg.map.finance.company): leg.company.lower()}
     for name in leg.map.finance.key:
-        key[name] = to_wire(row[f"w:{name}"], shape.column("finance", name), "finance")
+        key[name] = to_wire(row[f"w:{name}"], leg_columns.column("finance", name), "finance")
     return key
 
 
@@ -186,8 +190,8 @@ class _PackageSender(Sender):
     An import inserts or updates by the entity's key, so the same package may be sent again.
     """
 
-    def __init__(self, leg: Leg, runtime: Runtime, shape: Shape) -> None:
-        super().__init__(leg, runtime, shape)
+    def __init__(self, leg: Leg, runtime: Runtime, leg_columns: LegColumns) -> None:
+        super().__init__(leg, runtime, leg_columns)
         self.batch_rows = runtime.settings.batch_sizes.finance_package
         self._finance = runtime.systems.finance
 
@@ -195,12 +199,13 @@ class _PackageSender(Sender):
         """Send a batch as one package."""
         entity = self.leg.map.finance
         rows = [
-            {u.target: to_wire(row[f"w:{u.target}"], u.column, "finance") for u in self.shape.units} for row in batch
+            {p.target: to_wire(row[f"w:{p.target}"], p.column, "finance") for p in self.leg_columns.pairs}
+            for row in batch
         ]
         company = self.runtime.settings.companies[0] if self.leg.company == GLOBAL else self.leg.company
         result = self._finance.import_rows(
             entity.entity,
-            self.shape.target_columns,
+            self.leg_columns.target_columns,
             rows,
             company,
             target=str(entity.target),
@@ -221,8 +226,8 @@ class _PackageSender(Sender):
 class _DataverseSender(Sender):
     """Creates and updates rows in Dataverse, many to a request."""
 
-    def __init__(self, leg: Leg, runtime: Runtime, shape: Shape) -> None:
-        super().__init__(leg, runtime, shape)
+    def __init__(self, leg: Leg, runtime: Runtime, leg_columns: LegColumns) -> None:
+        super().__init__(leg, runtime, leg_columns)
         self.batch_rows = runtime.settings.batch_sizes.dataverse_writes
         self._dataverse = runtime.systems.dataverse
         self._table = leg.map.dataverse.table
@@ -264,7 +269,7 @@ class _DataverseSender(Sender):
         return [_ack(row, id=ids[_folded(sent.key)]) for row, sent in zip(batch, rows, strict=True)]
 
     def _upsert_row(self, row: Row) -> UpsertRow:
-        values = self._values(row, set(self.shape.target_columns)) | self._company()
+        values = self._values(row, set(self.leg_columns.target_columns)) | self._company()
         key = {name: value for name, value in values.items() if name in self._alternate}
         return UpsertRow(key, {name: v for name, v in values.items() if name not in key and v is not None})
 
@@ -280,7 +285,7 @@ class _DataverseSender(Sender):
         record = derived_id(self.leg.map.map, self.leg.company, row["join_key"])
         values = {
             n: v
-            for n, v in (self._values(row, set(self.shape.target_columns)) | self._company()).items()
+            for n, v in (self._values(row, set(self.leg_columns.target_columns)) | self._company()).items()
             if v is not None
         }
         try:
@@ -303,38 +308,38 @@ class _DataverseSender(Sender):
 
     def _values(self, row: Row, columns: set[str]) -> dict[str, Any]:
         values: dict[str, Any] = {}
-        for unit in self.shape.units:
-            if unit.target not in columns:
+        for pair in self.leg_columns.pairs:
+            if pair.target not in columns:
                 continue
-            value = row[f"w:{unit.target}"]
-            if value is None and row.get(f"p:{unit.target}") is not None:
+            value = row[f"w:{pair.target}"]
+            if value is None and row.get(f"p:{pair.target}") is not None:
                 continue
-            values[unit.target] = self._wire(unit, value)
+            values[pair.target] = self._wire(pair, value)
         return values
 
-    def _wire(self, unit: Unit, value: Any) -> Any:
-        if isinstance(unit.pair, Lookup):
+    def _wire(self, pair: ColumnPair, value: Any) -> Any:
+        if isinstance(pair.entry, Lookup):
             # read through another table, the record is one of that table
-            read = unit.pair.through is not None
-            table = unit.column.targets[0] if read else self.runtime.catalog[unit.pair.maps[0]].dataverse.table
+            read = pair.entry.through is not None
+            table = pair.column.targets[0] if read else self.runtime.catalog[pair.entry.maps[0]].dataverse.table
             return None if value is None else Bind(table, value)
-        return to_wire(value, unit.column, "dataverse")
+        return to_wire(value, pair.column, "dataverse")
 
-    def deferred(self, sets: Sets) -> list[tuple[Row, Unit]]:
+    def deferred(self, sets: Sets) -> list[tuple[Row, ColumnPair]]:
         """Rows whose lookup to a row of the same leg has to be written after all rows are there."""
-        later: list[tuple[Row, Unit]] = []
-        for unit in self.self_units:
-            parent, wanted, name = quoted(f"p:{unit.target}"), quoted(f"w:{unit.target}"), unit.target
+        later: list[tuple[Row, ColumnPair]] = []
+        for pair in self.self_pairs:
+            parent, wanted, name = quoted(f"p:{pair.target}"), quoted(f"w:{pair.target}"), pair.target
             query = (
                 f"SELECT pos, join_key, id, action, {parent} AS parent FROM plan WHERE {parent} IS NOT NULL AND "
                 f"{wanted} IS NULL "
                 f"AND (action = 'create' OR (action = 'update' AND list_contains(columns, '{name}'))) "
                 "AND pos NOT IN (SELECT pos FROM failures WHERE severity = 'critical') ORDER BY pos"
             )
-            later += [(row, unit) for row in sets.fetch(query).to_pylist()]
+            later += [(row, pair) for row in sets.fetch(query).to_pylist()]
         return later
 
-    def send_deferred(self, later: list[tuple[Row, Unit]]) -> list[Ack]:
+    def send_deferred(self, later: list[tuple[Row, ColumnPair]]) -> list[Ack]:
         """Write those lookups, now that the rows they name have record ids.
 
         A row whose lookup could not be written waits, or is quarantined where the service refused it.
@@ -345,27 +350,27 @@ class _DataverseSender(Sender):
             for ack in batch["rows"]
             if ack["status"] == "ok"
         }
-        there = [(row, unit) for row, unit in later if row["join_key"] in ids]
-        return [self._send_lookup(row, unit, ids[row["join_key"]], ids.get(row["parent"])) for row, unit in there]
+        there = [(row, pair) for row, pair in later if row["join_key"] in ids]
+        return [self._send_lookup(row, pair, ids[row["join_key"]], ids.get(row["parent"])) for row, pair in there]
 
-    def _send_lookup(self, row: Row, unit: Unit, record: str, parent: str | None) -> Ack:
+    def _send_lookup(self, row: Row, pair: ColumnPair, record: str, parent: str | None) -> Ack:
         if parent is None:
             ack = self._waiting(row)
         else:
             try:
-                self._dataverse.update(self._table, record, {unit.target: Bind(self._table, parent)})
+                self._dataverse.update(self._table, record, {pair.target: Bind(self._table, parent)})
                 ack = _ack(row)
             except Refused as error:
                 ack = _refused(self.leg, row, error)
-        return ack | {"column": unit.target, "id": parent}
+        return ack | {"column": pair.target, "id": parent}
 
 
-def open_sender(leg: Leg, runtime: Runtime, shape: Shape) -> Sender:
+def open_sender(leg: Leg, runtime: Runtime, leg_columns: LegColumns) -> Sender:
     """The sender that writes a leg's rows to its receiving side."""
     if leg.direction == "to_dataverse":
-        return _DataverseSender(leg, runtime, shape)
+        return _DataverseSender(leg, runtime, leg_columns)
     kind = _PackageSender if leg.map.finance.write == "package" else _FinanceSender
-    return kind(leg, runtime, shape)
+    return kind(leg, runtime, leg_columns)
 
 
 def alternate_key(dataverse: Dataverse, table_map: TableMap) -> tuple[str, ...]:

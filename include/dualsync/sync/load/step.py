@@ -15,7 +15,7 @@ from dualsync.sync.documents.completeness import PLANNED, SENT, begin
 from dualsync.sync.documents.triggers import missing_lines, reopen
 from dualsync.sync.legs.runtime import Leg, Runtime
 from dualsync.sync.load.senders import Row, Sender, open_sender
-from dualsync.sync.plan.columns import Shape
+from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.reconcile.compare import Comparison
 
 GUARD_FLOOR = 100
@@ -47,15 +47,15 @@ def load(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str, Any
         Held: A guard tripped; nothing is sent.
         Transient: A system did not answer; try again, what was acknowledged is not sent again.
     """
-    shape = Shape(leg.map, leg.direction, runtime.schema, extracted["missing"])
+    leg_columns = LegColumns(leg.map, leg.direction, runtime.schema, extracted["missing"])
     runtime.ledger.take_lease(leg.map.map, leg.company, leg.run.run_id)
     check_generation(leg, runtime, extracted["generation"])
     with Sets() as sets:
         sets.view("plan", leg.folder.file("plan.parquet"))
         sets.view("failures", leg.folder.file("failures.parquet"))
-        _guard(leg, runtime, sets, shape)
+        _guard(leg, runtime, sets, leg_columns)
         begin(leg, runtime, sets)
-        sender = open_sender(leg, runtime, shape)
+        sender = open_sender(leg, runtime, leg_columns)
         sending = leg.folder.done("sending")
         if sending is None:
             sending = {"generation": extracted["generation"], "batch_rows": sender.batch_rows}
@@ -100,13 +100,13 @@ def check_generation(leg: Leg, runtime: Runtime, generation: int) -> None:
         )
 
 
-def _guard(leg: Leg, runtime: Runtime, sets: Sets, shape: Shape) -> None:
+def _guard(leg: Leg, runtime: Runtime, sets: Sets, leg_columns: LegColumns) -> None:
     base = runtime.ledger.base(leg.map.map, leg.company)
     # The first run of a leg brings everything in line; only later can "too much" mean anything.
     first = not runtime.ledger.has_settled(leg.map.map, leg.direction, leg.company)
     if not leg.run.guards or base is None or first:
         return
-    overwrites = Comparison(leg, shape).overwrites_sql()
+    overwrites = Comparison(leg, leg_columns).overwrites_sql()
     updates = int(sets.scalar(f"SELECT count(*) FROM plan WHERE action = 'update' AND {overwrites}") or 0)
     limit = max(GUARD_FLOOR, int(runtime.settings.guards.update_share * base.rows))
     if updates > limit:

@@ -11,17 +11,17 @@ import pyarrow as pa
 
 from dualsync.mapping import Field, Lookup, TableMap
 from dualsync.sync.lookups.parents import Parents
-from dualsync.sync.plan.columns import Shape
+from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.plan.values import arrow_type, converter, display_key, join_key, translate
 
 
 def finance_keys(
-    shape: Shape, rows: pd.DataFrame, parents: Parents, runtime_maps: dict[str, TableMap], zone: ZoneInfo
+    leg_columns: LegColumns, rows: pd.DataFrame, parents: Parents, runtime_maps: dict[str, TableMap], zone: ZoneInfo
 ) -> pd.DataFrame:
     """The Finance key of Dataverse rows.
 
     Args:
-        shape: Any shape of the map.
+        leg_columns: Any leg_columns of the map.
         rows: Dataverse rows with the key's columns.
         parents: Resolves key parts that are lookups.
         runtime_maps: All maps by name.
@@ -31,14 +31,14 @@ def finance_keys(
         One column for each column of the Finance key, in its type, and ``join_key``; null where a part is empty or
         its parent is not known.
     """
-    table_map = shape.map
+    table_map = leg_columns.map
     columns: dict[str, pd.Series[Any]] = {}
     for path, name in zip(table_map.dataverse.key, table_map.finance.key, strict=True):
-        target = shape.column("finance", name)
+        target = leg_columns.column("finance", name)
         attribute, _, rest = path.partition(".")
         if not rest:
             field = key_field(table_map, attribute, name)
-            change = converter(field, shape.column("dataverse", attribute), target, "to_finance", zone)
+            change = converter(field, leg_columns.column("dataverse", attribute), target, "to_finance", zone)
             columns[name], _ = translate(rows[attribute], change, arrow_type(target))
         else:
             lookup = table_map.lookup(attribute)

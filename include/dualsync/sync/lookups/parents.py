@@ -18,7 +18,7 @@ from dualsync.mapping.model import COMPANY_WORD
 from dualsync.sync.legs.runtime import GLOBAL, Runtime
 from dualsync.sync.plan.advice import advised
 from dualsync.sync.plan.base import open_base
-from dualsync.sync.plan.columns import Shape
+from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.plan.values import join_key
 
 WAITING = "waiting"
@@ -252,7 +252,7 @@ class Parents:
         return reasons
 
     def _open(self, sets: Sets, parent: TableMap, path: Any) -> None:
-        open_base(sets, Shape(parent, "to_finance", self._runtime.schema), path)
+        open_base(sets, LegColumns(parent, "to_finance", self._runtime.schema), path)
 
     def _base(self, parent: TableMap, company: str | None) -> Any:
         where = GLOBAL if parent.scope == "global" else (company or self._company)

@@ -1,4 +1,4 @@
-"""What a leg carries: its column pairs unfolded into units, one per receiving column, with the types of both ends."""
+"""What a leg carries: its column pairs unfolded into pairs, one per receiving column, with the types of both ends."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ PROBLEM = "@problem"
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class ColumnPair:
     """One receiving column and what it is made of.
 
     Attributes:
         target: The receiving column.
         column: Its type.
         sources: Sending columns; none for a constant.
-        pair: The field or lookup it comes from.
+        entry: The field or lookup it comes from.
         key: Whether it is part of the integration key.
     """
 
     target: str
     column: Column
     sources: tuple[str, ...]
-    pair: Field | Lookup
+    entry: Field | Lookup
     key: bool
 
     @property
     def both_ways(self) -> bool:
         """Whether the other direction carries it too."""
-        return self.pair.way == "both"
+        return self.entry.way == "both"
 
 
-class Shape:
+class LegColumns:
     """The columns of a leg.
 
     Args:
@@ -73,26 +73,26 @@ class Shape:
         return self.schema.column(side, place, name)
 
     @cached_property
-    def units(self) -> tuple[Unit, ...]:
+    def pairs(self) -> tuple[ColumnPair, ...]:
         """What travels in this direction, key first."""
-        units: list[Unit] = []
-        for pair in self.map.pairs_of(self.direction):
-            units += self._units_of(pair)
-        return tuple(sorted(units, key=lambda unit: not unit.key))
+        pairs: list[ColumnPair] = []
+        for entry in self.map.pairs_of(self.direction):
+            pairs += self._pairs_of(entry)
+        return tuple(sorted(pairs, key=lambda pair: not pair.key))
 
-    def _units_of(self, pair: Field | Lookup) -> list[Unit]:
-        if isinstance(pair, Field):
-            source, target = pair.column(self.source), pair.column(self.target)
+    def _pairs_of(self, entry: Field | Lookup) -> list[ColumnPair]:
+        if isinstance(entry, Field):
+            source, target = entry.column(self.source), entry.column(self.target)
             sources: tuple[str, ...] = () if source is None else (source,)
             targets: tuple[str, ...] = (str(target),)
         elif self.direction == "to_finance":
-            sources, targets = (pair.dataverse,), pair.finance_columns
+            sources, targets = (entry.dataverse,), entry.finance_columns
         else:
-            sources, targets = pair.finance_columns, (pair.dataverse,)
+            sources, targets = entry.finance_columns, (entry.dataverse,)
         if any(name in self.missing[self.source] for name in sources):
             return []
         return [
-            Unit(name, self.column(self.target, name), sources, pair, name in self.key_columns(self.target))
+            ColumnPair(name, self.column(self.target, name), sources, entry, name in self.key_columns(self.target))
             for name in targets
             if name not in self.missing[self.target]
         ]
@@ -105,20 +105,20 @@ class Shape:
 
     @cached_property
     def source_columns(self) -> tuple[str, ...]:
-        """Sending columns that units are made of, each once."""
-        return tuple(dict.fromkeys(name for unit in self.units for name in unit.sources))
+        """Sending columns that pairs are made of, each once."""
+        return tuple(dict.fromkeys(name for pair in self.pairs for name in pair.sources))
 
     @cached_property
     def target_columns(self) -> tuple[str, ...]:
         """Receiving columns."""
-        return tuple(unit.target for unit in self.units)
+        return tuple(pair.target for pair in self.pairs)
 
     def condition_columns(self, side: Side) -> tuple[str, ...]:
         """Columns of one side by which two-way pairs decide whose value wins."""
         names: list[str] = []
-        for pair in self.map.pairs:
-            if isinstance(pair.wins, ConditionalWins):
-                text = pair.wins.finance if side == "finance" else pair.wins.dataverse
+        for entry in self.map.pairs:
+            if isinstance(entry.wins, ConditionalWins):
+                text = entry.wins.finance if side == "finance" else entry.wins.dataverse
                 names += Expression.parse(text).columns if text else ()
         return tuple(dict.fromkeys(names))
 

@@ -9,26 +9,26 @@ from __future__ import annotations
 import pyarrow as pa
 
 from dualsync.frames import literal
-from dualsync.sync.plan.columns import Shape, Unit
+from dualsync.sync.plan.columns import ColumnPair, LegColumns
 from dualsync.sync.plan.values import arrow_type
 
 
-def comparable(shape: Shape, unit: Unit, value: str) -> str:
+def comparable(leg_columns: LegColumns, pair: ColumnPair, value: str) -> str:
     """The SQL expression of a value in the form in which it is compared; null only where both sides know nothing.
 
     Args:
-        shape: The leg's columns.
-        unit: The column pair.
+        leg_columns: The leg's columns.
+        pair: The column pair.
         value: SQL of the value, in the type of the receiving column.
     """
-    match unit.column.kind:
+    match pair.column.kind:
         case "text":
             return f"COALESCE({value}, '')"
         case "enum":
-            nothing = literal(unit.column.members[0]) if unit.column.members else "''"
+            nothing = literal(pair.column.members[0]) if pair.column.members else "''"
             return f"COALESCE({value}, {nothing})"
         case "decimal":
-            return f"round(COALESCE({value}, 0), {common_scale(shape, unit)})"
+            return f"round(COALESCE({value}, 0), {common_scale(leg_columns, pair)})"
         case "int":
             return f"COALESCE({value}, 0)"
         case "bool":
@@ -37,20 +37,20 @@ def comparable(shape: Shape, unit: Unit, value: str) -> str:
             return value
 
 
-def same(shape: Shape, unit: Unit, one: str, other: str) -> str:
+def same(leg_columns: LegColumns, pair: ColumnPair, one: str, other: str) -> str:
     """The SQL condition that two values are the same."""
-    return f"({comparable(shape, unit, one)} IS NOT DISTINCT FROM {comparable(shape, unit, other)})"
+    return f"({comparable(leg_columns, pair, one)} IS NOT DISTINCT FROM {comparable(leg_columns, pair, other)})"
 
 
-def rule_text(shape: Shape, unit: Unit) -> str:
-    """What :func:`comparable` does to a pair, in words; empty where it does nothing."""
-    match unit.column.kind:
+def rule_text(leg_columns: LegColumns, pair: ColumnPair) -> str:
+    """What :func:`comparable` does to a entry, in words; empty where it does nothing."""
+    match pair.column.kind:
         case "text":
             return "an empty text is no text"
         case "enum":
-            return f"no value is {unit.column.members[0]}" if unit.column.members else "no value is an empty text"
+            return f"no value is {pair.column.members[0]}" if pair.column.members else "no value is an empty text"
         case "decimal":
-            return f"no value is 0; compared at {common_scale(shape, unit)} decimals"
+            return f"no value is 0; compared at {common_scale(leg_columns, pair)} decimals"
         case "int":
             return "no value is 0"
         case "bool":
@@ -59,11 +59,11 @@ def rule_text(shape: Shape, unit: Unit) -> str:
             return ""
 
 
-def common_scale(shape: Shape, unit: Unit) -> int:
-    """The coarser scale of the two columns of a pair of decimals."""
-    scales = [arrow_type(unit.column).scale]
-    for name in unit.sources:
-        kind = arrow_type(shape.column(shape.source, name))
+def common_scale(leg_columns: LegColumns, pair: ColumnPair) -> int:
+    """The coarser scale of the two columns of a entry of decimals."""
+    scales = [arrow_type(pair.column).scale]
+    for name in pair.sources:
+        kind = arrow_type(leg_columns.column(leg_columns.source, name))
         if pa.types.is_decimal(kind):
             scales.append(kind.scale)
     return int(min(scales))

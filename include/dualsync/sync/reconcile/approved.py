@@ -12,13 +12,13 @@ from dualsync.errors import SettingsError
 from dualsync.frames import Sets, literal, quoted
 from dualsync.sync.legs.folders import read_json, safe_name
 from dualsync.sync.legs.runtime import Leg, RunRef, Runtime
-from dualsync.sync.plan.columns import Shape
+from dualsync.sync.plan.columns import LegColumns
 
 MOVED = "moved"
 """The rule of rows that are no longer planned as they were approved."""
 
 
-def keep_approved(leg: Leg, runtime: Runtime, sets: Sets, fresh: UPath, shape: Shape) -> None:
+def keep_approved(leg: Leg, runtime: Runtime, sets: Sets, fresh: UPath, leg_columns: LegColumns) -> None:
     """Write ``plan.parquet``: the fresh plan, in which rows wait that are not planned as they were approved.
 
     Args:
@@ -26,7 +26,7 @@ def keep_approved(leg: Leg, runtime: Runtime, sets: Sets, fresh: UPath, shape: S
         runtime: Where the other run's folder lies.
         sets: Where the plans are compared.
         fresh: The plan as it would be now.
-        shape: The columns of the leg.
+        leg_columns: The columns of the leg.
 
     Raises:
         SettingsError: The approved plan is no longer there.
@@ -34,7 +34,7 @@ def keep_approved(leg: Leg, runtime: Runtime, sets: Sets, fresh: UPath, shape: S
     approved = approved_plan(leg, runtime)
     sets.view("fresh_plan", fresh)
     sets.view("approved_plan", approved)
-    same = " AND ".join(_same(name) for name in shape.target_columns)
+    same = " AND ".join(_same(name) for name in leg_columns.target_columns)
     reason = literal(
         f"is no longer planned as it was in run {leg.run.approved}, which was approved; the next run looks at it"
     )

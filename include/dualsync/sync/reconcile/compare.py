@@ -13,7 +13,7 @@ from dualsync.frames import Sets, literal, quoted
 from dualsync.mapping import ConditionalWins, Expression, Field
 from dualsync.sync.documents.triggers import GONE, trigger_slot
 from dualsync.sync.legs.runtime import Leg
-from dualsync.sync.plan.columns import Shape, Unit
+from dualsync.sync.plan.columns import ColumnPair, LegColumns
 from dualsync.sync.plan.equality import same
 
 SIDE_NAMES = {"dataverse": "Dataverse", "finance": "Finance"}
@@ -31,25 +31,25 @@ class Case(NamedTuple):
 class Comparison:
     """The comparison of one leg, as SQL over the tables ``want``, ``have`` and ``base``."""
 
-    def __init__(self, leg: Leg, shape: Shape, cutover: date | None = None) -> None:
+    def __init__(self, leg: Leg, leg_columns: LegColumns, cutover: date | None = None) -> None:
         self._leg = leg
         self._cutover = cutover
-        self._shape = shape
-        self._source_letter, self._target_letter = ("d", "f") if shape.source == "dataverse" else ("f", "d")
-        self._adopts = leg.map.initial.master == shape.source
-        self._trigger = trigger_slot(leg.map, shape)
+        self._leg_columns = leg_columns
+        self._source_letter, self._target_letter = ("d", "f") if leg_columns.source == "dataverse" else ("f", "d")
+        self._adopts = leg.map.initial.master == leg_columns.source
+        self._trigger = trigger_slot(leg.map, leg_columns)
         self._facts: list[str] = []
 
     def flags(self, sets: Sets) -> None:
-        """Make the table ``compared``: each row of ``want`` with its match, base, and what each unit says."""
+        """Make the table ``compared``: each row of ``want`` with its match, base, and what each pair says."""
         carry, foreign, pending, overwritten = [], [], [], []
-        for unit in self._shape.units:
-            if unit.key or (
-                isinstance(unit.pair, Field) and unit.pair.constant is not None and unit.pair.on == "create"
+        for pair in self._leg_columns.pairs:
+            if pair.key or (
+                isinstance(pair.entry, Field) and pair.entry.constant is not None and pair.entry.on == "create"
             ):
                 continue
-            c, f, p, o = self._unit(unit)
-            name = literal(unit.target)
+            c, f, p, o = self._unit(pair)
+            name = literal(pair.target)
             carry.append(f"CASE WHEN {c} THEN {name} END")
             foreign.append(f"CASE WHEN {f} THEN {name} END")
             pending.append(f"CASE WHEN {p} THEN {name} END")
@@ -64,11 +64,11 @@ class Comparison:
         )
         wanted = ", ".join(
             f"w.{quoted(prefix + name)}"
-            for prefix, names in (("w:", self._shape.target_columns), ("s:", self._shape.source_columns))
+            for prefix, names in (("w:", self._leg_columns.target_columns), ("s:", self._leg_columns.source_columns))
             for name in names
         )
-        parents = "".join(f", w.{quoted('p:' + u.target)}" for u in self._self_units())
-        held = ", ".join(f"h.{quoted('h:' + name)}" for name in self._shape.target_columns)
+        parents = "".join(f", w.{quoted('p:' + p.target)}" for p in self._self_pairs())
+        held = ", ".join(f"h.{quoted('h:' + name)}" for name in self._leg_columns.target_columns)
         facts = "".join(f", {fact} AS {_fact_name(place)}" for place, fact in enumerate(self._facts))
         excluded = ", ".join(_fact_name(place) for place in range(len(self._facts)))
         sets.run(
@@ -105,58 +105,58 @@ class Comparison:
             return "LEFT JOIN due u ON u.due_key = w.join_key "
         return "LEFT JOIN trigger_base u ON u.join_key = w.join_key "
 
-    def _self_units(self) -> list[Unit]:
-        return [unit for unit in self._shape.units if unit.pair in self._leg.map.self_lookups]
+    def _self_pairs(self) -> list[ColumnPair]:
+        return [pair for pair in self._leg_columns.pairs if pair.entry in self._leg.map.self_lookups]
 
-    def _unit(self, unit: Unit) -> tuple[str, str, str, str]:
+    def _unit(self, pair: ColumnPair) -> tuple[str, str, str, str]:
         """SQL conditions: carried; changed by the side that does not own it; the other leg's; overwrites a change.
 
         They are over facts, and over what is in ``compared`` already.
         """
-        want, have = f"w.{quoted('w:' + unit.target)}", f"h.{quoted('h:' + unit.target)}"
-        known = f"b.{quoted(f'{self._target_letter}:{unit.target}')}"
-        same = self._same(unit, want, have)
+        want, have = f"w.{quoted('w:' + pair.target)}", f"h.{quoted('h:' + pair.target)}"
+        known = f"b.{quoted(f'{self._target_letter}:{pair.target}')}"
+        same = self._same(pair, want, have)
         based, held = "b.join_key IS NOT NULL", "h.join_key IS NOT NULL"
-        if unit is self._trigger:
-            return self._of_trigger(unit, same, based, held)
-        if isinstance(unit.pair, Field) and unit.pair.constant is not None:
+        if pair is self._trigger:
+            return self._of_trigger(pair, same, based, held)
+        if isinstance(pair.entry, Field) and pair.entry.constant is not None:
             return self._fact(f"({held} AND NOT {same})"), "FALSE", "FALSE", "FALSE"
-        sources = [(f"w.{quoted('s:' + n)}", f"b.{quoted(f'{self._source_letter}:{n}')}") for n in unit.sources]
+        sources = [(f"w.{quoted('s:' + n)}", f"b.{quoted(f'{self._source_letter}:{n}')}") for n in pair.sources]
         never = " AND ".join(f"{base} IS NULL" for _, base in sources)
-        deferred = f" AND w.{quoted('p:' + unit.target)} IS NULL" if unit in self._self_units() else ""
+        deferred = f" AND w.{quoted('p:' + pair.target)} IS NULL" if pair in self._self_pairs() else ""
         silent = (
             f"({want} IS NULL{deferred}"
-            + ("" if unit.pair.null == "keep" else f" AND (b.join_key IS NULL OR ({never}))")
+            + ("" if pair.entry.null == "keep" else f" AND (b.join_key IS NULL OR ({never}))")
             + ")"
         )
-        later = f" OR ({want} IS NULL AND w.{quoted('p:' + unit.target)} IS NOT NULL)" if deferred else ""
+        later = f" OR ({want} IS NULL AND w.{quoted('p:' + pair.target)} IS NOT NULL)" if deferred else ""
         differs = self._fact(f"({held} AND NOT {silent} AND (NOT {same}{later}))")
         moved = " OR ".join(f"{now} IS DISTINCT FROM {base}" for now, base in sources)
         source_changed = self._fact(f"({based} AND ({moved}))")
-        target_changed = self._fact(f"({based} AND NOT {self._same(unit, have, known)})")
+        target_changed = self._fact(f"({based} AND NOT {self._same(pair, have, known)})")
         adopted = "TRUE" if self._adopts else "FALSE"
-        if not unit.both_ways and self._leg.run.resend:
+        if not pair.both_ways and self._leg.run.resend:
             return differs, "FALSE", "FALSE", target_changed
-        if not unit.both_ways:
+        if not pair.both_ways:
             carry = f"({differs} AND CASE WHEN based THEN {source_changed} ELSE {adopted} END)"
             foreign = (
                 f"({differs} AND CASE WHEN based THEN NOT {source_changed} AND {target_changed} ELSE NOT {adopted} END)"
             )
             return carry, foreign, "FALSE", target_changed
-        wins = self._wins(unit)
+        wins = self._wins(pair)
         foreign = "FALSE"
-        if isinstance(unit.pair.wins, ConditionalWins):
+        if isinstance(pair.entry.wins, ConditionalWins):
             # The condition says whose column it is in this row, so the other side's change does not travel either.
             again = "TRUE" if self._leg.run.resend else f"(NOT based OR {source_changed})"
             carry = f"({differs} AND {wins} AND {again})"
             foreign = f"({differs} AND {wins} AND NOT {again} AND NOT {source_changed} AND {target_changed})"
         elif self._leg.run.resend:
-            first = wins if "wins" in unit.pair.model_fields_set else adopted
+            first = wins if "wins" in pair.entry.model_fields_set else adopted
             agreed = f"(NOT {source_changed} AND NOT {target_changed})"
             ours = f"({wins} AND ({source_changed} OR {agreed})) OR ({source_changed} AND NOT {target_changed})"
             carry = f"({differs} AND CASE WHEN based THEN {ours} ELSE {first} END)"
         else:
-            first = wins if "wins" in unit.pair.model_fields_set else adopted
+            first = wins if "wins" in pair.entry.model_fields_set else adopted
             carry = (
                 f"({differs} AND CASE WHEN based THEN {source_changed} AND (NOT {target_changed} OR {wins}) ELSE "
                 f"{first} END)"
@@ -167,24 +167,24 @@ class Comparison:
             pending = f"({pending} OR {self._fact(f'({held} AND NOT {based} AND {silent} AND NOT {same})')})"
         return carry, foreign, pending, target_changed
 
-    def _of_trigger(self, unit: Unit, same: str, based: str, held: str) -> tuple[str, str, str, str]:
+    def _of_trigger(self, pair: ColumnPair, same: str, based: str, held: str) -> tuple[str, str, str, str]:
         """As :meth:`_unit`, of the column that triggers.
 
         The header's own leg carries rest alone, where the sender rests; the leg that sends the trigger everything else,
-        where the ledger calls the unit incomplete, whatever the base knows: what stands there then is our own rest.
+        where the ledger calls the pair incomplete, whatever the base knows: what stands there then is our own rest.
         """
-        have = f"h.{quoted('h:' + unit.target)}"
-        now, before = f"w.{quoted('s:' + unit.sources[0])}", f"b.{quoted(f'{self._source_letter}:{unit.sources[0]}')}"
-        known = f"{self._target_letter}:{unit.target}"
+        have = f"h.{quoted('h:' + pair.target)}"
+        now, before = f"w.{quoted('s:' + pair.sources[0])}", f"b.{quoted(f'{self._source_letter}:{pair.sources[0]}')}"
+        known = f"{self._target_letter}:{pair.target}"
         adopted = "TRUE" if self._adopts else "FALSE"
         source_changed = self._fact(f"({now} IS DISTINCT FROM {before})")
-        target_changed = f"({based} AND NOT {self._same(unit, have, f'b.{quoted(known)}')})"
+        target_changed = f"({based} AND NOT {self._same(pair, have, f'b.{quoted(known)}')})"
         if self._leg.map.sends_trigger:
             ours, due = "NOT w.rests", f" OR {self._fact('u.due_key IS NOT NULL')}"
             target_changed = f"({target_changed} AND u.due_key IS NULL)"
         else:
             ours, due = "w.rests", ""
-            target_changed = f"({target_changed} AND NOT {self._same(unit, have, f'u.{quoted(known)}')})"
+            target_changed = f"({target_changed} AND NOT {self._same(pair, have, f'u.{quoted(known)}')})"
         target_changed = self._fact(target_changed)
         differs = self._fact(f"({held} AND NOT {same})")
         mine = f"({differs} AND {self._fact(f'(COALESCE({ours}, FALSE) AND {now} IS NOT NULL)')})"
@@ -192,18 +192,18 @@ class Comparison:
         foreign = f"({mine} AND NOT {carry} AND ({target_changed} OR NOT based))"
         return carry, foreign, f"({differs} AND NOT {carry} AND NOT {foreign})", target_changed
 
-    def _wins(self, unit: Unit) -> str:
-        wins = unit.pair.wins
+    def _wins(self, pair: ColumnPair) -> str:
+        wins = pair.entry.wins
         if not isinstance(wins, ConditionalWins):
-            return "TRUE" if wins == self._shape.source else "FALSE"
+            return "TRUE" if wins == self._leg_columns.source else "FALSE"
         side = "finance" if wins.finance is not None else "dataverse"
         expression = Expression.parse(str(wins.finance if side == "finance" else wins.dataverse))
-        prefix = "w.c:" if side == self._shape.source else "h.c:"
+        prefix = "w.c:" if side == self._leg_columns.source else "h.c:"
         condition = expression.to_sql()
         for name in expression.columns:
             condition = condition.replace(quoted(name), _prefixed(prefix, name))
         holds = f"COALESCE(({condition}), FALSE)"
-        when, otherwise = (side == self._shape.source), (wins.otherwise == self._shape.source)
+        when, otherwise = (side == self._leg_columns.source), (wins.otherwise == self._leg_columns.source)
         return self._fact(f"(CASE WHEN {holds} THEN {_bool(when)} ELSE {_bool(otherwise)} END)")
 
     def overwrites_sql(self) -> str:
@@ -213,15 +213,15 @@ class Comparison:
         changes once is what they are for.
         """
         overwritten = [
-            f"(list_contains(columns, {literal(unit.target)}) AND NOT "
-            f"{self._same(unit, quoted(f'h:{unit.target}'), 'NULL')})"
-            for unit in self._shape.units
-            if not isinstance(unit.pair.wins, ConditionalWins)
+            f"(list_contains(columns, {literal(pair.target)}) AND NOT "
+            f"{self._same(pair, quoted(f'h:{pair.target}'), 'NULL')})"
+            for pair in self._leg_columns.pairs
+            if not isinstance(pair.entry.wins, ConditionalWins)
         ]
         return f"({' OR '.join(overwritten) or 'FALSE'})"
 
-    def _same(self, unit: Unit, one: str, other: str) -> str:
-        return same(self._shape, unit, one, other)
+    def _same(self, pair: ColumnPair, one: str, other: str) -> str:
+        return same(self._leg_columns, pair, one, other)
 
     def plan_sql(self, *, strangers: bool) -> str:
         """The query of the plan.
@@ -229,17 +229,17 @@ class Comparison:
         Args:
             strangers: Whether rows that only the written side has are reported.
         """
-        leg, shape = self._leg, self._shape
-        target = SIDE_NAMES[shape.target]
+        leg, leg_columns = self._leg, self._leg_columns
+        target = SIDE_NAMES[leg_columns.target]
         cases = self._cases()
         action = " ".join(f"WHEN {case.when} THEN {literal(case.action)}" for case in cases)
         rule = " ".join(f"WHEN {case.when} THEN {case.rule}" for case in cases)
         reason = " ".join(f"WHEN {case.when} THEN {case.reason}" for case in cases)
         values = ", ".join(
-            [quoted("w:" + n) for n in shape.target_columns]
-            + [quoted("s:" + n) for n in shape.source_columns]
-            + [quoted("p:" + u.target) for u in self._self_units()]
-            + [quoted("h:" + n) for n in shape.target_columns]
+            [quoted("w:" + n) for n in leg_columns.target_columns]
+            + [quoted("s:" + n) for n in leg_columns.source_columns]
+            + [quoted("p:" + p.target) for p in self._self_pairs()]
+            + [quoted("h:" + n) for n in leg_columns.target_columns]
         )
         deletes = delete_states(leg)
         plan = (
@@ -269,11 +269,11 @@ class Comparison:
 
     def _cases(self) -> list[Case]:
         """How a row can end, in the order of their weight."""
-        leg, shape = self._leg, self._shape
-        rows, source, target = leg.map.rows, SIDE_NAMES[shape.source], SIDE_NAMES[shape.target]
+        leg, leg_columns = self._leg, self._leg_columns
+        rows, source, target = leg.map.rows, SIDE_NAMES[leg_columns.source], SIDE_NAMES[leg_columns.target]
         if leg.map.sends_trigger:
             return self._trigger_cases()
-        target_deletes = rows.deleted_by == shape.target
+        target_deletes = rows.deleted_by == leg_columns.target
         restore = "" if target_deletes else f", which does not own it; restore it there or delete it in {source}"
         deleted = self._case(
             "NOT held AND based",
@@ -334,11 +334,11 @@ class Comparison:
     @property
     def _creates(self) -> bool:
         """Whether the sending side may make rows in the other."""
-        return self._leg.map.rows.created_by in (self._shape.source, "both")
+        return self._leg.map.rows.created_by in (self._leg_columns.source, "both")
 
     def _trigger_cases(self) -> list[Case]:
         """How a row can end in the leg that sends the trigger; what is wrong with a header, its own leg tells."""
-        target = SIDE_NAMES[self._shape.target]
+        target = SIDE_NAMES[self._leg_columns.target]
         double = "want_n > 1 OR have_n > 1 OR (known_as IS NOT NULL AND known_as <> join_key)"
         return [
             self._case("state <> 'in'", "skipped", GONE, "its header is no longer a row of the map"),
@@ -362,7 +362,7 @@ class Comparison:
     def _history(self) -> list[Case]:
         """Rows that the other side does not have and that may be history, which must not be posted twice."""
         initial, company = self._leg.map.initial, self._leg.company
-        if initial.creates != "from_cutover" or self._leg.map.rows.created_by != self._shape.source:
+        if initial.creates != "from_cutover" or self._leg.map.rows.created_by != self._leg_columns.source:
             return []
         if self._cutover is None:
             return [
@@ -379,14 +379,14 @@ class Comparison:
         return [self._case(f"NOT held AND dated < DATE {literal(day)}", "skipped", "cutover", text)]
 
     def _not_held(self) -> Case:
-        source, target = SIDE_NAMES[self._shape.source], SIDE_NAMES[self._shape.target]
+        source, target = SIDE_NAMES[self._leg_columns.source], SIDE_NAMES[self._leg_columns.target]
         if self._creates:
             return Case("NOT held", "create", "NULL", "NULL")
         text = f"exists only in {source}; rows of this map are created in {target}, so it is not copied"
         return self._case("NOT held", "conflict", "owner", text)
 
     def _update(self) -> Case:
-        target = SIDE_NAMES[self._shape.target]
+        target = SIDE_NAMES[self._leg_columns.target]
         overwrites = literal(f"overwrites a change made in {target}: ")
         also = literal(f"also changed in {target}, which does not own it: ")
         rule = literal(f"{self._leg.map.map}.owner")
@@ -399,7 +399,7 @@ class Comparison:
         )
 
     def _foreign(self) -> Case:
-        source, target = SIDE_NAMES[self._shape.source], SIDE_NAMES[self._shape.target]
+        source, target = SIDE_NAMES[self._leg_columns.source], SIDE_NAMES[self._leg_columns.target]
         changed = literal(f"changed in {target}, which does not own it: ")
         way_out = literal(f"; change it back there, or in {source}")
         differs = literal(f"differs at the first run, and the master is {target}: ")

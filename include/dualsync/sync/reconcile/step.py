@@ -19,7 +19,7 @@ from dualsync.sync.legs.runtime import Leg, Runtime
 from dualsync.sync.lookups.keys import display_keys, finance_keys
 from dualsync.sync.lookups.parents import Parents, base_column, key_paths
 from dualsync.sync.plan.base import open_base
-from dualsync.sync.plan.columns import JOIN_KEY, VERSION, Shape, Unit
+from dualsync.sync.plan.columns import JOIN_KEY, VERSION, ColumnPair, LegColumns
 from dualsync.sync.reconcile.approved import keep_approved
 from dualsync.sync.reconcile.compare import Comparison, delete_states
 from dualsync.sync.reconcile.transform import Transform
@@ -36,19 +36,19 @@ def reconcile(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str
     Returns:
         The content of the step's marker: rows by action, and the generation the plan was made from.
     """
-    shape = Shape(leg.map, leg.direction, runtime.schema, extracted["missing"])
-    transform = Transform(leg, runtime, shape)
+    leg_columns = LegColumns(leg.map, leg.direction, runtime.schema, extracted["missing"])
+    transform = Transform(leg, runtime, leg_columns)
     with ParquetSink(leg.folder.file("want.parquet"), transform.schema) as sink:
         for piece in iter_tables(leg.folder.file("source.parquet")):
             sink.write(transform.piece(to_pandas(piece)))
     base = UPath(extracted["base"]) if extracted["base"] else None
-    _have(leg, runtime, shape, base)
+    _have(leg, runtime, leg_columns, base)
     with Sets() as sets:
-        _views(sets, leg, shape, base)
+        _views(sets, leg, leg_columns, base)
         _select_keys(sets, leg)
-        _resolve_self(sets, leg, shape, transform)
-        prepare(leg, runtime, sets, shape)
-        compare = Comparison(leg, shape, runtime.settings.cutover.get(leg.company))
+        _resolve_self(sets, leg, leg_columns, transform)
+        prepare(leg, runtime, sets, leg_columns)
+        compare = Comparison(leg, leg_columns, runtime.settings.cutover.get(leg.company))
         compare.flags(sets)
         if leg.map.sends_trigger:
             compare_lines(leg, runtime, sets)
@@ -56,7 +56,7 @@ def reconcile(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str
         fresh = leg.folder.file("fresh.parquet" if leg.run.approved else "plan.parquet")
         sets.save(compare.plan_sql(strangers=strangers), fresh)
         if leg.run.approved:
-            keep_approved(leg, runtime, sets, fresh, shape)
+            keep_approved(leg, runtime, sets, fresh, leg_columns)
         sets.save(_deletes_sql(leg), leg.folder.file("deletes.parquet"))
         sets.view("plan", leg.folder.file("plan.parquet"))
         actions = sets.fetch("SELECT action, count(*) AS n FROM plan GROUP BY action")
@@ -64,8 +64,8 @@ def reconcile(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str
     return {"generation": extracted["generation"], "actions": counts, "planned": sum(counts.values())}
 
 
-def _views(sets: Sets, leg: Leg, shape: Shape, base: UPath | None) -> None:
-    open_base(sets, shape, base)
+def _views(sets: Sets, leg: Leg, leg_columns: LegColumns, base: UPath | None) -> None:
+    open_base(sets, leg_columns, base)
     sets.view("want_file", leg.folder.file("want.parquet"))
     sets.view("have", leg.folder.file("have.parquet"))
 
@@ -80,19 +80,23 @@ def _select_keys(sets: Sets, leg: Leg) -> None:
     sets.run(f"CREATE TEMP TABLE want AS SELECT row_number() OVER () AS pos, *, 0 AS wave FROM want_file {where}")
 
 
-def _have(leg: Leg, runtime: Runtime, shape: Shape, base: UPath | None) -> None:
+def _have(leg: Leg, runtime: Runtime, leg_columns: LegColumns, base: UPath | None) -> None:
     """Write ``have.parquet``: the rows of the side to be written, with their join key."""
-    text = leg.map.finance.filter if shape.target == "finance" else leg.map.dataverse.filter
+    text = leg.map.finance.filter if leg_columns.target == "finance" else leg.map.dataverse.filter
     matches = f"COALESCE(({Expression.parse(text).to_sql()}), FALSE)" if text else "TRUE"
-    deciding = [f"{quoted(name)} AS {quoted('c:' + name)}" for name in shape.condition_columns(shape.target)]
-    columns = ", ".join([*(f"{quoted(name)} AS {quoted('h:' + name)}" for name in shape.target_columns), *deciding])
+    deciding = [
+        f"{quoted(name)} AS {quoted('c:' + name)}" for name in leg_columns.condition_columns(leg_columns.target)
+    ]
+    columns = ", ".join(
+        [*(f"{quoted(name)} AS {quoted('h:' + name)}" for name in leg_columns.target_columns), *deciding]
+    )
     target = leg.folder.file("target.parquet")
-    if shape.target == "finance" and leg.map.finance.write == "package":
-        _have_from_base(leg, shape, base)
+    if leg_columns.target == "finance" and leg.map.finance.write == "package":
+        _have_from_base(leg, leg_columns, base)
         return
     with Sets() as sets:
         sets.view("target", target)
-        if shape.target == "finance":
+        if leg_columns.target == "finance":
             join, record = quoted(JOIN_KEY), "NULL::VARCHAR"
             key = " || '|' || ".join(f"{quoted(name)}::VARCHAR" for name in leg.map.finance.key)
             source = "target"
@@ -104,7 +108,7 @@ def _have(leg: Leg, runtime: Runtime, shape: Shape, base: UPath | None) -> None:
             with ParquetSink(keys_file, schema) as sink:
                 for piece in iter_tables(target):
                     rows = to_pandas(piece)
-                    keys = finance_keys(shape, rows, parents, runtime.catalog.maps, zone)
+                    keys = finance_keys(leg_columns, rows, parents, runtime.catalog.maps, zone)
                     keys["id"] = rows[leg.map.dataverse.id]
                     keys["key"] = display_keys(keys, leg.map.finance.key)
                     sink.write(to_arrow(keys[schema.names], schema))
@@ -119,23 +123,23 @@ def _have(leg: Leg, runtime: Runtime, shape: Shape, base: UPath | None) -> None:
         )
 
 
-def _have_from_base(leg: Leg, shape: Shape, base: UPath | None) -> None:
+def _have_from_base(leg: Leg, leg_columns: LegColumns, base: UPath | None) -> None:
     """Write ``have.parquet`` for an entity that cannot be read: what was written before is all that is known of it."""
-    columns = ", ".join(f"{quoted('f:' + name)} AS {quoted('h:' + name)}" for name in shape.target_columns)
+    columns = ", ".join(f"{quoted('f:' + name)} AS {quoted('h:' + name)}" for name in leg_columns.target_columns)
     with Sets() as sets:
-        open_base(sets, shape, base)
+        open_base(sets, leg_columns, base)
         sets.save(
             f"SELECT join_key, NULL::VARCHAR AS id, finance_version AS version, TRUE AS matches, {columns} FROM base",
             leg.folder.file("have.parquet"),
         )
 
 
-def _resolve_self(sets: Sets, leg: Leg, shape: Shape, transform: Transform) -> None:
+def _resolve_self(sets: Sets, leg: Leg, leg_columns: LegColumns, transform: Transform) -> None:
     """Resolve lookups among the rows of one map: fill them, put parents before children, or leave them for later."""
-    for unit in transform.self_units:
-        parent, wanted = quoted(f"p:{unit.target}"), quoted(f"w:{unit.target}")
-        if shape.direction == "to_finance":
-            value_here, value_base = _self_value(leg, unit)
+    for pair in transform.self_pairs:
+        parent, wanted = quoted(f"p:{pair.target}"), quoted(f"w:{pair.target}")
+        if leg_columns.direction == "to_finance":
+            value_here, value_base = _self_value(leg, pair)
             sets.run(
                 f"UPDATE want SET {wanted} = COALESCE("
                 f"(SELECT any_value({value_here}) FROM want_file p WHERE p.id = want.{parent}), "
@@ -149,7 +153,7 @@ def _resolve_self(sets: Sets, leg: Leg, shape: Shape, transform: Transform) -> N
                 f"(SELECT any_value(b.id) FROM base b WHERE b.join_key = want.{parent})) WHERE {parent} IS NOT NULL"
             )
             text = (
-                f"{unit.target} names a row of the same map that is not there yet; it goes through once that row "
+                f"{pair.target} names a row of the same map that is not there yet; it goes through once that row "
                 "is there"
             )
             sets.run(
@@ -160,11 +164,11 @@ def _resolve_self(sets: Sets, leg: Leg, shape: Shape, transform: Transform) -> N
             )
 
 
-def _self_value(leg: Leg, unit: Unit) -> tuple[str, str]:
+def _self_value(leg: Leg, pair: ColumnPair) -> tuple[str, str]:
     """Where the value of a self-reference stands in a row of this leg, and in the base."""
-    assert isinstance(unit.pair, Lookup)
-    paths, columns, _ = key_paths(unit.pair, None)
-    column = base_column(leg.map, paths[columns.index(unit.target)])
+    assert isinstance(pair.entry, Lookup)
+    paths, columns, _ = key_paths(pair.entry, None)
+    column = base_column(leg.map, paths[columns.index(pair.target)])
     here = "p.id" if column == "id" else f"p.{quoted('w:' + column[2:])}"
     return here, f"b.{quoted(column)}"
 

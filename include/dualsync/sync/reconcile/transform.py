@@ -21,7 +21,7 @@ from dualsync.sync.extract.step import STATE
 from dualsync.sync.legs.runtime import Leg, Runtime
 from dualsync.sync.lookups.keys import join_keys
 from dualsync.sync.lookups.parents import QUARANTINED, WAITING, Missing, Parents, key_paths, unread
-from dualsync.sync.plan.columns import JOIN_KEY, PROBLEM, VERSION, Shape, Unit
+from dualsync.sync.plan.columns import JOIN_KEY, PROBLEM, VERSION, ColumnPair, LegColumns
 from dualsync.sync.plan.values import arrow_type, converter, display_key, join_key, translate
 
 TEXT = pa.string()
@@ -60,30 +60,35 @@ class Transform:
     Args:
         leg: The leg.
         runtime: Maps and systems.
-        shape: Its columns.
+        leg_columns: Its columns.
     """
 
-    def __init__(self, leg: Leg, runtime: Runtime, shape: Shape) -> None:
+    def __init__(self, leg: Leg, runtime: Runtime, leg_columns: LegColumns) -> None:
         self._leg = leg
         self._runtime = runtime
-        self._shape = shape
+        self._leg_columns = leg_columns
         self._parents = Parents(runtime, leg.company)
         self._zone = ZoneInfo(runtime.settings.time_zone)
-        self.self_units = [u for u in shape.units if isinstance(u.pair, Lookup) and u.pair in leg.map.self_lookups]
+        self.self_pairs = [
+            p for p in leg_columns.pairs if isinstance(p.entry, Lookup) and p.entry in leg.map.self_lookups
+        ]
 
     @property
     def schema(self) -> pa.Schema:
         """The Arrow schema of what comes out."""
-        shape = self._shape
+        leg_columns = self._leg_columns
         fields = [
             pa.field(name, TEXT) for name in ("id", "key", "join_key", "version", "state", "stop", "rule", "reason")
         ]
         fields.append(pa.field("dated", pa.date32()))
-        fields += [pa.field(f"w:{unit.target}", arrow_type(unit.column)) for unit in shape.units]
-        fields += [pa.field(f"s:{name}", arrow_type(shape.column(shape.source, name))) for name in shape.source_columns]
-        fields += [pa.field(f"p:{unit.target}", TEXT) for unit in self.self_units]
-        deciding = shape.condition_columns(shape.source)
-        fields += [pa.field(f"c:{name}", arrow_type(shape.column(shape.source, name))) for name in deciding]
+        fields += [pa.field(f"w:{pair.target}", arrow_type(pair.column)) for pair in leg_columns.pairs]
+        fields += [
+            pa.field(f"s:{name}", arrow_type(leg_columns.column(leg_columns.source, name)))
+            for name in leg_columns.source_columns
+        ]
+        fields += [pa.field(f"p:{pair.target}", TEXT) for pair in self.self_pairs]
+        deciding = leg_columns.condition_columns(leg_columns.source)
+        fields += [pa.field(f"c:{name}", arrow_type(leg_columns.column(leg_columns.source, name))) for name in deciding]
         return pa.schema(fields)
 
     def piece(self, rows: pd.DataFrame) -> pd.DataFrame:
@@ -95,7 +100,7 @@ class Transform:
         Returns:
             A frame of :attr:`schema`, one row for each row that came in.
         """
-        shape, table_map = self._shape, self._leg.map
+        leg_columns, table_map = self._leg_columns, self._leg.map
         rows = rows.reset_index(drop=True)
         issues = Issues()
         problem = rows[PROBLEM]
@@ -106,19 +111,19 @@ class Transform:
             held = (rows[STATE] == "unclear").fillna(value=False).to_numpy(dtype=bool)
             issues.add(np.flatnonzero(held), Missing(QUARANTINED, f"{table_map.map}.unclear", reason))
         out: dict[str, Any] = {}
-        for pair in table_map.pairs_of(shape.direction):
-            units = [unit for unit in shape.units if unit.pair is pair]
-            if not units:
+        for entry in table_map.pairs_of(leg_columns.direction):
+            pairs = [pair for pair in leg_columns.pairs if pair.entry is entry]
+            if not pairs:
                 continue
-            if isinstance(pair, Field):
-                out |= self._field(pair, units[0], rows, issues)
-            elif shape.direction == "to_finance":
-                out |= self._lookup_to_finance(pair, units, rows, issues)
+            if isinstance(entry, Field):
+                out |= self._field(entry, pairs[0], rows, issues)
+            elif leg_columns.direction == "to_finance":
+                out |= self._lookup_to_finance(entry, pairs, rows, issues)
             else:
-                out |= self._lookup_to_dataverse(pair, units[0], rows, issues)
-        for name in shape.source_columns:
+                out |= self._lookup_to_dataverse(entry, pairs[0], rows, issues)
+        for name in leg_columns.source_columns:
             out[f"s:{name}"] = rows[name]
-        for name in shape.condition_columns(shape.source):
+        for name in leg_columns.condition_columns(leg_columns.source):
             out[f"c:{name}"] = rows[name]
         frame = pd.DataFrame(out, index=rows.index)
         self._identify(frame, rows, issues)
@@ -143,7 +148,7 @@ class Transform:
     def _identify(self, frame: pd.DataFrame, rows: pd.DataFrame, issues: Issues) -> None:
         table_map = self._leg.map
         names = table_map.finance.key
-        if self._shape.direction == "to_finance":
+        if self._leg_columns.direction == "to_finance":
             keys = pd.DataFrame({name: frame[f"w:{name}"] for name in names}, index=rows.index)
             frame["id"] = rows[table_map.dataverse.id]
             frame["join_key"] = join_keys(keys, names)
@@ -160,7 +165,7 @@ class Transform:
             issues.add(outside, Missing("skipped", f"{table_map.map}.company", "its company is not integrated"))
         empty = frame["join_key"].isna().to_numpy(dtype=bool)
         has_issue = np.array([value is not None for value in issues.columns(len(rows))["stop"]], dtype=bool)
-        label = " + ".join(table_map.dataverse.key if self._shape.direction == "to_finance" else names)
+        label = " + ".join(table_map.dataverse.key if self._leg_columns.direction == "to_finance" else names)
         here = rows[STATE].isin(["in"]).to_numpy(dtype=bool)
         issues.add(
             np.flatnonzero(empty & ~has_issue & here),
@@ -172,33 +177,37 @@ class Transform:
             Missing(QUARANTINED, f"{table_map.map}.key", f"the integration key {label} is too long"),
         )
 
-    def _field(self, field: Field, unit: Unit, rows: pd.DataFrame, issues: Issues) -> dict[str, Any]:
-        target = arrow_type(unit.column)
-        name = f"w:{unit.target}"
+    def _field(self, field: Field, pair: ColumnPair, rows: pd.DataFrame, issues: Issues) -> dict[str, Any]:
+        target = arrow_type(pair.column)
+        name = f"w:{pair.target}"
         if field.constant is not None:
             return {name: _repeat(field.constant, len(rows), target, rows.index)}
-        source = unit.sources[0]
+        source = pair.sources[0]
         change = converter(
-            field, self._shape.column(self._shape.source, source), unit.column, self._shape.direction, self._zone
+            field,
+            self._leg_columns.column(self._leg_columns.source, source),
+            pair.column,
+            self._leg_columns.direction,
+            self._zone,
         )
         values, problems = translate(rows[source], change, target)
         for mask, problem in problems:
-            rule = f"{self._leg.map.map}.{unit.target}.{problem.rule}"
+            rule = f"{self._leg.map.map}.{pair.target}.{problem.rule}"
             issues.add(np.flatnonzero(mask), Missing(QUARANTINED, rule, str(problem)))
         return {name: values}
 
     # --- lookups, to Finance ------------------------------------------------------------------------------------
 
     def _lookup_to_finance(
-        self, lookup: Lookup, units: list[Unit], rows: pd.DataFrame, issues: Issues
+        self, lookup: Lookup, pairs: list[ColumnPair], rows: pd.DataFrame, issues: Issues
     ) -> dict[str, Any]:
         series = rows[lookup.dataverse]
-        types = {unit.target: arrow_type(unit.column) for unit in units}
+        types = {pair.target: arrow_type(pair.column) for pair in pairs}
         if lookup in self._leg.map.self_lookups:
             # Rows of the same leg may be each other's parents, so these are resolved once all rows are known.
             empty = {f"w:{name}": _repeat(None, len(rows), kind, rows.index) for name, kind in types.items()}
-            return empty | {f"p:{unit.target}": series for unit in units}
-        found: dict[str, dict[str, Any]] = {unit.target: {} for unit in units}
+            return empty | {f"p:{pair.target}": series for pair in pairs}
+        found: dict[str, dict[str, Any]] = {pair.target: {} for pair in pairs}
         for target, members in self._by_target(lookup, rows):
             ids = [str(i) for i in series[members].dropna().unique()]
             if not ids:
@@ -273,17 +282,19 @@ class Transform:
 
     # --- lookups, to Dataverse ----------------------------------------------------------------------------------
 
-    def _lookup_to_dataverse(self, lookup: Lookup, unit: Unit, rows: pd.DataFrame, issues: Issues) -> dict[str, Any]:
+    def _lookup_to_dataverse(
+        self, lookup: Lookup, pair: ColumnPair, rows: pd.DataFrame, issues: Issues
+    ) -> dict[str, Any]:
         _, columns, company = key_paths(lookup, None)
         # A key with an empty part names nothing: an expense may have a project without a task.
         parts = [rows[column].array.__arrow_array__().to_pylist() for column in columns]
         keys: list[tuple[Any, ...] | None] = [
             None if any(value is None for value in values) else tuple(values) for values in zip(*parts, strict=True)
         ]
-        name = f"w:{unit.target}"
+        name = f"w:{pair.target}"
         if lookup in self._leg.map.self_lookups:
             texts = [None if key is None else join_key(list(key)) for key in keys]
-            return {name: _text([None] * len(rows), rows.index), f"p:{unit.target}": _text(texts, rows.index)}
+            return {name: _text([None] * len(rows), rows.index), f"p:{pair.target}": _text(texts, rows.index)}
         parent = self._runtime.catalog[lookup.maps[0]]
         codes: list[str | None] = [None] * len(rows)
         if self._other_company(company):

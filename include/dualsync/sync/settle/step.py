@@ -22,7 +22,7 @@ from dualsync.sync.documents.triggers import GONE, triggered_units
 from dualsync.sync.extract.selected import open_rows_of
 from dualsync.sync.legs.runtime import Leg, Runtime
 from dualsync.sync.plan.base import open_base
-from dualsync.sync.plan.columns import Shape
+from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.reconcile.compare import stranger_rule
 
 _COUNTS = {
@@ -65,7 +65,7 @@ def settle(
         Superseded: Another run settled this map and company meanwhile; nothing was changed.
         NotConserved: The counts do not add up; nothing was changed.
     """
-    shape = Shape(leg.map, leg.direction, runtime.schema, extracted["missing"])
+    leg_columns = LegColumns(leg.map, leg.direction, runtime.schema, extracted["missing"])
     with Sets() as sets:
         end_rows(sets, leg, state)
         counts = _counts(sets, extracted)
@@ -79,7 +79,7 @@ def settle(
             runtime.ledger.save_leg(record)
             runtime.ledger.drop_lease(leg.map.map, leg.company, leg.run.run_id)
             return record
-        base = _new_base(sets, leg, runtime, shape, extracted)
+        base = _new_base(sets, leg, runtime, leg_columns, extracted)
         whole = not leg.run.partial
         open_rows = [*_open_rows(sets, leg), *planned_deletions(sets, leg)]
         units, gone = triggered_units(leg, runtime, sets)
@@ -122,17 +122,17 @@ def settle_sent(leg: Leg, runtime: Runtime, extracted: dict[str, Any], record: L
     Raises:
         Superseded: Another run settled this map and company meanwhile; nothing was changed.
     """
-    shape = Shape(leg.map, leg.direction, runtime.schema, extracted["missing"])
+    leg_columns = LegColumns(leg.map, leg.direction, runtime.schema, extracted["missing"])
     with Sets() as sets:
         end_rows(sets, leg, "settled")
-        for unit in shape.units:
-            if unit.pair in leg.map.self_lookups and shape.target == "dataverse":
+        for pair in leg_columns.pairs:
+            if pair.entry in leg.map.self_lookups and leg_columns.target == "dataverse":
                 # Rows whose second pass had not come yet.
                 sets.run(
-                    f"DELETE FROM ended WHERE {quoted('p:' + unit.target)} IS NOT NULL AND "
-                    f"{quoted('w:' + unit.target)} IS NULL AND join_key NOT IN (SELECT join_key FROM deferred)"
+                    f"DELETE FROM ended WHERE {quoted('p:' + pair.target)} IS NOT NULL AND "
+                    f"{quoted('w:' + pair.target)} IS NULL AND join_key NOT IN (SELECT join_key FROM deferred)"
                 )
-        base = _new_base(sets, leg, runtime, shape, extracted)
+        base = _new_base(sets, leg, runtime, leg_columns, extracted)
     if base is not None:
         record = replace(record, generation_from=extracted["generation"], generation_to=base.generation)
         runtime.ledger.settle(record, base=base, token=None, open_rows=(), replaced=(), resolved=())
@@ -281,12 +281,14 @@ def planned_deletions(sets: Sets, leg: Leg) -> Iterable[OpenRow]:
         yield _open_row(leg, row, "delete")
 
 
-def _new_base(sets: Sets, leg: Leg, runtime: Runtime, shape: Shape, extracted: dict[str, Any]) -> BaseRecord | None:
+def _new_base(
+    sets: Sets, leg: Leg, runtime: Runtime, leg_columns: LegColumns, extracted: dict[str, Any]
+) -> BaseRecord | None:
     """Write the next generation, None where nothing about the base changes."""
     old = UPath(extracted["base"]) if extracted["base"] else None
-    open_base(sets, shape, old)
-    names = [field.name for field in shape.base_schema()]
-    expressions = _base_expressions(leg, shape)
+    open_base(sets, leg_columns, old)
+    names = [field.name for field in leg_columns.base_schema()]
+    expressions = _base_expressions(leg, leg_columns)
     select = ", ".join(f"{expressions.get(name, 'b.' + quoted(name))} AS {quoted(name)}" for name in names)
     # A row that ended well stands on both sides as agreed; of a conflict the base keeps what was agreed before.
     sets.run(
@@ -326,34 +328,34 @@ def _gone(sets: Sets, leg: Leg) -> int:
     return int(sets.scalar("SELECT count(*) FROM gone") or 0)
 
 
-def _base_expressions(leg: Leg, shape: Shape) -> dict[str, str]:
+def _base_expressions(leg: Leg, leg_columns: LegColumns) -> dict[str, str]:
     """For each column of the base that this leg knows anew, the SQL of its value."""
-    source, target = ("d", "f") if shape.source == "dataverse" else ("f", "d")
+    source, target = ("d", "f") if leg_columns.source == "dataverse" else ("f", "d")
     expressions = {
         "join_key": "e.join_key",
         "key": "e.key",
         "id": "COALESCE(e.id, b.id)",
-        f"{shape.source}_version": "e.source_version",
-        f"{shape.target}_version": "e.target_version",
+        f"{leg_columns.source}_version": "e.source_version",
+        f"{leg_columns.target}_version": "e.target_version",
     }
-    for name in shape.source_columns:
-        units = [unit for unit in shape.units if name in unit.sources]
-        kept = " OR ".join(f"list_contains(e.keep, {literal(unit.target)})" for unit in units)
+    for name in leg_columns.source_columns:
+        pairs = [pair for pair in leg_columns.pairs if name in pair.sources]
+        kept = " OR ".join(f"list_contains(e.keep, {literal(pair.target)})" for pair in pairs)
         expressions[f"{source}:{name}"] = (
             f"CASE WHEN {kept} THEN b.{quoted(f'{source}:{name}')} ELSE e.{quoted('s:' + name)} END"
         )
-    for unit in shape.units:
-        wanted, held = f"e.{quoted('w:' + unit.target)}", f"e.{quoted('h:' + unit.target)}"
-        known = f"b.{quoted(f'{target}:{unit.target}')}"
-        if unit.pair in leg.map.self_lookups and shape.target == "dataverse":
+    for pair in leg_columns.pairs:
+        wanted, held = f"e.{quoted('w:' + pair.target)}", f"e.{quoted('h:' + pair.target)}"
+        known = f"b.{quoted(f'{target}:{pair.target}')}"
+        if pair.entry in leg.map.self_lookups and leg_columns.target == "dataverse":
             later = (
                 "(SELECT any_value(d.id) FROM deferred d WHERE d.join_key = e.join_key AND d.column = "
-                f"{literal(unit.target)})"
+                f"{literal(pair.target)})"
             )
             wanted = f"COALESCE({wanted}, {later})"
-        written = "TRUE" if unit.key else f"(e.action = 'create' OR list_contains(e.columns, {literal(unit.target)}))"
-        expressions[f"{target}:{unit.target}"] = (
-            f"CASE WHEN list_contains(e.keep, {literal(unit.target)}) THEN {known} WHEN {written} THEN {wanted} "
+        written = "TRUE" if pair.key else f"(e.action = 'create' OR list_contains(e.columns, {literal(pair.target)}))"
+        expressions[f"{target}:{pair.target}"] = (
+            f"CASE WHEN list_contains(e.keep, {literal(pair.target)}) THEN {known} WHEN {written} THEN {wanted} "
             f"ELSE {held} END"
         )
     expressions[f"d:{leg.map.dataverse.id}"] = "COALESCE(e.id, b.id)"

@@ -17,7 +17,7 @@ from dualsync.mapping import Column, Expression, Reference, Rule
 from dualsync.sync.extract.step import BY_KEY
 from dualsync.sync.legs.runtime import GLOBAL, Leg, Runtime
 from dualsync.sync.plan.base import open_base
-from dualsync.sync.plan.columns import Shape
+from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.plan.values import ValueProblem, arrow_type, parse
 from dualsync.systems import Systems
 
@@ -56,22 +56,22 @@ class SetRules:
     Args:
         leg: The leg, reconciled.
         runtime: Systems, and the schema of both.
-        shape: What the leg carries.
+        leg_columns: What the leg carries.
         sets: Where ``plan`` is a view of the leg's plan.
         base: Path of the map's base, None where there is none.
     """
 
-    def __init__(self, leg: Leg, runtime: Runtime, shape: Shape, sets: Sets, base: Any) -> None:
+    def __init__(self, leg: Leg, runtime: Runtime, leg_columns: LegColumns, sets: Sets, base: Any) -> None:
         self._leg = leg
         self._runtime = runtime
-        self._shape = shape
+        self._leg_columns = leg_columns
         self._sets = sets
         self._base = base
 
     @property
     def rules(self) -> tuple[Rule, ...]:
         """Those of the written side."""
-        return tuple(r for r in self._leg.map.rules if r.reference is not None and r.side == self._shape.target)
+        return tuple(r for r in self._leg.map.rules if r.reference is not None and r.side == self._leg_columns.target)
 
     def broken(self, rule: Rule) -> list[int]:
         """Positions in the plan of the rows that break a rule.
@@ -82,9 +82,9 @@ class SetRules:
         """
         reference = rule.reference
         assert reference is not None
-        missing = [name for name in rule.columns if name not in self._shape.target_columns]
+        missing = [name for name in rule.columns if name not in self._leg_columns.target_columns]
         if missing:
-            raise NotRun(f"{self._shape.target.capitalize()} has no column {', '.join(missing)}")
+            raise NotRun(f"{self._leg_columns.target.capitalize()} has no column {', '.join(missing)}")
         self._ask(rule)
         if not self._sets.scalar("SELECT count(*) FROM asked"):
             return []
@@ -126,8 +126,8 @@ class SetRules:
         assert rule.opposite is not None
         ((key, theirs),) = rule.opposite.through.on.items()
         names = (key, *rule.opposite.numbers)
-        letter = "f" if self._shape.target == "finance" else "d"
-        open_base(self._sets, self._shape, self._base)
+        letter = "f" if self._leg_columns.target == "finance" else "d"
+        open_base(self._sets, self._leg_columns, self._base)
         planned = ", ".join(f"{quoted('w:' + name)} AS {quoted(name)}" for name in names)
         agreed = ", ".join(f"{quoted(f'{letter}:{name}')} AS {quoted(name)}" for name in names)
         differs = " OR ".join(f"a.{quoted(name)} <> -o.{quoted(name)}" for name in rule.opposite.numbers)
@@ -147,7 +147,7 @@ class SetRules:
         return f"{one} = {other}"
 
     def _column(self, written: str) -> Column:
-        return self._shape.column(self._shape.target, written)
+        return self._leg_columns.column(self._leg_columns.target, written)
 
     # -- the reference
 

@@ -17,7 +17,7 @@ from dualsync.frames import ParquetSink, Sets, quoted, to_pandas
 from dualsync.mapping import TableMap
 from dualsync.mapping.suites import build_suite, load_suite, suite_hash
 from dualsync.sync.legs.runtime import Leg, Runtime
-from dualsync.sync.plan.columns import Shape
+from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.validate.set_rules import NotRun, SetRules
 
 FAILURES = pa.schema(
@@ -48,11 +48,11 @@ def validate(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str,
     """
     from dualsync.mapping.validation import validate_rows
 
-    shape = Shape(leg.map, leg.direction, runtime.schema, extracted["missing"])
+    leg_columns = LegColumns(leg.map, leg.direction, runtime.schema, extracted["missing"])
     suite = map_suite(leg.map, runtime)
     checked, failures, not_run = 0, {"critical": 0, "warning": 0}, {}
     broken: Counter[str] = Counter()
-    columns = ", ".join(quoted("w:" + name) for name in shape.target_columns)
+    columns = ", ".join(quoted("w:" + name) for name in leg_columns.target_columns)
     with Sets() as sets, ParquetSink(leg.folder.file("failures.parquet"), FAILURES) as sink:
         sets.view("plan", leg.folder.file("plan.parquet"))
 
@@ -68,7 +68,7 @@ def validate(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str,
         for piece in sets.stream(query, CHUNK):
             frame = to_pandas(piece)
             checked += len(frame)
-            found = validate_rows(_as_written(frame, shape), suite, shape.target)
+            found = validate_rows(_as_written(frame, leg_columns), suite, leg_columns.target)
             rows = frame["pos"].to_numpy()
             note(
                 [
@@ -76,7 +76,7 @@ def validate(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str,
                     for f in found
                 ]
             )
-        set_rules = SetRules(leg, runtime, shape, sets, UPath(extracted["base"]) if extracted["base"] else None)
+        set_rules = SetRules(leg, runtime, leg_columns, sets, UPath(extracted["base"]) if extracted["base"] else None)
         for rule in set_rules.rules:
             name = f"{leg.map.map}.{rule.name}"
             try:
@@ -117,12 +117,12 @@ def map_suite(table_map: TableMap, runtime: Runtime) -> dict[str, Any]:
     return build_suite(table_map, runtime.schema)
 
 
-def _as_written(frame: pd.DataFrame, shape: Shape) -> pd.DataFrame:
+def _as_written(frame: pd.DataFrame, leg_columns: LegColumns) -> pd.DataFrame:
     """The rows as the receiving side will see them: its column names, and of updates only what changes."""
     create = (frame["action"] == "create").to_numpy(dtype=bool)
     changed = frame["columns"].array.__arrow_array__().to_pylist()
     written: dict[str, Any] = {"__create": create}
-    for name in shape.target_columns:
+    for name in leg_columns.target_columns:
         carried = create | np.array([name in (names or ()) for names in changed], dtype=bool)
         written[name] = frame[f"w:{name}"].where(carried)
     return pd.DataFrame(written, index=frame.index).reset_index(drop=True)
