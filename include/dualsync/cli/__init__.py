@@ -454,7 +454,3 @@ def main() -> None:
     for point in entry_points(group="dualsync.commands"):
         app.add_typer(point.load(), name=point.name)
     app()
-
-
-if __name__ == "__main__":
-    main()
