@@ -45,10 +45,10 @@ if TYPE_CHECKING:
 
 API_PATH = "api/data/v9.2"
 
-# Characters that no value of an alternate key may hold in a URL (section 5 of the reference).
+# Characters that no value of an alternate key may hold in a URL [DV5].
 FORBIDDEN_IN_KEYS = frozenset("/<>*%&:\\?+")
 
-# The service takes URLs up to 32 KB (section 1).
+# The service takes URLs up to 32 KB [DV1].
 _URL_LIMIT = 30_000
 _TARGET_TABLE = "Microsoft.Dynamics.CRM.lookuplogicalname"
 _EXPIRED = "0x80044352"
@@ -189,7 +189,7 @@ class Dataverse:
     def changes(self, set_name: str, *, select: Sequence[str], token: str | None) -> Changes:
         """Read what changed since `token` was given out; everything where it is None.
 
-        The feed is at-least-once: it may hold rows that did not change. Deletions come last (section 4).
+        The feed is at-least-once: it may hold rows that did not change. Deletions come last [DV4].
 
         Args:
             set_name: entity set name.
@@ -233,7 +233,7 @@ class Dataverse:
     ) -> list[Row]:
         """Read the rows that fit any of the conditions, each a set of columns and their values.
 
-        The service compares text without regard to case, and its `%` and `_` may act as wildcards (section 3): compare
+        The service compares text without regard to case, and its `%` and `_` may act as wildcards [DV3]: compare
         the rows that come back exactly.
 
         Raises:
@@ -267,7 +267,7 @@ class Dataverse:
         """Create or update rows by an alternate key, in one UpsertMultiple: all of them or none.
 
         Doing it again changes nothing, so it is repeated after Transient failures. The service tells neither ids nor
-        which rows were created (section 8). No two rows may have the same key.
+        which rows were created [DV7]. No two rows may have the same key.
 
         Raises:
             ForbiddenKey: a key value that cannot stand in a URL; nothing was sent.
@@ -402,7 +402,7 @@ class Dataverse:
         body: dict[str, Any] = {}
         for name, value in values.items():
             if name in without:
-                # In an upsert such a value would win over the key in the URL when the row is new (section 5).
+                # In an upsert such a value would win over the key in the URL when the row is new [DV6].
                 raise ValueError(f"{info.table}.{name} is part of the key and must not be among the values")
             attribute = info.attribute(name)
             if not attribute.is_lookup:
@@ -458,7 +458,7 @@ class _Columns:
 
 
 def classify(status: int, data: Any, text: str) -> DualsyncError | None:
-    """The meaning of a refusal of Dataverse (section 9 of the reference); None where its status says it all."""
+    """The meaning of a refusal of Dataverse [DV8]; None where its status says it all."""
     error = data.get("error") if isinstance(data, dict) else None
     if not isinstance(error, dict):
         return None

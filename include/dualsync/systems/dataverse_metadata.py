@@ -179,7 +179,7 @@ class DataverseMetadata:
         )
 
     def _facets(self, path: str) -> dict[str, dict[str, Any]]:
-        """Facets by column. Each lives on a type of its own and needs a cast (dataverse-web-api, section 11)."""
+        """Facets by column. Each lives on a type of its own and needs a cast [DV10]."""
 
         def of(kind: str, select: str, expand: str = "") -> list[dict[str, Any]]:
             cast = f"{path}/Microsoft.Dynamics.CRM.{kind}AttributeMetadata"

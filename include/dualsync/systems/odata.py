@@ -133,7 +133,7 @@ def pages(
     Args:
         service: where to read.
         url: the first page.
-        headers: sent with each page; Dataverse wants the same page size on all of them (section 3 of its reference).
+        headers: sent with each page; Dataverse wants the same page size on all of them [DV2].
         following: makes the address of the next page of the last row of this one; None where it is the link's.
 
     Yields:
