@@ -1,4 +1,4 @@
-"""The integration accounts, and what they must hold: what is posted and no journal line has cleared (I4, J2)."""
+"""The integration accounts, and what they must hold: what is posted and no journal line has cleared [I4, J2]."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What a control is, and the one shape of what it finds.
 
-A *control* is a rule that must hold between the two systems; what breaks it is a *break*. The ids R1 to R40 are those
-of the rules for Project Operations that this project gathered from Microsoft's documentation.
+A *control* is a rule that must hold between the two systems; what breaks it is a *break*. The controls are ``R1`` to
+``R40``; ``docs/rules.md`` lists them beside the rules that they rest on.
 """
 
 from __future__ import annotations

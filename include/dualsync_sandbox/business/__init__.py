@@ -1,8 +1,7 @@
 """The business that happens inside the two systems when rows are saved: their own logic, not the integration's.
 
-Every rule stands in a module of its own and cites the rule it follows (A4, C2, ... of the project operations rules
-gathered from Microsoft's documentation). Rules run as hooks of the stores, in the transaction of the row that caused
-them. Where the product's behaviour is not documented, the docstring says *assumed*.
+Every module names in brackets the rules of ``docs/rules.md`` that it follows. Rules run as hooks of the stores, in the
+transaction of the row that caused them. Where the product's behaviour is not documented, the docstring says *assumed*.
 """
 
 from __future__ import annotations

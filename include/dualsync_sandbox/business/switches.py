@@ -10,11 +10,11 @@ class Switches:
     """Switches of both systems.
 
     Attributes:
-        approve_expenses: whether the system job approves expenses that Finance posted (I3); off, they wait (I6).
-        protect_actuals: whether Dataverse refuses what E22 says newer versions refuse: creating actuals, and changing
+        approve_expenses: whether the system job approves expenses that Finance posted [I3]; off, they wait [I6].
+        protect_actuals: whether Dataverse refuses what [E22] says newer versions refuse: creating actuals, and changing
             their columns but for the descriptions, by anybody but the product itself and dual-write.
         protect_vendor_invoices: whether Dataverse refuses edits of vendor invoices and their lines by anybody but the
-            product itself and dual-write (J1).
+            product itself and dual-write [J1].
         integration_user: whether the user behind the API counts as the user of dual-write, who may change both.
         vendor_accounts: whether the workflow runs that gives each vendor an account.
     """

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dualsync_sandbox.store import Row, Tx
 
 Rule = tuple[str, str]
-"""A rule and the class of the break: R1 to R40, or ``table:`` and a Dataverse table for the comparison of its rows."""
+"""A rule and the class of the break: a control, or ``table:`` and a Dataverse table for the comparison of its rows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ def _enter_time(scene: Scene, code: str, site: Site, lender: str) -> tuple[str, 
 
 
 def submit_time(scene: Scene, code: str, project: str | None) -> Facts:
-    """E1: hours are entered and handed in."""
+    """Hours are entered and handed in [E1]."""
     site = scene.site(code, project)
     entry, hours = _enter_time(scene, code, site, code)
     return {"entry": entry, "project": site.number, "hours": hours}
@@ -95,22 +95,22 @@ def _time(scene: Scene, code: str, site: Site, lender: str, charge: Decimal | No
 
 
 def approve_new_time(scene: Scene, code: str, project: str | None) -> Facts:
-    """E2, E5: hours are entered and approved as they are."""
+    """Hours are entered and approved as they are [E2, E5]."""
     return _time(scene, code, scene.site(code, project), code, None)
 
 
 def approve_time_reduced(scene: Scene, code: str, project: str | None) -> Facts:
-    """E3: hours of which only a part is charged."""
+    """Hours of which only a part is charged [E3]."""
     return _time(scene, code, scene.site(code, project, billable=True), code, Decimal("0.5"))
 
 
 def approve_time_increased(scene: Scene, code: str, project: str | None) -> Facts:
-    """E4: hours of which more is charged."""
+    """Hours of which more is charged [E4]."""
     return _time(scene, code, scene.site(code, project, billable=True), code, Decimal("1.5"))
 
 
 def intercompany_time(scene: Scene, code: str, project: str | None) -> Facts:
-    """K1: hours of somebody from another company."""
+    """Hours of somebody from another company [K1]."""
     lender = scene.one_of(
         [other for other in scene.parameters.integrated_companies if other != code], "lending company"
     )
@@ -118,7 +118,7 @@ def intercompany_time(scene: Scene, code: str, project: str | None) -> Facts:
 
 
 def approve_new_material(scene: Scene, code: str, project: str | None) -> Facts:
-    """E2 for materials: pieces are used and approved."""
+    """Pieces of material are used and approved [E2]."""
     site, product, pieces = scene.site(code, project), scene.product(), Decimal(scene.rng.randrange(1, 20))
     category = scene.category("Materials")
     task = scene.one_of(site.leaves, f"task in {site.number}")
@@ -145,7 +145,7 @@ def approve_new_material(scene: Scene, code: str, project: str | None) -> Facts:
 
 
 def approve_waiting(scene: Scene, code: str, project: str | None) -> Facts:
-    """E2: an entry that was handed in is approved."""
+    """An entry that was handed in is approved [E2]."""
     site = scene.site(code, project) if project else None
     waiting = scene.submitted_entries(code, site.id if site else None)
     kind, entry = scene.one_of(waiting, f"entry of {code} that waits for approval")
@@ -158,12 +158,12 @@ def approve_waiting(scene: Scene, code: str, project: str | None) -> Facts:
 
 
 def approve_expenses(scene: Scene, code: str, project: str | None) -> Facts:  # noqa: ARG001 - the job knows neither
-    """I3: the system job approves the expenses that wait for it."""
+    """The system job approves the expenses that wait for it [I3]."""
     return _made(approve_waiting_expenses(scene.dataverse, prices=scene.parameters.prices))
 
 
 def cancel(scene: Scene, code: str, project: str | None) -> Facts:
-    """E6: an approval is cancelled."""
+    """An approval is cancelled [E6]."""
     site = scene.site(code, project) if project else None
     kind, entry = scene.one_of(scene.approved_entries(code, site.id if site else None), f"approved entry in {code}")
     return _made(cancel_approval(scene.dataverse, kind, entry), entry=entry)
@@ -173,7 +173,7 @@ def cancel(scene: Scene, code: str, project: str | None) -> Facts:
 
 
 def correct(scene: Scene, code: str, project: str | None) -> Facts:
-    """E21: an approved entry turns out to have been in another role."""
+    """An approved entry turns out to have been in another role [E21]."""
     site = scene.site(code, project) if project else None
     times = [
         entry
@@ -191,7 +191,7 @@ def correct(scene: Scene, code: str, project: str | None) -> Facts:
 
 
 def entry_journal(scene: Scene, code: str, project: str | None) -> Facts:
-    """E23: hours that nobody entered are booked by journal, with their sale where the contract bills time."""
+    """Hours that nobody entered are booked by journal, with their sale where the contract bills time [E23]."""
     site = scene.site(code, project)
     hours, role = scene.hours(), scene.role()
     task = scene.one_of(site.leaves, f"task in {site.number}")
@@ -232,7 +232,7 @@ def _journal_sale(scene: Scene, tx: Tx, site: Site, common: Row, role: Row) -> R
 
 
 def tie_contract(scene: Scene, code: str, project: str | None) -> Facts:
-    """E8: a project that had no contract gets one, in draft."""
+    """A project that had no contract gets one, in draft [E8]."""
     if project is None:
         free = [site for site in scene.sites(code) if not site.project["msdyn_salesorderid"]]
         site = scene.one_of(free, f"project of {code} without a contract")
@@ -261,7 +261,7 @@ def tie_contract(scene: Scene, code: str, project: str | None) -> Facts:
 
 
 def confirm(scene: Scene, code: str, project: str | None) -> Facts:
-    """E7: a contract in draft is confirmed."""
+    """A contract in draft is confirmed [E7]."""
     company = scene.company(code)["cdm_companyid"]
     site = scene.site(code, project) if project else None
     with scene.dataverse.reading() as tx:
@@ -275,7 +275,7 @@ def confirm(scene: Scene, code: str, project: str | None) -> Facts:
 
 
 def retainer(scene: Scene, code: str, project: str | None) -> Facts:
-    """E17: a retainer is invoiced."""
+    """A retainer is invoiced [E17]."""
     site = scene.site(code, project, billable=True)
     with scene.dataverse.reading() as tx:
         line = tx.find_one("salesorderdetail", msdyn_project=site.id)
@@ -287,7 +287,7 @@ def retainer(scene: Scene, code: str, project: str | None) -> Facts:
 
 
 def use_retainer(scene: Scene, code: str, project: str | None) -> Facts:
-    """E17: a part of a retainer is used."""
+    """A part of a retainer is used [E17]."""
     company = scene.company(code)["cdm_companyid"]
     site = scene.site(code, project) if project else None
     with scene.dataverse.reading() as tx:
@@ -311,7 +311,7 @@ def use_retainer(scene: Scene, code: str, project: str | None) -> Facts:
 
 
 def new_assignment(scene: Scene, code: str, project: str | None) -> Facts:
-    """D3: somebody is assigned to a task."""
+    """Somebody is assigned to a task [D3]."""
     site, worker, role = scene.site(code, project), scene.worker(code), scene.role()
     task = scene.one_of(site.leaves, f"task in {site.number}")
     row = assign(
@@ -327,7 +327,7 @@ def new_assignment(scene: Scene, code: str, project: str | None) -> Facts:
 
 
 def assign_again(scene: Scene, code: str, project: str | None) -> Facts:
-    """D6: an assignment is removed and added again."""
+    """An assignment is removed and added again [D6]."""
     site = scene.site(code, project) if project else None
     owner = scene.company(code)["cdm_companyid"]
     with scene.dataverse.reading() as tx:
@@ -342,13 +342,13 @@ def assign_again(scene: Scene, code: str, project: str | None) -> Facts:
 
 
 def estimate_expense(scene: Scene, code: str, project: str | None) -> Facts:
-    """D3: an expense is estimated."""
+    """An expense is estimated [D3]."""
     category = scene.category("Travel", "Accommodation")["msdyn_transactioncategoryid"]
     return _estimate(scene, code, project, TransactionClass.EXPENSE, category_id=str(category))
 
 
 def estimate_material(scene: Scene, code: str, project: str | None) -> Facts:
-    """D3: a need of material is estimated."""
+    """A need of material is estimated [D3]."""
     category = str(scene.category("Materials")["msdyn_transactioncategoryid"])
     product = str(scene.product()["productid"])
     return _estimate(scene, code, project, TransactionClass.MATERIAL, category_id=category, product_id=product)
@@ -383,7 +383,7 @@ def _estimate(
 
 
 def post_expense(scene: Scene, code: str, project: str | None) -> Facts:
-    """I2: an employee's expense report for a project is posted in Finance, which must know project and category."""
+    """An employee's expense report for a project is posted in Finance, which must know project and category [I2]."""
     area = code.lower()
     known = [] if project else scene.sites(code)
     with scene.finance.reading() as tx:
@@ -406,7 +406,7 @@ def post_expense(scene: Scene, code: str, project: str | None) -> Facts:
 
 
 def import_from_staging(scene: Scene, code: str, project: str | None) -> Facts:  # noqa: ARG001 - for a whole company
-    """G2: Finance's import from staging."""
+    """Finance's import from staging [G2]."""
 
     def actual(actual_id: str) -> Row | None:
         with scene.dataverse.reading() as tx:
@@ -416,7 +416,7 @@ def import_from_staging(scene: Scene, code: str, project: str | None) -> Facts: 
 
 
 def post_journal(scene: Scene, code: str, project: str | None) -> Facts:  # noqa: ARG001 - for a whole company
-    """G13: Finance posts its integration journals."""
+    """Finance posts its integration journals [G13]."""
     return finance_jobs.post_integration_journals(scene.finance, code).as_dict()
 
 

@@ -57,7 +57,7 @@ def _contract(scene: Scene, code: str, project: str | None, rows: Iterable[Row],
 
 
 def mark_ready(scene: Scene, code: str, project: str | None) -> Facts:
-    """E20: what has been worked on a contract is marked ready to invoice."""
+    """What has been worked on a contract is marked ready to invoice [E20]."""
     company = scene.company(code)["cdm_companyid"]
     with scene.dataverse.reading() as tx:
         created = BillingStatus.UNBILLED_SALES_CREATED
@@ -69,7 +69,7 @@ def mark_ready(scene: Scene, code: str, project: str | None) -> Facts:
 
 
 def milestone_ready(scene: Scene, code: str, project: str | None) -> Facts:
-    """C5, H1: a milestone is reached."""
+    """A milestone is reached [C5, H1]."""
     with scene.dataverse.reading() as tx:
         found = _milestones(scene, code, tx, MilestoneStatus.NOT_READY)
         waiting = [row for row in found if (tx.get("msdyn_project", row["msdyn_project"]) or {}).get("statecode") == 0]
@@ -84,7 +84,7 @@ def _milestones(scene: Scene, code: str, tx: Tx, status: MilestoneStatus) -> lis
 
 
 def new_proforma(scene: Scene, code: str, project: str | None) -> Facts:
-    """H1: what is ready on a contract becomes a draft."""
+    """What is ready on a contract becomes a draft [H1]."""
     company, ready = scene.company(code)["cdm_companyid"], BillingStatus.READY_TO_INVOICE
     with scene.dataverse.reading() as tx:
         sales = tx.find(TABLE, msdyn_owningcompany=company, msdyn_billingstatus=ready)
@@ -107,7 +107,7 @@ def _invoices(scene: Scene, code: str, project: str | None, statuses: Iterable[i
 
 
 def edit_proforma(scene: Scene, code: str, project: str | None) -> Facts:
-    """H12: less is charged than was worked, or more (E10, E11)."""
+    """Less is charged than was worked, or more [H12, E10, E11]."""
     drafts = _invoices(scene, code, project, sorted(OPEN))
     with scene.dataverse.reading() as tx:
         details = [
@@ -128,7 +128,7 @@ def _changed(quantity: Decimal, factor: Decimal) -> Decimal:
 
 
 def confirm_draft(scene: Scene, code: str, project: str | None) -> Facts:
-    """H10, E9 to E16: a draft is confirmed, some after a review."""
+    """A draft is confirmed, some after a review [H10, E9 to E16]."""
     draft = scene.one_of(_invoices(scene, code, project, sorted(OPEN)), f"draft invoice of {code}")
     if draft["msdyn_projectinvoicestatus"] == InvoiceStatus.DRAFT and scene.rng.random() < 0.3:
         send_to_review(scene.dataverse, str(draft["invoiceid"]))
@@ -158,7 +158,7 @@ def _is_milestone(row: Row) -> bool:
 
 
 def correct(scene: Scene, code: str, project: str | None) -> Facts:
-    """H13, E14 to E16: of a confirmed invoice some lines are credited, some changed, some left as they are."""
+    """Of a confirmed invoice some lines are credited, some changed, some left as they are [H13, E14 to E16]."""
     invoice = _to_correct(scene, code, project, milestones=False)
     draft = revise_invoice(scene.dataverse, str(invoice["invoiceid"]))
     for place, detail in enumerate(line_details(scene.dataverse, str(draft["invoiceid"]))):
@@ -177,7 +177,7 @@ def correct(scene: Scene, code: str, project: str | None) -> Facts:
 
 
 def credit_milestone(scene: Scene, code: str, project: str | None) -> Facts:
-    """E13: a milestone was invoiced too early; it is credited at once."""
+    """A milestone was invoiced too early; it is credited at once [E13]."""
     invoice = _to_correct(scene, code, project, milestones=True)
     draft = revise_invoice(scene.dataverse, str(invoice["invoiceid"]))
     details = line_details(scene.dataverse, str(draft["invoiceid"]))
@@ -190,12 +190,12 @@ def credit_milestone(scene: Scene, code: str, project: str | None) -> Facts:
 
 
 def post_proposals(scene: Scene, code: str, project: str | None) -> Facts:  # noqa: ARG001 - for a whole company
-    """H3: Finance posts the invoice proposals that have lines."""
+    """Finance posts the invoice proposals that have lines [H3]."""
     return finance_jobs.post_invoice_proposals(scene.finance, code).as_dict()
 
 
 def post_intercompany(scene: Scene, code: str, project: str | None) -> Facts:  # noqa: ARG001 - between two companies
-    """K5: a company invoices what it has lent to another."""
+    """A company invoices what it has lent to another [K5]."""
     with scene.finance.reading() as tx:
         borrowers = [
             other

@@ -63,9 +63,9 @@ _LENDERS = "ICV-"
 
 
 def post_bill(scene: Scene, code: str, project: str | None) -> Facts:
-    """J1, J2, J7, J8: a vendor's invoice for a project is posted, now and then from an order that was received.
+    """A vendor's invoice for a project is posted, now and then from an order that was received [J1, J2, J7, J8].
 
-    K5: what another company of the group has charged lies there already, and comes first.
+    What another company of the group has charged lies there already, and comes first [K5].
     """
     if project is None:
         with scene.finance.reading() as tx:
@@ -79,7 +79,7 @@ def post_bill(scene: Scene, code: str, project: str | None) -> Facts:
 
 
 def hold_payment(scene: Scene, code: str, project: str | None) -> Facts:
-    """J3: a vendor's invoice is posted that is not paid before a project manager has confirmed it."""
+    """A vendor's invoice is posted that is not paid before a project manager has confirmed it [J3]."""
     return _post(scene, code, project, by_hand=True)
 
 
@@ -194,7 +194,7 @@ def _order_and_invoice(scene: Scene, code: str, project: str | None) -> Facts:
 
 
 def confirm_bill(scene: Scene, code: str, project: str | None) -> Facts:
-    """J3, J4: a project manager has verified a vendor invoice, and confirms it."""
+    """A project manager has verified a vendor invoice, and confirms it [J3, J4]."""
     company = scene.company(code)["cdm_companyid"]
     site = scene.site(code, project) if project else None
     waiting = []
@@ -213,7 +213,7 @@ def confirm_bill(scene: Scene, code: str, project: str | None) -> Facts:
 
 
 def post_packing_slip(scene: Scene, code: str, project: str | None) -> Facts:
-    """J15: goods are taken from stock for a project."""
+    """Goods are taken from stock for a project [J15]."""
     site = scene.known_site(code, project)
     with scene.finance.reading() as tx:
         stocked = tx.find(PRODUCTS, dataAreaId=code.lower(), IsStocked="Yes")
@@ -228,7 +228,7 @@ def post_packing_slip(scene: Scene, code: str, project: str | None) -> Facts:
 
 
 def create_subcontract(scene: Scene, code: str, project: str | None) -> Facts:
-    """J10: work is given to a vendor: hours, and perhaps goods or tickets with them."""
+    """Work is given to a vendor: hours, and perhaps goods or tickets with them [J10]."""
     site, company = scene.site(code, project), scene.company(code)["cdm_companyid"]
     with scene.dataverse.reading() as tx:
         vendors = [
@@ -299,7 +299,7 @@ def _subcontracts(scene: Scene, code: str, project: str | None, status: Subcontr
 
 
 def confirm_subcontract(scene: Scene, code: str, project: str | None) -> Facts:
-    """J10, J11: a subcontract in draft is confirmed."""
+    """A subcontract in draft is confirmed [J10, J11]."""
     drafts = _subcontracts(scene, code, project, SubcontractStatus.DRAFT)
     subcontract = scene.one_of(drafts, f"subcontract of {code} in draft")
     subcontracts.confirm_subcontract(scene.dataverse, str(subcontract[f"{subcontracts.TABLE}id"]))
@@ -307,7 +307,7 @@ def confirm_subcontract(scene: Scene, code: str, project: str | None) -> Facts:
 
 
 def reopen_subcontract(scene: Scene, code: str, project: str | None) -> Facts:
-    """J11: a confirmed subcontract is opened again, and more is ordered."""
+    """A confirmed subcontract is opened again, and more is ordered [J11]."""
     confirmed = _subcontracts(scene, code, project, SubcontractStatus.CONFIRMED)
     subcontract = scene.one_of(confirmed, f"confirmed subcontract of {code}")
     subcontract_id = str(subcontract[f"{subcontracts.TABLE}id"])
@@ -321,7 +321,7 @@ def reopen_subcontract(scene: Scene, code: str, project: str | None) -> Facts:
 
 
 def subcontract_time(scene: Scene, code: str, project: str | None) -> Facts:
-    """J10, J12: hours on a confirmed subcontract are entered and approved."""
+    """Hours on a confirmed subcontract are entered and approved [J10, J12]."""
     confirmed = {
         row[f"{subcontracts.TABLE}id"]: row for row in _subcontracts(scene, code, project, SubcontractStatus.CONFIRMED)
     }
@@ -362,7 +362,7 @@ def subcontract_time(scene: Scene, code: str, project: str | None) -> Facts:
 
 
 def subcontract_invoice(scene: Scene, code: str, project: str | None) -> Facts:
-    """J14: a subcontractor invoices what was received."""
+    """A subcontractor invoices what was received [J14]."""
     area = code.lower()
     with scene.finance.reading() as tx:
         open_orders = [
@@ -388,12 +388,12 @@ def subcontract_invoice(scene: Scene, code: str, project: str | None) -> Facts:
 
 
 def generate_receipts(scene: Scene, code: str, project: str | None) -> Facts:  # noqa: ARG001 - for a whole company
-    """J12: Finance makes receipts of the subcontracted work that its journals have posted."""
+    """Finance makes receipts of the subcontracted work that its journals have posted [J12]."""
     return generate_subcontract_receipts(scene.finance, code).as_dict()
 
 
 def post_receipts(scene: Scene, code: str, project: str | None) -> Facts:  # noqa: ARG001 - for a whole company
-    """J12: Finance posts them."""
+    """Finance posts them [J12]."""
     return post_subcontract_receipts(scene.finance, code).as_dict()
 
 

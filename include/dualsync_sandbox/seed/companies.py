@@ -47,7 +47,7 @@ CURRENCIES = {
 
 NATIVE_RATES = {"USD": "1", "GBP": "0.785", "EUR": "0.922", "CHF": "0.886"}
 """Dataverse's own exchange rates: units of the currency for one of the base currency, the US dollar. Invented, and not
-those of Finance: the two systems keep their rates apart (I8)."""
+those of Finance: the two systems keep their rates apart [I8]."""
 
 NO_CURRENCY = "999"
 """Code Finance carries for "no currency"; it must never travel (filter of the Currencies map)."""

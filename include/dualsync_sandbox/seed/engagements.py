@@ -250,7 +250,7 @@ class CompanyBooks:
         }
 
     def _contract_customers(self, contract: Row, customer: dataverse.Party, plan: Plan) -> Iterator[tuple[str, Row]]:
-        """C2: the contract's own customer; users added a second one where two share the bill."""
+        """The contract's own customer; users added a second one where two share the bill [C2]."""
         sharing = [customer]
         if plan.two_customers:
             sharing.append(self._rng.choice([party for party in self._accounts[:50] if party.id != customer.id]))
@@ -352,7 +352,7 @@ class CompanyBooks:
         }
 
     def _milestones(self, line: Row, project: Project) -> Iterator[tuple[str, Row]]:
-        """C5: the milestones of a line add up to its amount."""
+        """The milestones of a line add up to its amount [C5]."""
         parts = self._rng.choice((2, 3, 4))
         amount = line["extendedamount"]
         assert isinstance(amount, Decimal)

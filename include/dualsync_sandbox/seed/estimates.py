@@ -1,7 +1,7 @@
 """Who is to do what on the projects, and what it is expected to need: assignments, expense and material estimates.
 
 As users planned them before the first synchronisation: hours as assignments to leaf tasks, expenses and materials as
-pairs of estimate lines (D3). Chance here is a source of its own, so that plans may change without the projects.
+pairs of estimate lines [D3]. Chance here is a source of its own, so that plans may change without the projects.
 """
 
 from __future__ import annotations

@@ -229,7 +229,7 @@ def _vendor(company: Company, vendor: masters.Vendor) -> Row:
 
 
 def _lender(company: Company, lender: Company) -> Row:
-    """Return the vendor that stands for another company of the group (K4)."""
+    """Return the vendor that stands for another company of the group [K4]."""
     return {
         "dataAreaId": company.area,
         "VendorAccountNumber": project_accounting.lender_vendor(lender),

@@ -43,7 +43,7 @@ TAX_RATES = {
 
 TAXED = "FULL"
 ITEM_TAX_GROUPS = {TAXED: "Taxed by the sales tax group", "EXEMPT": "Free of tax"}
-"""H6: item sales tax groups of project categories, products and milestones."""
+"""Item sales tax groups of project categories, products and milestones [H6]."""
 
 LINE_PROPERTIES = {
     "NotSpecified": "NOTSPEC",
@@ -52,7 +52,7 @@ LINE_PROPERTIES = {
     "Complimentary": "COMPLIMENT",
     "NotAvailable": "NOTAVAIL",
 }
-"""A2: line property by billing type."""
+"""Line property by billing type [A2]."""
 
 PROCUREMENT_CATEGORIES = {
     "Contract labour": "Work of people from outside",
@@ -60,7 +60,7 @@ PROCUREMENT_CATEGORIES = {
     "Permits and fees": "What authorities charge",
     "Site materials": "Goods that have no number",
 }
-"""Nodes of the procurement category hierarchy; the last one is not mapped, so that it goes by the default (J7)."""
+"""Nodes of the procurement category hierarchy; the last one is not mapped, so that it goes by the default [J7]."""
 
 STOCKED = {"P-1002": "42.50", "P-1004": "598"}
 """Products that the companies keep in stock, with the cost of one piece in any currency."""
@@ -82,7 +82,7 @@ def group_wide() -> Iterator[tuple[str, Row]]:
 
 
 def company_rows(company: Company) -> Iterator[tuple[str, Row]]:
-    """Yield what every company has: periods and tax rates; and the set-up of those that are integrated (A1)."""
+    """Yield what every company has: periods and tax rates; and the set-up of those that are integrated [A1]."""
     area = {"dataAreaId": company.area}
     for first, last in _months():
         status = "Closed" if last <= _CLOSED_TO else "Open"
@@ -142,7 +142,7 @@ def _integration(company: Company) -> Iterator[tuple[str, Row]]:
 
 
 def lender_vendor(company: Company) -> str:
-    """Return the vendor account that a lending company has in the others (K4, K5).
+    """Return the vendor account that a lending company has in the others [K4, K5].
 
     It differs from its customer account, because customers and vendors share the accounts of Dataverse.
     """
@@ -150,7 +150,7 @@ def lender_vendor(company: Company) -> str:
 
 
 def _procurement(area: Row) -> Iterator[tuple[str, Row]]:
-    """Yield released products (J9: the write-in product among them), procurement and subcontract categories."""
+    """Yield released products ([J9]: the write-in product among them), procurement and subcontract categories."""
     for number in (*masters.PRODUCTS, WRITE_IN):
         product: Row = {**area, "ItemNumber": number, "ProductNumber": number, "PurchaseUnit": "ea"}
         cost = Decimal(STOCKED.get(number, 0))

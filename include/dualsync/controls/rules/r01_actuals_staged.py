@@ -1,4 +1,4 @@
-"""R1: every actual that shall travel is staged, once."""
+"""Every actual that shall travel is staged, once [R1]."""
 
 from dualsync.controls.model import Control
 

@@ -1,4 +1,4 @@
-"""R2: what stays in Dataverse is not staged."""
+"""What stays in Dataverse is not staged [R2]."""
 
 from dualsync.controls.model import Control
 

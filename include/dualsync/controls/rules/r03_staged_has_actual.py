@@ -1,4 +1,4 @@
-"""R3: every staged row has its actual."""
+"""Every staged row has its actual [R3]."""
 
 from dualsync.controls.model import Control
 
@@ -11,7 +11,7 @@ CONTROL = Control(
     needs=("actuals", "staging"),
     evidence="documented",
     basis=("G3",),
-    exclusions=("none: actuals cannot be deleted (E21)",),
+    exclusions=("none: actuals cannot be deleted [E21]",),
     dataverse_table="msdyn_actual",
     finance_set="ProjActualsImports",
     sql="""

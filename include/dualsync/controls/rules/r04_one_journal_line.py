@@ -1,4 +1,4 @@
-"""R4: a staged row is in the journals once."""
+"""A staged row is in the journals once [R4]."""
 
 from dualsync.controls.model import Control
 
@@ -12,7 +12,7 @@ CONTROL = Control(
     evidence="derived",
     basis=("G2", "G17", "G18"),
     exclusions=(
-        "costs that Finance has posted by itself: stocked vendor invoices, packing slips, general journals (G18)",
+        "costs that Finance has posted by itself: stocked vendor invoices, packing slips, general journals [G18]",
     ),
     dataverse_table="msdyn_actual",
     finance_set="ProjActualsImports",

@@ -1,4 +1,4 @@
-"""R5: posted lines have given their voucher to the staged row and to the actual."""
+"""Posted lines have given their voucher to the staged row and to the actual [R5]."""
 
 from dualsync.controls.model import Control
 

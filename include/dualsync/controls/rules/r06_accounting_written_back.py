@@ -1,4 +1,4 @@
-"""R6: what posting made known of an actual stands in Dataverse as in Finance."""
+"""What posting made known of an actual stands in Dataverse as in Finance [R6]."""
 
 from dualsync.controls.model import Control
 

@@ -1,4 +1,4 @@
-"""R7: posted costs add up, by project and class."""
+"""Posted costs add up, by project and class [R7]."""
 
 from dualsync.controls.model import Control
 
@@ -11,7 +11,7 @@ CONTROL = Control(
     needs=("actuals", "projects", "project_transactions", "balance_lines", "ledgers"),
     evidence="derived",
     basis=("G15", "G17", "G18"),
-    exclusions=("beginning balances (G17)", "costs that Finance posted by itself (G18)"),
+    exclusions=("beginning balances [G17]", "costs that Finance posted by itself [G18]"),
     dataverse_table="msdyn_project",
     finance_set="ProjectsV2",
     sql="""

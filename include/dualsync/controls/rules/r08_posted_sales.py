@@ -1,4 +1,4 @@
-"""R8: posted unbilled sales add up, by project."""
+"""Posted unbilled sales add up, by project [R8]."""
 
 from dualsync.controls.model import Control
 
@@ -12,8 +12,8 @@ CONTROL = Control(
     evidence="derived",
     basis=("G1", "G15"),
     exclusions=(
-        "beginning balances (G17)",
-        "reversals at the confirmation of an invoice, which stay in Dataverse (G1)",
+        "beginning balances [G17]",
+        "reversals at the confirmation of an invoice, which stay in Dataverse [G1]",
     ),
     dataverse_table="msdyn_project",
     finance_set="ProjectsV2",

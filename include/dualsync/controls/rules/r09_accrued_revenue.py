@@ -1,4 +1,4 @@
-"""R9: accrued revenue of what is invoiced is taken back."""
+"""Accrued revenue of what is invoiced is taken back [R9]."""
 
 from dualsync.controls.model import Control
 

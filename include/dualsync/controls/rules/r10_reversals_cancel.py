@@ -1,4 +1,4 @@
-"""R10: an adjusted actual and its reversal cancel out."""
+"""An adjusted actual and its reversal cancel out [R10]."""
 
 from dualsync.controls.model import Control
 

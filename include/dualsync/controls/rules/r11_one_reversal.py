@@ -1,4 +1,4 @@
-"""R11: an adjusted actual has one reversal, and a reversal its original."""
+"""An adjusted actual has one reversal, and a reversal its original [R11]."""
 
 from dualsync.controls.model import Control
 

@@ -1,4 +1,4 @@
-"""R12: a proposal comes to the billed sales of its proforma."""
+"""A proposal comes to the billed sales of its proforma [R12]."""
 
 from dualsync.controls.model import Control
 
@@ -12,7 +12,7 @@ CONTROL = Control(
     evidence="documented",
     basis=("H4",),
     exclusions=(
-        "proposals without lines (R14)",
+        "proposals without lines [R14]",
         "the number of lines is a warning: whether what is not charged gets one is not documented",
     ),
     dataverse_table="invoice",

@@ -1,4 +1,4 @@
-"""R13: every confirmed proforma has one proposal of its number."""
+"""Every confirmed proforma has one proposal of its number [R13]."""
 
 from dualsync.controls.model import Control
 

@@ -1,4 +1,4 @@
-"""R14: a proposal without lines waits for an unbilled sale that is not posted."""
+"""A proposal without lines waits for an unbilled sale that is not posted [R14]."""
 
 from datetime import timedelta
 

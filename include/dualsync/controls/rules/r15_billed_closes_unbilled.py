@@ -1,4 +1,4 @@
-"""R15: a billed sale is its unbilled one, in quantity, amount and category."""
+"""A billed sale is its unbilled one, in quantity, amount and category [R15]."""
 
 from dualsync.controls.model import Control
 
@@ -12,8 +12,8 @@ CONTROL = Control(
     evidence="derived",
     basis=("F1", "F4", "H12"),
     exclusions=(
-        "entry journals, which carry no connections (E23)",
-        "credits, which reverse a billed sale instead (E14 to E16)",
+        "entry journals, which carry no connections [E23]",
+        "credits, which reverse a billed sale instead [E14 to E16]",
         "retainers and milestones",
     ),
     dataverse_table="msdyn_actual",

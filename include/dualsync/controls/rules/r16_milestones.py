@@ -1,4 +1,4 @@
-"""R16: a milestone, its on-account transaction and its billed sale are of one amount."""
+"""A milestone, its on-account transaction and its billed sale are of one amount [R16]."""
 
 from dualsync.controls.model import Control
 

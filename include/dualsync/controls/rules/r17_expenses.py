@@ -1,4 +1,4 @@
-"""R17: posted project expenses stand in Dataverse, once, with their amount."""
+"""Posted project expenses stand in Dataverse, once, with their amount [R17]."""
 
 from dualsync.controls.model import Control
 

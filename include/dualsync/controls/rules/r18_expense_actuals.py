@@ -1,4 +1,4 @@
-"""R18: an expense that came from Finance has its actuals."""
+"""An expense that came from Finance has its actuals [R18]."""
 
 from dualsync.controls.model import Control
 

@@ -1,4 +1,4 @@
-"""R19: the expense integration account holds what is posted and not yet journalled."""
+"""The expense integration account holds what is posted and not yet journalled [R19]."""
 
 from dualsync.controls.accounts import account
 from dualsync.controls.model import Control

@@ -1,4 +1,4 @@
-"""R20: the procurement integration account holds what is posted and not yet journalled."""
+"""The procurement integration account holds what is posted and not yet journalled [R20]."""
 
 from dualsync.controls.accounts import account
 from dualsync.controls.model import Control

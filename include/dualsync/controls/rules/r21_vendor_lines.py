@@ -1,4 +1,4 @@
-"""R21: posted project lines of vendor invoices stand in Dataverse, with their invoice."""
+"""Posted project lines of vendor invoices stand in Dataverse, with their invoice [R21]."""
 
 from dualsync.controls.model import Control
 

@@ -1,4 +1,4 @@
-"""R22: a confirmed vendor invoice costs what its lines say."""
+"""A confirmed vendor invoice costs what its lines say [R22]."""
 
 from dualsync.controls.model import Control
 

@@ -1,4 +1,4 @@
-"""R23: a subcontract is a purchase order, line by line."""
+"""A subcontract is a purchase order, line by line [R23]."""
 
 from dualsync.controls.model import Control
 

@@ -1,4 +1,4 @@
-"""R24: what a subcontractor has worked is received."""
+"""What a subcontractor has worked is received [R24]."""
 
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ CONTROL = Control(
     evidence="derived",
     basis=("J12",),
     exclusions=(
-        "lines with work that changed within a day: receipts are made daily (J12)",
+        "lines with work that changed within a day: receipts are made daily [J12]",
         "what a vendor invoice has replaced, which is received once",
     ),
     window=timedelta(hours=24),

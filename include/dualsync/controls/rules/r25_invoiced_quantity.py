@@ -1,4 +1,4 @@
-"""R25: no more is invoiced than was received."""
+"""No more is invoiced than was received [R25]."""
 
 from dualsync.controls.model import Control
 

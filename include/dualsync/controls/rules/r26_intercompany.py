@@ -1,4 +1,4 @@
-"""R26: an intercompany entry has its four actuals, three where it is not billed by time and material."""
+"""An intercompany entry has its four actuals, three where it is not billed by time and material [R26]."""
 
 from dualsync.controls.model import Control
 
@@ -14,7 +14,7 @@ CONTROL = Control(
     needs=("actuals", "contract_lines", "journal_lines", "currencies"),
     evidence="documented",
     basis=("K1", "K2", "K3"),
-    exclusions=("people of companies that are not integrated", "entry journals, which make no such pairs (K7)"),
+    exclusions=("people of companies that are not integrated", "entry journals, which make no such pairs [K7]"),
     dataverse_table="msdyn_actual",
     finance_set="IntegrationJournalLines",
     sql="""

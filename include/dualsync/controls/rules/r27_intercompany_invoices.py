@@ -1,4 +1,4 @@
-"""R27: what one company charges another is the same all the way."""
+"""What one company charges another is the same all the way [R27]."""
 
 from dualsync.controls.model import Control
 

@@ -1,4 +1,4 @@
-"""R28: a transaction category has its shared categories."""
+"""A transaction category has its shared categories [R28]."""
 
 from dualsync.controls.model import Control
 

@@ -1,4 +1,4 @@
-"""R29: contracts, their customers and their billing rules are there once and of the right kind."""
+"""Contracts, their customers and their billing rules are there once and of the right kind [R29]."""
 
 from dualsync.controls.model import Control
 

@@ -1,4 +1,4 @@
-"""R30: every estimate is one forecast, with its quantity and amounts."""
+"""Every estimate is one forecast, with its quantity and amounts [R30]."""
 
 from dualsync.controls.model import Control
 

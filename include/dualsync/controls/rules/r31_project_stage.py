@@ -1,4 +1,4 @@
-"""R31: a project is open or finished in both systems."""
+"""A project is open or finished in both systems [R31]."""
 
 from dualsync.controls.model import Control
 

@@ -1,4 +1,4 @@
-"""R32: the tasks of a project are its activities, with the same parents."""
+"""The tasks of a project are its activities, with the same parents [R32]."""
 
 from dualsync.controls.model import Control
 

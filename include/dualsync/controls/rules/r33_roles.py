@@ -1,4 +1,4 @@
-"""R33: every role is a role of every integrated company."""
+"""Every role is a role of every integrated company [R33]."""
 
 from dualsync.controls.model import Control
 

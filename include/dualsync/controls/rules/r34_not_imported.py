@@ -1,4 +1,4 @@
-"""R34: a staged row that is not imported has a cause."""
+"""A staged row that is not imported has a cause [R34]."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""R35: posted amounts follow Finance's exchange rate of their accounting date."""
+"""Posted amounts follow Finance's exchange rate of their accounting date [R35]."""
 
 from dualsync.controls.model import Control
 
@@ -13,7 +13,7 @@ CONTROL = Control(
     basis=("G9", "H8", "I8"),
     exclusions=(
         "expenses, which keep the rate they were posted with",
-        "contracts with a fixed rate (H8)",
+        "contracts with a fixed rate [H8]",
         "currencies without a rate of that day in either direction",
     ),
     tolerance="a rate kept the other way round may be off by its sixth decimal",

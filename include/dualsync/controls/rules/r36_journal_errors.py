@@ -1,4 +1,4 @@
-"""R36: no line stays in processing, and errors are listed."""
+"""No line stays in processing, and errors are listed [R36]."""
 
 from datetime import timedelta
 

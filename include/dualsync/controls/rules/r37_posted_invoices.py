@@ -1,4 +1,4 @@
-"""R37: a posted proposal is a posted invoice in Dataverse, with its number, date and tax."""
+"""A posted proposal is a posted invoice in Dataverse, with its number, date and tax [R37]."""
 
 from dualsync.controls.model import Control
 

@@ -1,4 +1,4 @@
-"""R38: no entry has the same actual twice."""
+"""No entry has the same actual twice [R38]."""
 
 from dualsync.controls.model import Control
 
@@ -12,8 +12,8 @@ CONTROL = Control(
     evidence="derived",
     basis=("E25",),
     exclusions=(
-        "entry journals, whose actuals have no entry (E23)",
-        "sales that were reversed when they were invoiced (E9)",
+        "entry journals, whose actuals have no entry [E23]",
+        "sales that were reversed when they were invoiced [E9]",
     ),
     dataverse_table="msdyn_actual",
     sql="""

@@ -1,4 +1,4 @@
-"""R39: actuals of entry journals have no connections."""
+"""Actuals of entry journals have no connections [R39]."""
 
 from dualsync.controls.model import Control
 

@@ -1,4 +1,4 @@
-"""R40: a packing slip line is one usage in Dataverse, and its cost is not journalled again."""
+"""A packing slip line is one usage in Dataverse, and its cost is not journalled again [R40]."""
 
 from dualsync.controls.model import Control
 

@@ -56,7 +56,7 @@ class Parents:
             paths: The parent's columns in Dataverse that are asked for, as a lookup's ``on`` names them; the path to
                 its company gives the company's code as Finance writes it.
             ids: Record ids.
-            anywhere: Whether the parent may be of another integrated company than the leg's (K3).
+            anywhere: Whether the parent may be of another integrated company than the leg's [K3].
 
         Returns:
             For each id that a base knows, its values in the order of ``paths``.

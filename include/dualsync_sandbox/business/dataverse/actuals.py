@@ -1,9 +1,9 @@
-"""Actuals: what an approved entry becomes, and how it is taken back (E2 to E8, E18, G1, K1 to K3, K6).
+"""Actuals: what an approved entry becomes, and how it is taken back [E2 to E8, E18, G1, K1 to K3, K6].
 
 Assumed where no source says it: an actual's import id is a GUID of its own; a cost has the billing type Not available;
 what is not chargeable keeps its amount; a reversal has the dates of its original and nothing that posting gave it; a
 difference of units within one company makes the intercompany pair too, which stays in Dataverse (Skip Sync); an
-intercompany expense is passed on at cost (K7 knows no transfer price for expenses).
+intercompany expense is passed on at cost ([K7] knows no transfer price for expenses).
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def ids_of(seed: str) -> Row:
 
 
 def money_columns(money: Money) -> Row:
-    """Return the money columns of an actual; base amounts are by Dataverse's own rates (I8)."""
+    """Return the money columns of an actual; base amounts are by Dataverse's own rates [I8]."""
     return {
         "msdyn_quantity": money.quantity,
         "msdyn_price": money.price,
@@ -136,9 +136,9 @@ class Maker:
 
         Args:
             work: what was approved.
-            billable: the quantity to charge where it differs from the one submitted (E3 less, E4 more).
-            cost: whether it costs; not where a vendor invoice says what the work costs (J4).
-            sales: whether it sells; not where the work it charges was sold already (J4).
+            billable: the quantity to charge where it differs from the one submitted ([E3] less, [E4] more).
+            cost: whether it costs; not where a vendor invoice says what the work costs [J4].
+            sales: whether it sells; not where the work it charges was sold already [J4].
 
         Raises:
             BusinessRuleViolation: a record the work names is missing, or ``billable`` is negative.
@@ -157,7 +157,7 @@ class Maker:
         return made
 
     def _lender(self, work: Work, place: Engagement) -> Row | None:
-        """K2: the resourcing company, where it is another one than the project's."""
+        """The resourcing company, where it is another one than the project's [K2]."""
         company = work.resourcing_company
         if work.kind not in _INTERCOMPANY or not company or company == place.company["cdm_companyid"]:
             return None
@@ -174,7 +174,7 @@ class Maker:
 
     @staticmethod
     def _parts(work: Work, billable: Decimal | None) -> Iterator[tuple[int, Decimal]]:
-        """Yield billing type and quantity of the sales of one entry (E2, E3, E4)."""
+        """Yield billing type and quantity of the sales of one entry [E2, E3, E4]."""
         if work.billing_type != BillingType.CHARGEABLE or billable is None:
             yield work.billing_type, work.quantity
             return
@@ -193,7 +193,7 @@ class Maker:
         return row_of(self._tx, "transactioncurrency", work.currency) if work.currency else otherwise
 
     def _cost_money(self, work: Work, place: Engagement, lender: Row | None) -> Money:
-        """Return what work costs the project: its own price; hours from another company by the project's list (K6)."""
+        """Return what work costs the project: its own price; hours from another company by the project's list [K6]."""
         if work.price is not None and (lender is None or work.kind != TransactionClass.TIME):
             currency = self._currency(work, place.currency)
             amount = rounded(work.quantity * work.price if work.amount is None else work.amount, currency)
@@ -215,7 +215,7 @@ class Maker:
         return self._prices.hour_sale(self._tx, place.billed_in, self._role(work))
 
     def _cost(self, work: Work, place: Engagement, lender: Row | None) -> Row:
-        """G1, K3: the cost of an intercompany entry stays in Dataverse."""
+        """The cost of an intercompany entry stays in Dataverse [G1, K3]."""
         return self._write(
             work,
             place,
@@ -227,7 +227,7 @@ class Maker:
     def _sales(
         self, work: Work, place: Engagement, cost: Row | None, billing_type: int, quantity: Decimal
     ) -> list[Row]:
-        """E18: one row per contract customer; F1: each connected to the cost, where that is the entry's own."""
+        """One row per contract customer [E18], each connected to the cost, where that is the entry's own [F1]."""
         whole = Money.of(quantity, self._sales_price(work, place), place.billed_in)
         sharing: list[Share | None] = [*shares(self._tx, place.contract)] or [None]
         percents = [share.percent if share else Decimal(100) for share in sharing]
@@ -245,7 +245,7 @@ class Maker:
         return rows
 
     def _intercompany(self, work: Work, place: Engagement, lender: Row, cost: Row) -> list[Row]:
-        """K1, K3, K6, K8: what the lending company bears, and what it charges: the cost in the borrower's list."""
+        """What the lending company bears, and what it charges: the cost in the borrower's list [K1, K3, K6, K8]."""
         within = lender["cdm_companyid"] == place.company["cdm_companyid"]
         if work.price is None:
             own = currency_of_company(self._tx, lender)
@@ -343,9 +343,9 @@ def reversal_of(row: Row, currency: Row) -> Row:
 
 
 def reverse(tx: Tx, row: Row) -> Row:
-    """E6: mark an actual Adjusted and write its opposite, Unadjustable; returns the reversal.
+    """Mark an actual Adjusted and write its opposite, Unadjustable; returns the reversal [E6].
 
-    The reversal travels if its original does and stays if that stays (R10 of the reconciliation rules).
+    The reversal travels if its original does and stays if that stays [R10].
     """
     currency = row_of(tx, "transactioncurrency", row["transactioncurrencyid"])
     opposite = reversal_of(row, currency) | {"msdyn_accountingdate": row["msdyn_documentdate"]}
@@ -379,7 +379,7 @@ def work_of_actual(tx: Tx, row: Row) -> Work:
 
 
 def sold_before(tx: Tx, work: Work) -> bool:
-    """Whether a vendor invoice line charges work that has sales of its own, from the time it was done (J4)."""
+    """Whether a vendor invoice line charges work that has sales of its own, from the time it was done [J4]."""
     if work.vendor_line is None:
         return False
     replaced = tx.find(TABLE, msdyn_vendorinvoice=work.vendor_invoice, msdyn_subcontractline=work.subcontract_line)
@@ -388,13 +388,13 @@ def sold_before(tx: Tx, work: Work) -> bool:
 
 
 def taken_over(tx: Tx, entry: object) -> bool:
-    """Whether a vendor invoice has replaced, or is to replace, what an entry cost (J4)."""
+    """Whether a vendor invoice has replaced, or is to replace, what an entry cost [J4]."""
     rows = tx.find(TABLE, msdyn_origin=entry)
     return any(row["msdyn_vendorinvoice"] is not None for row in rows)
 
 
 def renew(tx: Tx, prices: Prices, rows: list[Row], changes: Mapping[str, Any] | None = None) -> list[Row]:
-    """E7, E8, E21: reverse the actuals of one entry and make them anew, by today's contract and prices.
+    """Reverse the actuals of one entry and make them anew, by today's contract and prices [E7, E8, E21].
 
     Args:
         tx: the transaction.

@@ -38,7 +38,7 @@ class BillingType(IntEnum):
 
 
 class AdjustmentStatus(IntEnum):
-    """``msdyn_adjustmentstatus`` of an actual; none is the fourth (E19)."""
+    """``msdyn_adjustmentstatus`` of an actual; none is the fourth [E19]."""
 
     IN_PROCESS = 192350000
     ADJUSTED = 192350001
@@ -46,7 +46,7 @@ class AdjustmentStatus(IntEnum):
 
 
 class BillingStatus(IntEnum):
-    """``msdyn_billingstatus`` of an actual (E20)."""
+    """``msdyn_billingstatus`` of an actual [E20]."""
 
     UNBILLED_SALES_CREATED = 192350000
     CUSTOMER_INVOICE_CREATED = 192350001
@@ -56,7 +56,7 @@ class BillingStatus(IntEnum):
 
 
 class InvoiceStatus(IntEnum):
-    """``msdyn_projectinvoicestatus`` of a proforma invoice (H10); the number of Posted is assumed."""
+    """``msdyn_projectinvoicestatus`` of a proforma invoice [H10]; the number of Posted is assumed."""
 
     DRAFT = 192350000
     IN_REVIEW = 192350001
@@ -75,7 +75,7 @@ class MilestoneStatus(IntEnum):
 
 
 class VendorInvoiceStatus(IntEnum):
-    """``statuscode`` of a project vendor invoice (J5); the numbers are assumed."""
+    """``statuscode`` of a project vendor invoice [J5]; the numbers are assumed."""
 
     DRAFT = 192350000
     IN_REVIEW = 192350001
@@ -85,7 +85,7 @@ class VendorInvoiceStatus(IntEnum):
 
 
 class VerificationStatus(IntEnum):
-    """``msdyn_verificationstatus`` of a project vendor invoice line (J5); the numbers are assumed."""
+    """``msdyn_verificationstatus`` of a project vendor invoice line [J5]; the numbers are assumed."""
 
     NOT_STARTED = 192350000
     IN_PROGRESS = 192350001
@@ -93,7 +93,7 @@ class VerificationStatus(IntEnum):
 
 
 class SubcontractStatus(IntEnum):
-    """``statuscode`` of a subcontract (J11); the numbers are assumed."""
+    """``statuscode`` of a subcontract [J11]; the numbers are assumed."""
 
     DRAFT = 192350000
     CONFIRMED = 192350001

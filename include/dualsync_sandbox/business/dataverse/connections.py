@@ -1,7 +1,7 @@
-"""F1 to F4: rows that say which transactions belong together.
+"""Rows that say which transactions belong together [F1 to F4].
 
 Roles are the words of the rules; the pair of an intercompany entry, and of what a retainer replaces, are assumed. A
-connection names its two ends as text and type, as the published table has it, and as polymorphic lookups (F2), whose
+connection names its two ends as text and type, as the published table has it, and as polymorphic lookups [F2], whose
 names are assumed.
 """
 

@@ -1,4 +1,4 @@
-"""Estimates (D1, D3, D6): resource assignments for hours, pairs of estimate lines for expenses and materials.
+"""Estimates [D1, D3, D6]: resource assignments for hours, pairs of estimate lines for expenses and materials.
 
 An assignment carries planned cost and planned sales in one row. Estimate lines come in pairs: the sales line names its
 cost line as its origin. Finance makes one forecast of what belongs together. Sales lines exist where a time and
@@ -149,7 +149,7 @@ def assign(
 
 
 def reassign(dataverse: Store, assignment_id: str, *, prices: Prices | None = None) -> Row:
-    """D6: remove an assignment and add the same one again; returns the new one, whose id is another."""
+    """Remove an assignment and add the same one again; returns the new one, whose id is another [D6]."""
     with dataverse.transaction() as tx:
         old = row_of(tx, ASSIGNMENTS, assignment_id)
         tx.delete(ASSIGNMENTS, assignment_id)
@@ -187,7 +187,7 @@ def add_estimate(
         prices: the price lists.
 
     Raises:
-        BusinessRuleViolation: the category is one of another company's expenses (D4).
+        BusinessRuleViolation: the category is one of another company's expenses [D4].
     """
     with dataverse.transaction() as tx:
         lines = estimate_lines(

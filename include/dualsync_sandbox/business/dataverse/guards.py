@@ -1,4 +1,4 @@
-"""E21 and E22: actuals are never deleted, and callers from outside may not change what is not theirs.
+"""Actuals are never deleted, and callers from outside may not change what is not theirs [E21, E22].
 
 Deletes are always refused. The rest hangs on the switch ``protect_actuals``, because older versions allow it: no
 creation but by the product's own logic, no change but of the descriptions, and of the columns that dual-write brings
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dualsync_sandbox.store import Event, Store, Tx
 
 FREE = frozenset({"msdyn_description", "msdyn_externaldescription"})
-"""Columns of an actual that anybody may edit (E21)."""
+"""Columns of an actual that anybody may edit [E21]."""
 
 DUAL_WRITE = frozenset(
     {
@@ -32,7 +32,7 @@ DUAL_WRITE = frozenset(
         "msdyn_vouchernumber",
     }
 )
-"""Columns of an actual that Finance gives back, so that only dual-write may change them (E22)."""
+"""Columns of an actual that Finance gives back, so that only dual-write may change them [E22]."""
 
 _STAMPS = frozenset({"createdon", "modifiedon", "createdby", "modifiedby", "versionnumber"})
 

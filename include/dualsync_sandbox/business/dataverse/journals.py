@@ -1,7 +1,7 @@
-"""Journals of Dataverse: correction journals (E21) and entry journals (E23, E24, E-T).
+"""Journals of Dataverse: correction journals [E21] and entry journals [E23, E24, E-T].
 
 A correction takes the actuals of one entry together (assumed), marks them In process while its journal is a draft
-(E19), and when posted reverses them and makes new ones with what was changed. Whether actuals of entry journals can be
+[E19], and when posted reverses them and makes new ones with what was changed. Whether actuals of entry journals can be
 corrected is said differently on two pages; ``entry_journal_corrections`` of the parameters decides, and the later page,
 which allows it, is the default.
 """
@@ -54,7 +54,7 @@ CORRECTABLE = {
     "category": "msdyn_transactioncategory",
     "day": "msdyn_documentdate",
 }
-"""What a correction journal may change (E21), and the column of an actual and a journal line it stands in."""
+"""What a correction journal may change [E21], and the column of an actual and a journal line it stands in."""
 
 _T, _E, _M = TransactionClass.TIME, TransactionClass.EXPENSE, TransactionClass.MATERIAL
 _FEE, _RETAINER, _MILESTONE = TransactionClass.FEE, TransactionClass.RETAINER, TransactionClass.MILESTONE
@@ -77,8 +77,8 @@ ALLOWED: Mapping[BillingMethod | None, Mapping[TransactionType, frozenset[Transa
     },
     None: {TransactionType.COST: frozenset({_T, _E, _M}), **_PAIR},
 }
-"""E-T: classes that a journal line may have, by the billing method of its contract line and by its type; without a
-contract line there are no sales (assumed)."""
+"""Classes that a journal line may have, by the billing method of its contract line and by its type; without a
+contract line there are no sales (assumed) [E-T]."""
 
 
 # -- correction journals
@@ -124,7 +124,7 @@ def confirm_correction_journal(dataverse: Store, journal_id: str, *, parameters:
     """Post a correction journal; returns reversals and new actuals.
 
     Raises:
-        BusinessRuleViolation: it is posted, or corrects a line of an entry journal where that is not allowed (E23).
+        BusinessRuleViolation: it is posted, or corrects a line of an entry journal where that is not allowed [E23].
     """
     settings = parameters or Parameters()
     with dataverse.transaction() as tx:
@@ -181,16 +181,16 @@ def _kept(row: Row) -> Row:
 
 
 def post_entry_journal(dataverse: Store, lines: Sequence[Mapping[str, object]], name: str = "Entry") -> list[Row]:
-    """Write and post an entry journal: one actual per line, without connections, origin or intercompany pair (E23, K7).
+    """Write and post an entry journal: one actual per line, without connections, origin or intercompany pair [E23, K7].
 
     Args:
         dataverse: the store of Dataverse.
         lines: columns of ``msdyn_journalline``; amount, currency, contract line and dates default as far as the
-            project says them. A sale that names no contract customer gets none and is never invoiced (E24).
+            project says them. A sale that names no contract customer gets none and is never invoiced [E24].
         name: of the journal.
 
     Raises:
-        BusinessRuleViolation: a line's class does not go with its type on its contract line (E-T).
+        BusinessRuleViolation: a line's class does not go with its type on its contract line [E-T].
     """
     with dataverse.transaction() as tx:
         journal_id = _journal(tx, JournalType.ENTRY, name)
@@ -204,7 +204,7 @@ def post_entry_journal(dataverse: Store, lines: Sequence[Mapping[str, object]], 
 
 
 def check_line(kind: int, classification: int, method: object) -> None:
-    """E-T: refuse a class that does not go with the type of a journal line.
+    """Refuse a class that does not go with the type of a journal line [E-T].
 
     Raises:
         BusinessRuleViolation: it does not.

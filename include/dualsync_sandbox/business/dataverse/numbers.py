@@ -1,6 +1,6 @@
 """Numbers that Dataverse gives to new rows whose number column is empty.
 
-The shape follows the published example of a transaction category number, ``TCN-0000001000-D3B43`` (C12): prefix, a
+The shape follows the published example of a transaction category number, ``TCN-0000001000-D3B43`` [C12]: prefix, a
 running number from 1000, and a few random characters. The prefixes and widths of the others are assumed. The characters
 are taken from the record's id, so that a number depends on nothing but the row.
 """

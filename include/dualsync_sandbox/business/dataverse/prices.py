@@ -2,7 +2,7 @@
 
 The product's price lists know many dimensions; the sandbox has the two that decide the amounts of actuals: the role
 within the company that bears the cost, and the role within the currency of the contract. The numbers are invented; a
-consultant costs and sells for what Microsoft's intercompany example says (K6: 120 USD, 88 GBP, 200 USD).
+consultant costs and sells for what Microsoft's intercompany example says ([K6]: 120 USD, 88 GBP, 200 USD).
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Prices:
         return self._in(tx, self.material_sale, currency, _number(product), OTHER_MATERIAL)
 
     def expense_sale(self, price: Decimal, spent_in: Row, billed_in: Row, category: Row | None) -> Decimal:
-        """Return the sales price of an expense (I8): at cost or with a markup, converted by Dataverse's own rates."""
+        """Return the sales price of an expense [I8]: at cost or with a markup, converted by Dataverse's own rates."""
         percent = self.expense_markup.get(str((category or {}).get("msdyn_name") or ""), Decimal(0))
         return native(price * (100 + percent) / 100, spent_in, billed_in)
 
@@ -129,7 +129,7 @@ def _company_currency(tx: Tx, code: str) -> Row:
 
 
 def currency_of_company(tx: Tx, company: Row) -> Row:
-    """Return the currency of a company: that of its unit, which by A4 is the accounting currency of its ledger.
+    """Return the currency of a company: that of its unit, which by [A4] is the accounting currency of its ledger.
 
     A company without a unit goes by its ledger row; without that, by the first currency there is (assumed).
     """
@@ -150,7 +150,7 @@ def rounded(amount: Decimal, currency: Row) -> Decimal:
 
 
 def native(amount: Decimal, given: Row, wanted: Row) -> Decimal:
-    """Return an amount in another currency by Dataverse's own rates (I8), kept to four decimals."""
+    """Return an amount in another currency by Dataverse's own rates [I8], kept to four decimals."""
     if given["transactioncurrencyid"] == wanted["transactioncurrencyid"]:
         return amount
     value = amount * native_rate(wanted) / native_rate(given)

@@ -1,4 +1,4 @@
-"""What Finance asks Dataverse by itself, over its own service connection and not through the integration (H4)."""
+"""What Finance asks Dataverse by itself, over its own service connection and not through the integration [H4]."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Expense reports (I2 to I5, I9) and what they refuse (C9, C11).
+"""Expense reports [I2 to I5, I9] and what they refuse [C9, C11].
 
 Posting debits the expense integration account with the project cost, non-recoverable tax included, and writes the rows
 of ``ProjExpensesExport``: one per project that bears a part. Assumed: amounts include their tax; the export's net
@@ -33,13 +33,13 @@ _WHOLE = Decimal(100)
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A part of an expense that falls on a project (I9).
+    """A part of an expense that falls on a project [I9].
 
     Attributes:
         project_id: the project.
         percentage: share of the line's amount.
         company: the company that owns the project; the report's own when empty.
-        activity_number: a task of the project; it has to be a leaf (C9).
+        activity_number: a task of the project; it has to be a leaf [C9].
         billing_type: member of ``ProjBillingType``.
     """
 
@@ -170,7 +170,7 @@ class ExpenseDesk:
         self._distribute(key, expense_number, expense, tax - lost)
 
     def _distribute(self, key: Row, number: str, expense: Expense, tax: Decimal) -> None:
-        """I9: each project bears its share of cost and recoverable tax."""
+        """Each project bears its share of cost and recoverable tax [I9]."""
         if not expense.shares:
             return
         percents = [share.percentage for share in expense.shares]
@@ -199,7 +199,7 @@ class ExpenseDesk:
     # -- posting
 
     def post(self, number: str) -> Row:
-        """Post an approved report (I2, I3).
+        """Post an approved report [I2, I3].
 
         Raises:
             BusinessRuleViolation: a line cannot be posted; then none is.
@@ -214,7 +214,7 @@ class ExpenseDesk:
         return self._tx.update(REPORTS, report["RecId"], {"PostingDate": self._tx.store.clock.now().date().isoformat()})
 
     def _accounting_day(self, line: Row, periods: Periods) -> str:
-        """The day of the expense, moved to an open period where the company wants that (G6)."""
+        """The day of the expense, moved to an open period where the company wants that [G6]."""
         day = day_of(line["TransactionDate"])
         found = periods.next_open(day) if self._settings.moves_to_open_period else day
         if found is None or not periods.is_open(found):
@@ -250,7 +250,7 @@ class ExpenseDesk:
             self._export(line, share, entry.accounting_amount)
 
     def _check_leaf(self, share: Row) -> None:
-        """I5, C9: with live synchronisation on, what Dataverse would refuse cannot be posted here either."""
+        """With live synchronisation on, what Dataverse would refuse cannot be posted here either [I5, C9]."""
         if not self._settings.blocks_posting or not share["ActivityNumber"]:
             return
         project = {"dataAreaId": share["ProjectDataAreaId"], "ProjectId": share["ProjectId"]}
@@ -262,7 +262,7 @@ class ExpenseDesk:
             raise BusinessRuleViolation(EXPORT, "Could not resolve project task for export expense.")
 
     def _export(self, line: Row, share: Row, accounting: Decimal) -> None:
-        """I3: what goes to Dataverse."""
+        """What goes to Dataverse [I3]."""
         category = self._tx.find_one("ExpenseCategories", dataAreaId=self._area, CostType=line["CostType"])
         shared = self._tx.find_one("SharedCategories", CategoryId=category["CategoryId"]) if category else None
         transaction = numbered(self._tx, self._area, "PEX")

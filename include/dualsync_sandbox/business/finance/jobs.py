@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dualsync_sandbox.store import Row, Store, Tx
 
 ActualLookup = Callable[[str], "Row | None"]
-"""Gives Dataverse's ``msdyn_actual`` row by its id, or None: what Finance sees of it when it prevalidates (G3)."""
+"""Gives Dataverse's ``msdyn_actual`` row by its id, or None: what Finance sees of it when it prevalidates [G3]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,11 @@ class ImportSummary:
         company: dataAreaId.
         journals: ids of the journals that got lines.
         lines: journal lines made.
-        beginning_balances: beginning balance lines made (G17).
-        already_costed: cost rows that Finance had posted before, so that they got no line (G18).
+        beginning_balances: beginning balance lines made [G17].
+        already_costed: cost rows that Finance had posted before, so that they got no line [G18].
         refused: actuals import id and reason of the rows that got no line; also in ``ImportLog``.
-        proposals: numbers of the invoice proposals that got their lines (H3).
-        held: number and reason of the proposals that got none (H3, H4); also in ``ImportLog``.
+        proposals: numbers of the invoice proposals that got their lines [H3].
+        held: number and reason of the proposals that got none [H3, H4]; also in ``ImportLog``.
     """
 
     company: str
@@ -86,7 +86,7 @@ class PostingSummary:
         journals: ids of the journals that were posted.
         posted: lines posted.
         failed: journal, line number and message of the lines that were not.
-        error_journals: ids of the journals the failed lines were moved to (G14).
+        error_journals: ids of the journals the failed lines were moved to [G14].
     """
 
     company: str
@@ -105,7 +105,7 @@ def _settings(tx: Tx, company: str) -> CompanySettings:
 
 
 def prevalidate_staging(finance: Store, company: str, actual: ActualLookup) -> dict[str, int]:
-    """Check the company's staged rows against Dataverse (G3); returns how many are ``valid`` and ``invalid``."""
+    """Check the company's staged rows against Dataverse [G3]; returns how many are ``valid`` and ``invalid``."""
     with finance.transaction() as tx:
         valid, invalid = finance_staging.prevalidate(tx, area_of(company), actual)
     return {"valid": valid, "invalid": invalid}
@@ -114,18 +114,18 @@ def prevalidate_staging(finance: Store, company: str, actual: ActualLookup) -> d
 def import_from_staging(
     finance: Store, company: str, actual: ActualLookup | None = None, billed: BilledLookup | None = None
 ) -> ImportSummary:
-    """Run "Import from staging": every staged actual not yet in a journal gets its line (G2 to G10, G17 to G19).
+    """Run "Import from staging": every staged actual not yet in a journal gets its line [G2 to G10, G17 to G19].
 
-    Invoice proposals get theirs once all of them can be had (H3 to H6).
+    Invoice proposals get theirs once all of them can be had [H3, H4, H6].
 
-    Runs of one company never overlap (G21): each is one transaction.
+    Runs of one company never overlap [G21]: each is one transaction.
 
     Args:
         finance: the store of Finance.
         company: the company.
-        actual: Dataverse's actuals by id, asked where the company prevalidates (G3); without it only rows that an
+        actual: Dataverse's actuals by id, asked where the company prevalidates [G3]; without it only rows that an
             earlier prevalidation found valid are taken then.
-        billed: how many billed sales Dataverse has on a proforma (H4); the Dataverse that Finance belongs to is asked
+        billed: how many billed sales Dataverse has on a proforma [H4]; the Dataverse that Finance belongs to is asked
             where it is left out.
     """
     with finance.transaction() as tx:
@@ -151,7 +151,7 @@ def import_from_staging(
 def post_integration_journals(
     finance: Store, company: str, journal_ids: Collection[str] | None = None
 ) -> PostingSummary:
-    """Post the company's integration journals in draft (G13 to G15): all of them, or those named."""
+    """Post the company's integration journals in draft [G13 to G15]: all of them, or those named."""
     with finance.transaction() as tx:
         settings = _settings(tx, company)
         run = Posting(tx, settings)
@@ -162,7 +162,7 @@ def post_integration_journals(
 def post_invoice_proposals(
     finance: Store, company: str, proposal_ids: Collection[str] | None = None
 ) -> InvoicingSummary:
-    """Post the company's invoice proposals that have lines (H3, H14, G15): all of them, or those named."""
+    """Post the company's invoice proposals that have lines [H3, H14, G15]: all of them, or those named."""
     with finance.transaction() as tx:
         settings = _settings(tx, company)
         run = Invoicing(tx, settings)
@@ -171,13 +171,13 @@ def post_invoice_proposals(
 
 
 def post_beginning_balances(finance: Store, company: str) -> int:
-    """Post the company's beginning balances (G17); returns how many lines."""
+    """Post the company's beginning balances [G17]; returns how many lines."""
     with finance.transaction() as tx:
         return Posting(tx, _settings(tx, company)).post_balances()
 
 
 def update_journal_to_draft(finance: Store, company: str, journal_id: str) -> None:
-    """Let a journal in error be posted again (G14).
+    """Let a journal in error be posted again [G14].
 
     Raises:
         BusinessRuleViolation: the journal is posted or does not exist.
@@ -187,7 +187,7 @@ def update_journal_to_draft(finance: Store, company: str, journal_id: str) -> No
 
 
 def start_batch_posting(finance: Store, company: str, journal_id: str) -> None:
-    """Hand a journal to a batch that dies: it stays in processing until a day has passed (G13).
+    """Hand a journal to a batch that dies: it stays in processing until a day has passed [G13].
 
     Raises:
         BusinessRuleViolation: the journal does not exist.
@@ -197,7 +197,7 @@ def start_batch_posting(finance: Store, company: str, journal_id: str) -> None:
 
 
 def delete_journal_line(finance: Store, company: str, journal_id: str, line_number: int) -> None:
-    """Delete an unposted journal line; the next import brings it back (G12).
+    """Delete an unposted journal line; the next import brings it back [G12].
 
     Raises:
         BusinessRuleViolation: the line is posted or does not exist.
@@ -213,10 +213,10 @@ def delete_journal_line(finance: Store, company: str, journal_id: str, line_numb
 def create_expense_report(
     finance: Store, company: str, personnel_number: str, expenses: Sequence[Expense], purpose: str = ""
 ) -> Row:
-    """Create an expense report in draft (I2); returns its ``ExpenseReports`` row.
+    """Create an expense report in draft [I2]; returns its ``ExpenseReports`` row.
 
     Raises:
-        BusinessRuleViolation: a project is finished (C11), a category unusable, a distribution incomplete (I9).
+        BusinessRuleViolation: a project is finished [C11], a category unusable, a distribution incomplete [I9].
     """
     with finance.transaction() as tx:
         return ExpenseDesk(tx, _settings(tx, company)).create(personnel_number, expenses, purpose)
@@ -243,13 +243,13 @@ def approve_expense_report(finance: Store, company: str, report_number: str) -> 
 
 
 def post_expense_report(finance: Store, company: str, report_number: str) -> Row:
-    """Post an approved expense report: ledger, tax, and the rows of ``ProjExpensesExport`` (I2, I3).
+    """Post an approved expense report: ledger, tax, and the rows of ``ProjExpensesExport`` [I2, I3].
 
     Returns:
         its ``ExpenseReports`` row.
 
     Raises:
-        BusinessRuleViolation: it is not approved, or a line cannot be posted; then nothing is (C11, G6, I5).
+        BusinessRuleViolation: it is not approved, or a line cannot be posted; then nothing is [C11, G6, I5].
     """
     with finance.transaction() as tx:
         return ExpenseDesk(tx, _settings(tx, company)).post(report_number)
@@ -271,7 +271,7 @@ def file_expense_report(
 
 
 def integration_account_balance(finance: Store, company: str, account: str = "expense") -> Decimal:
-    """Return debits less credits of the ``expense`` or ``procurement`` integration account (I4, J2)."""
+    """Return debits less credits of the ``expense`` or ``procurement`` integration account [I4, J2]."""
     with finance.reading() as tx:
         settings = _settings(tx, company)
         accounts = {"expense": settings.expense_account, "procurement": settings.procurement_account}

@@ -1,7 +1,7 @@
-"""E7 and E8: a contract that is confirmed, or that comes late, has the actuals of its projects made anew.
+"""A contract that is confirmed, or that comes late, has the actuals of its projects made anew [E7, E8].
 
-A quote that is won is played as E8: the contract arrives on a project that has been worked on. Actuals without an entry
-(lines of entry journals, E23) and those on an invoice stay as they are (assumed).
+A quote that is won is played as [E8]: the contract arrives on a project that has been worked on. Actuals without an
+entry (lines of entry journals, [E23]) and those on an invoice stay as they are (assumed).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SERVICE_LINE = 690970000
 
 
 def confirm_contract(dataverse: Store, contract_id: str) -> list[Row]:
-    """E7: confirm a project contract; returns reversals and new actuals of its projects.
+    """Confirm a project contract; returns reversals and new actuals of its projects [E7].
 
     Raises:
         BusinessRuleViolation: the contract is confirmed already.
@@ -42,7 +42,7 @@ def confirm_contract(dataverse: Store, contract_id: str) -> list[Row]:
 def tie_project_to_contract(
     dataverse: Store, project_id: str, contract_id: str, *, method: BillingMethod = BillingMethod.TIME_AND_MATERIAL
 ) -> list[Row]:
-    """E8: give a project that has been worked on a line of a contract; returns reversals and new actuals.
+    """Give a project that has been worked on a line of a contract; returns reversals and new actuals [E8].
 
     Raises:
         BusinessRuleViolation: the project has a contract.
@@ -77,7 +77,7 @@ def tie_project_to_contract(
 
 
 def _since(tx: Tx, before: int) -> list[Row]:
-    """Return the actuals made after there were ``before``; none is ever deleted (E21)."""
+    """Return the actuals made after there were ``before``; none is ever deleted [E21]."""
     rows = tx.find(TABLE)
     return rows[before:]
 

@@ -1,4 +1,4 @@
-"""C2: saving a project contract gives it a contract customer, which later travels as a funding source."""
+"""Saving a project contract gives it a contract customer, which later travels as a funding source [C2]."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TABLE = "msdyn_projectcontractsplitbillingrule"
 
 
 def contract_customer(contract: Row, name: str | None, payment_terms: str | None) -> Row:
-    """Return the contract customer that the product adds to a contract (C2); it has no number yet.
+    """Return the contract customer that the product adds to a contract [C2]; it has no number yet.
 
     Args:
         contract: the ``salesorder`` row.

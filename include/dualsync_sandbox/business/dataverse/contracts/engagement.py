@@ -53,7 +53,7 @@ class Engagement:
 
     @property
     def billable(self) -> bool:
-        """Whether sales arise as work is done: only on time and material lines (E2, E5)."""
+        """Whether sales arise as work is done: only on time and material lines [E2, E5]."""
         return self.line is not None and self.line.get("msdyn_billingmethod") == BillingMethod.TIME_AND_MATERIAL
 
 
@@ -98,9 +98,9 @@ def _line(tx: Tx, project: Row, kind: int) -> Row | None:
 
 
 def shares(tx: Tx, contract: Row | None) -> list[Share]:
-    """E18: the contract's customers with their percentages, in the order they were added.
+    """The contract's customers with their percentages, in the order they were added [E18].
 
-    Percentages that are not given share the rest equally (assumed); they never travel (C2).
+    Percentages that are not given share the rest equally (assumed); they never travel [C2].
     """
     if contract is None:
         return []

@@ -1,4 +1,4 @@
-"""Sales of a contract line that come of no entry: retainers (E17) and milestones (E12)."""
+"""Sales of a contract line that come of no entry: retainers [E17] and milestones [E12]."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Entries of time, expenses and materials: submitted, approved, recalled, cancelled (E1 to E6, I3).
+"""Entries of time, expenses and materials: submitted, approved, recalled, cancelled [E1 to E6, I3].
 
 Approval is a function here: the product keeps it in approval records that no table map carries. Each function returns
 the actuals it made.
@@ -49,7 +49,7 @@ def _set(tx: Tx, kind: TransactionClass, entry_id: object, status: int) -> None:
 
 
 def submit(dataverse: Store, kind: TransactionClass, entry_id: str) -> list[Row]:
-    """E1: hand an entry in for approval; no actual arises.
+    """Hand an entry in for approval; no actual arises [E1].
 
     Raises:
         BusinessRuleViolation: the entry is approved.
@@ -64,7 +64,7 @@ def submit(dataverse: Store, kind: TransactionClass, entry_id: str) -> list[Row]
 
 
 def recall(dataverse: Store, kind: TransactionClass, entry_id: str) -> list[Row]:
-    """Take an entry back: before approval nothing else happens (E1), afterwards its actuals are reversed (E6)."""
+    """Take an entry back: before approval nothing else happens [E1], afterwards its actuals are reversed [E6]."""
     draft, _, approved = _words(kind)
     with dataverse.transaction() as tx:
         entry = row_of(tx, TABLES[kind], entry_id)
@@ -77,7 +77,7 @@ def recall(dataverse: Store, kind: TransactionClass, entry_id: str) -> list[Row]
 def approve_time(
     dataverse: Store, entry_id: str, *, billable: Decimal | None = None, prices: Prices | None = None
 ) -> list[Row]:
-    """Approve a submitted time entry (E2 to E5, K1).
+    """Approve a submitted time entry [E2 to E5, K1].
 
     Args:
         dataverse: the store of Dataverse.
@@ -109,13 +109,13 @@ def approve_material(
 
 
 def cancel_approval(dataverse: Store, kind: TransactionClass, entry_id: str) -> list[Row]:
-    """E6: cancel an approval; the actuals become Adjusted, their reversals Unadjustable, the entry a draft again.
+    """Cancel an approval; the actuals become Adjusted, their reversals Unadjustable, the entry a draft again [E6].
 
     Returns:
         the reversals.
 
     Raises:
-        BusinessRuleViolation: the entry has no actuals that stand, or one stands on an invoice of either kind (J4).
+        BusinessRuleViolation: the entry has no actuals that stand, or one stands on an invoice of either kind [J4].
     """
     with dataverse.transaction() as tx:
         return _cancel(tx, kind, entry_id)
@@ -153,7 +153,7 @@ def _cancel(tx: Tx, kind: TransactionClass, entry_id: object) -> list[Row]:
 
 
 def approve_waiting_expenses(dataverse: Store, *, prices: Prices | None = None) -> list[Row]:
-    """Run the system job for expenses that were written while it was switched off (I6); returns the actuals made."""
+    """Run the system job for expenses that were written while it was switched off [I6]; returns the actuals made."""
     made: list[Row] = []
     with dataverse.transaction() as tx:
         for expense in tx.find("msdyn_expense", msdyn_expensestatus=ExpenseStatus.SUBMITTED):
@@ -174,7 +174,7 @@ def _waits_for_the_job(tx: Tx, expense: Row) -> bool:
 
 
 def install(dataverse: Store, prices: Prices, switches: Switches) -> None:
-    """Register I3: a system job approves expenses the integration wrote.
+    """Register the system job that approves expenses the integration wrote [I3].
 
     The job runs with the write that caused it (assumed; in the product it follows some time later).
     """

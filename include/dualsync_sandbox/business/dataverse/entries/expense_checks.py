@@ -1,4 +1,4 @@
-"""What Dataverse refuses about expenses: parent tasks (C9) and categories of another company (D4, I1).
+"""What Dataverse refuses about expenses: parent tasks [C9] and categories of another company [D4, I1].
 
 The first message is the documented one; the second is assumed.
 """
@@ -38,7 +38,7 @@ def _check_expense(tx: Tx, event: Event) -> None:
 
 
 def _check_estimate(tx: Tx, event: Event) -> None:
-    """D4 for estimates, which name the transaction category: some expense category of the company must carry it.
+    """Estimates name the transaction category: some expense category of the company must carry it [D4].
 
     A transaction category that no company spends on yet is let pass, so that estimates can come before the categories.
     """

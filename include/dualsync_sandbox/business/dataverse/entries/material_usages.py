@@ -1,4 +1,4 @@
-"""J15: usages of material that Finance's packing slips bring are approved by themselves.
+"""Usages of material that Finance's packing slips bring are approved by themselves [J15].
 
 A usage that names its packing slip line came from Finance; the column is assumed. As with expenses, the job runs with
 the write that caused it.

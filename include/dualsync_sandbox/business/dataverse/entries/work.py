@@ -21,7 +21,7 @@ VENDOR_INVOICE, VENDOR_LINE = "msdyn_projectvendorinvoice", "msdyn_projectvendor
 
 _MINUTES = Decimal(60)
 _RETIRED = 1
-"""``product.statecode`` of the write-in product (J9)."""
+"""``product.statecode`` of the write-in product [J9]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Work:
 
     Attributes:
         kind: time, expense or material.
-        entry: id of the entry it was made of; None for lines of an entry journal (E23: no origin).
+        entry: id of the entry it was made of; None for lines of an entry journal ([E23]: no origin).
         project: id of the project, and so on for the other records.
         day: ISO date.
         quantity: hours or pieces.
@@ -91,7 +91,7 @@ def work_of(tx: Tx, kind: TransactionClass, row: Row) -> Work:
 
 
 def work_of_vendor_line(tx: Tx, line: Row) -> Work:
-    """Return a vendor invoice line as work (J4); its company is the one that pays the vendor (K8).
+    """Return a vendor invoice line as work [J4]; its company is the one that pays the vendor [K8].
 
     Raises:
         BusinessRuleViolation: the line lacks what an actual needs.
@@ -145,7 +145,7 @@ def _subcontracted(tx: Tx, row: Row) -> _Subcontracted:
     """Return the subcontract behind an entry; its line's price stands for the vendor's price list (assumed).
 
     Raises:
-        BusinessRuleViolation: the subcontract is closed or canceled, so that nothing may name it (J11).
+        BusinessRuleViolation: the subcontract is closed or canceled, so that nothing may name it [J11].
     """
     line_id = row["msdyn_subcontractline"]
     line = tx.get("msdyn_subcontractline", line_id) if line_id else None

@@ -1,4 +1,4 @@
-"""E19, E20, E24: what may be marked ready to invoice: unbilled sales and milestones.
+"""What may be marked ready to invoice: unbilled sales and milestones [E19, E20, E24].
 
 The limit of a contract line that is not to be exceeded is not played.
 """
@@ -25,9 +25,9 @@ MILESTONES = "msdyn_contractlinescheduleofvalue"
 
 
 def invoiceable(actual: Row) -> bool:
-    """Whether an actual may go on an invoice: unbilled, not adjusted (E19), with a customer (E24), on none (E20).
+    """Whether an actual may go on an invoice: unbilled, not adjusted [E19], with a customer [E24], on none [E20].
 
-    What is left of a retainer is used on an invoice, not invoiced (E17).
+    What is left of a retainer is used on an invoice, not invoiced [E17].
     """
     return (
         actual["msdyn_transactiontypecode"] == TransactionType.UNBILLED_SALES
@@ -57,7 +57,7 @@ def mark_milestone_ready(dataverse: Store, milestone_id: str) -> Row:
     """Mark a milestone ready to invoice; returns it as it is now.
 
     Raises:
-        BusinessRuleViolation: it is on an invoice, or its line has no project (C5).
+        BusinessRuleViolation: it is on an invoice, or its line has no project [C5].
     """
     with dataverse.transaction() as tx:
         milestone = row_of(tx, MILESTONES, milestone_id)

@@ -1,4 +1,4 @@
-"""R37 of the reconciliation rules: the customer invoice that comes from Finance sets its proforma invoice to Posted.
+"""The customer invoice that comes from Finance sets its proforma invoice to Posted [R37].
 
 The milestones on the proforma are posted with it (assumed; Finance says the same of them).
 """

@@ -1,21 +1,21 @@
-"""Confirmation of proforma invoices: what it makes of the sales on them (E9 to E17, F1, G1, H9).
+"""Confirmation of proforma invoices: what it makes of the sales on them [E9 to E17, F1, G1, H9].
 
 ========================  ==========================================================  ================================
 on the proforma           unbilled sales                                              billed sales
 ========================  ==========================================================  ================================
-as it was (E9)            original posted; its reversal                               one
-less, or otherwise (E10)  original Adjusted, reversal; the parts anew, reversed       one per part
-more (E11)                original Adjusted, reversal; new at the quantity, reversed  one, at the quantity
-milestone (E12)           none                                                        one
-milestone credited (E13)  none                                                        original Adjusted, reversal
-less than billed (E14)    the part kept, posted, reversed; the rest, open             original Adjusted, reversal, new
-more than billed (E15)    new at the quantity, reversed                               original Adjusted, reversal, new
-nothing of it (E16)       new, open                                                   original Adjusted, reversal
-retainer (E17)            a negative one, open                                        one
-retainer used (E17)       the negative one reversed; what is left, negative           one, negative
+as it was [E9]            original posted; its reversal                               one
+less, or otherwise [E10]  original Adjusted, reversal; the parts anew, reversed       one per part
+more [E11]                original Adjusted, reversal; new at the quantity, reversed  one, at the quantity
+milestone [E12]           none                                                        one
+milestone credited [E13]  none                                                        original Adjusted, reversal
+less than billed [E14]    the part kept, posted, reversed; the rest, open             original Adjusted, reversal, new
+more than billed [E15]    new at the quantity, reversed                               original Adjusted, reversal, new
+nothing of it [E16]       new, open                                                   original Adjusted, reversal
+retainer [E17]            a negative one, open                                        one
+retainer used [E17]       the negative one reversed; what is left, negative           one, negative
 ========================  ==========================================================  ================================
 
-Assumed: every negative unbilled sale that reverses one on an invoice carries Skip Sync (G1 says so of the plain
+Assumed: every negative unbilled sale that reverses one on an invoice carries Skip Sync ([G1] says so of the plain
 confirmation only); what stands of a retainer travels, and so does its reversal; another price or billing type is
 treated as another quantity; the part that is no longer charged is Non-chargeable, at the price it had; a replaced
 unbilled sale has the billing status Canceled; billed sales have the date of the invoice; a milestone's billed sale
@@ -55,12 +55,12 @@ _ONE = Decimal(1)
 
 
 def confirm_proforma(dataverse: Store, invoice_id: str, *, day: str | None = None) -> list[Row]:
-    """Confirm a proforma invoice; from then on it is read-only (H10).
+    """Confirm a proforma invoice; from then on it is read-only [H10].
 
     Args:
         dataverse: the store of Dataverse.
         invoice_id: a draft, or one in review.
-        day: accounting date (ISO) of what is billed (H9); without it the date on the invoice, else today.
+        day: accounting date (ISO) of what is billed [H9]; without it the date on the invoice, else today.
 
     Returns:
         the actuals made, in the order of the line details; without what the store gives a row (its stamps).
@@ -117,7 +117,7 @@ class _Confirmation:
     # -- what lines become
 
     def _bill(self, detail: Row, unbilled: Row) -> None:
-        """E9, E10, E11."""
+        """Bill an unbilled sale as it is, or the parts that the draft makes of it [E9 to E11]."""
         if unbilled["msdyn_adjustmentstatus"] is not None:
             raise BusinessRuleViolation(TABLE, "An adjusted sale cannot be invoiced.")
         if _unchanged(detail, unbilled):
@@ -133,7 +133,7 @@ class _Confirmation:
             self._billed(detail, new)
 
     def _parts(self, detail: Row, unbilled: Row) -> list[tuple[int, Money]]:
-        """What is billed, by billing type, and the part that no longer is charged (E10)."""
+        """What is billed, by billing type, and the part that no longer is charged [E10]."""
         quantity, price, amount = (exact(detail[f"msdyn_{name}"]) for name in ("quantity", "price", "amount"))
         parts = []
         if quantity:
@@ -148,7 +148,7 @@ class _Confirmation:
         return parts
 
     def _correct(self, detail: Row, billed: Row) -> None:
-        """E13 to E16."""
+        """Credit a billed sale, and bill or open again what the corrective draft says [E13 to E16]."""
         if _unchanged(detail, billed):
             self._change(billed, None)
             return
@@ -177,7 +177,7 @@ class _Confirmation:
             self._unbilled(detail, billed, kind, open_, "open", BillingStatus.UNBILLED_SALES_CREATED)
 
     def _without_sale(self, detail: Row) -> None:
-        """E12, and the retainer of E17."""
+        """Bill a milestone [E12] or a retainer [E17]."""
         retainer = detail["msdyn_transactionclassification"] == TransactionClass.RETAINER
         classification = TransactionClass.RETAINER if retainer else TransactionClass.MILESTONE
         amount = exact(detail["msdyn_amount"])
@@ -194,7 +194,7 @@ class _Confirmation:
             self._connect(billed, connections.BILLED, unbilled, connections.UNBILLED)
 
     def _use_retainer(self, detail: Row, unbilled: Row) -> None:
-        """E17: the reversal travels as its original does."""
+        """The reversal travels as its original does [E17]."""
         amount, left = -exact(detail["msdyn_amount"]), -exact(unbilled["msdyn_amount"])
         if unbilled["msdyn_adjustmentstatus"] is not None or amount > left:
             raise BusinessRuleViolation(TABLE, "That much of the retainer is not left.")
@@ -217,7 +217,7 @@ class _Confirmation:
         return made
 
     def _of_invoice(self) -> Row:
-        """H9: what a billed sale has from the invoice."""
+        """What a billed sale has from the invoice [H9]."""
         return {
             "msdyn_invoice": self._invoice["invoiceid"],
             "msdyn_documentdate": self._invoice["msdyn_invoicedate"],
@@ -227,7 +227,7 @@ class _Confirmation:
         }
 
     def _billed(self, detail: Row, unbilled: Row) -> None:
-        """The billed sale of an unbilled one, connected with it (F1)."""
+        """The billed sale of an unbilled one, connected with it [F1]."""
         billed = self._add(
             f"{unbilled['msdyn_actualid']}/billed",
             copied(unbilled, self._currency)
@@ -243,7 +243,7 @@ class _Confirmation:
         self._connect(billed, connections.BILLED, unbilled, connections.UNBILLED)
 
     def _reverse(self, unbilled: Row, detail: Row) -> None:
-        """The negative of an unbilled sale on an invoice: it stays in Dataverse (G1)."""
+        """The negative of an unbilled sale on an invoice: it stays in Dataverse [G1]."""
         reversal = self._add(
             f"{unbilled['msdyn_actualid']}/{detail[f'{DETAILS}id']}",
             reversal_of(unbilled, self._currency)

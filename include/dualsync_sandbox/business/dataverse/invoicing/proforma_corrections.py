@@ -1,4 +1,4 @@
-"""H13, E13 to E16: a confirmed invoice is revised by another one, which credits all that nobody keeps on it."""
+"""A confirmed invoice is revised by another one, which credits all that nobody keeps on it [H13, E13 to E16]."""
 
 from __future__ import annotations
 

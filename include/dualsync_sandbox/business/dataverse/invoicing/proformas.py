@@ -1,4 +1,4 @@
-"""Proforma invoices up to their confirmation: made of what is ready, edited, reviewed (F1, H1, H10, H12, E20).
+"""Proforma invoices up to their confirmation: made of what is ready, edited, reviewed [F1, H1, H10, H12, E20].
 
 One proforma is for one contract and one of its customers. Assumed where no source says it: milestones are for the
 contract's first customer; the date of the invoice is that of its accounting unless somebody entered one; a line that is
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 
 INVOICES, LINES, DETAILS = "invoice", "invoicedetail", "msdyn_invoicelinetransaction"
 OPEN = frozenset({InvoiceStatus.DRAFT, InvoiceStatus.IN_REVIEW})
-"""Statuses in which a proforma can be changed (H10)."""
+"""Statuses in which a proforma can be changed [H10]."""
 
 _FREE = frozenset({"msdyn_billingtype", "msdyn_tax", "msdyn_description", "msdyn_externaldescription"})
 _EDITABLE = {
     BillingMethod.FIXED_PRICE: _FREE,
     BillingMethod.TIME_AND_MATERIAL: _FREE | {"msdyn_quantity", "msdyn_price"},
 }
-"""H12: columns of a line detail that may be edited, by billing method."""
+"""Columns of a line detail that may be edited, by billing method [H12]."""
 
 _STAMPS = frozenset({"createdon", "modifiedon", "createdby", "modifiedby", "versionnumber"})
 _TAKEN_OVER = (
@@ -103,7 +103,7 @@ class Draft:
         )
 
     def add(self, contract_line_id: object, detail: Row, unbilled: Row | None = None) -> None:
-        """Add a line detail to the line of a contract line; F1: it is connected with the unbilled sale it bills."""
+        """Add a line detail to the line of a contract line, connected with the unbilled sale it bills [F1]."""
         line = self._line(contract_line_id)
         detail_id = str(uuid.uuid5(uuid.UUID(str(self.invoice["invoiceid"])), f"detail/{len(self._details)}"))
         self._details.append(
@@ -181,7 +181,7 @@ def taken_over(actual: Row) -> Row:
 
 
 def create_proforma(dataverse: Store, contract_id: str, *, customer_id: str | None = None) -> Row:
-    """Make a proforma invoice in draft of what is ready to invoice (H1, E20); returns the ``invoice``.
+    """Make a proforma invoice in draft of what is ready to invoice [H1, E20]; returns the ``invoice``.
 
     Args:
         dataverse: the store of Dataverse.
@@ -242,7 +242,7 @@ def line_details(dataverse: Store, invoice_id: str) -> list[Row]:
 
 
 def edit_line(dataverse: Store, detail_id: str, **columns: object) -> Row:
-    """Edit a line detail of a draft (H12); returns it.
+    """Edit a line detail of a draft [H12]; returns it.
 
     Raises:
         BusinessRuleViolation: the invoice is confirmed, or the column is not to be edited on such a line.
@@ -262,7 +262,7 @@ def remove_line(dataverse: Store, detail_id: str) -> None:
 
 
 def send_to_review(dataverse: Store, invoice_id: str) -> Row:
-    """Hand a draft in for review (H10); returns it.
+    """Hand a draft in for review [H10]; returns it.
 
     Raises:
         BusinessRuleViolation: it is no draft.
@@ -275,7 +275,7 @@ def send_to_review(dataverse: Store, invoice_id: str) -> Row:
 
 
 def total(tx: Tx, invoice_id: object) -> None:
-    """Add up an invoice and its lines: what is chargeable counts (R12), of a correction what it changes (H13)."""
+    """Add up an invoice and its lines: what is chargeable counts [R12], of a correction what it changes [H13]."""
     sql = (
         'SELECT d."msdyn_invoicelineid", d."msdyn_billingtype", d."msdyn_amount", d."msdyn_tax", a."msdyn_billingtype",'
         f' a."msdyn_amount" FROM "{DETAILS}" d LEFT JOIN "{TABLE}" a ON a."msdyn_actualid" = d."msdyn_originalactual"'
@@ -317,14 +317,14 @@ def _money(scaled: int) -> Decimal:
 
 
 def _refuse_confirmed(tx: Tx, invoice_id: object) -> None:
-    """H10."""
+    """Refuse to change an invoice that is confirmed [H10]."""
     invoice = row_of(tx, INVOICES, invoice_id)
     if invoice["msdyn_ordertype"] == WORK_BASED and invoice["msdyn_projectinvoicestatus"] not in OPEN:
         raise BusinessRuleViolation(INVOICES, "A confirmed invoice is read-only.")
 
 
 def _check_edit(tx: Tx, event: Event) -> None:
-    """H12: only some columns of a draft's line details; the amount follows."""
+    """Only some columns of a draft's line details; the amount follows [H12]."""
     before, after = event.before, event.after
     assert before is not None
     assert after is not None
@@ -373,7 +373,7 @@ def _removed(tx: Tx, event: Event) -> None:
 
 
 def _guard_invoice(_: Tx, event: Event) -> None:
-    """H10: a confirmed invoice is read-only, and neither confirmed nor posted by hand."""
+    """A confirmed invoice is read-only, and neither confirmed nor posted by hand [H10]."""
     before = event.before
     assert before is not None
     if before["msdyn_ordertype"] != WORK_BASED:

@@ -1,4 +1,4 @@
-"""E17: retainers, billed before the work and used up by it.
+"""Retainers, billed before the work and used up by it [E17].
 
 Invoicing a retainer leaves a negative unbilled sale, what is still to be worked off, beside the billed one. Using it
 reverses the negative in full and, when only a part is used, leaves a new negative for the remainder; the invoice that

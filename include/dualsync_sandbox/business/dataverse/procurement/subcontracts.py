@@ -1,4 +1,4 @@
-"""Subcontracts in Dataverse: what is ordered from a vendor, and the states it goes through (J10, J11).
+"""Subcontracts in Dataverse: what is ordered from a vendor, and the states it goes through [J10, J11].
 
 Assumed: a subcontract names a vendor, as an account; confirming dates it today; the amount of a line is quantity times
 price, that of the subcontract the sum of its lines.
@@ -32,7 +32,7 @@ _READ_ONLY = "Only a subcontract in draft can be edited or deleted."
 
 
 def confirm_subcontract(dataverse: Store, subcontract_id: str) -> Row:
-    """J11: confirm a subcontract; returns it.
+    """Confirm a subcontract; returns it [J11].
 
     Raises:
         BusinessRuleViolation: it is no draft.
@@ -41,7 +41,7 @@ def confirm_subcontract(dataverse: Store, subcontract_id: str) -> Row:
 
 
 def reopen_subcontract(dataverse: Store, subcontract_id: str) -> Row:
-    """J11: make a confirmed subcontract a draft again; returns it.
+    """Make a confirmed subcontract a draft again; returns it [J11].
 
     Raises:
         BusinessRuleViolation: it is not confirmed.
@@ -50,7 +50,7 @@ def reopen_subcontract(dataverse: Store, subcontract_id: str) -> Row:
 
 
 def close_subcontract(dataverse: Store, subcontract_id: str) -> Row:
-    """J11: close a confirmed subcontract, on which nothing is done any more; returns it.
+    """Close a confirmed subcontract, on which nothing is done any more; returns it [J11].
 
     Raises:
         BusinessRuleViolation: it is not confirmed.
@@ -59,7 +59,7 @@ def close_subcontract(dataverse: Store, subcontract_id: str) -> Row:
 
 
 def cancel_subcontract(dataverse: Store, subcontract_id: str) -> Row:
-    """J11: cancel a confirmed subcontract; returns it.
+    """Cancel a confirmed subcontract; returns it [J11].
 
     Raises:
         BusinessRuleViolation: it is not confirmed.
@@ -93,7 +93,7 @@ def _check_step(tx: Tx, event: Event) -> None:
 
 
 def _keep(tx: Tx, event: Event) -> None:
-    """J11: callers from outside edit and delete drafts only."""
+    """Callers from outside edit and delete drafts only [J11]."""
     before, after = event.before, event.after
     assert before is not None
     if not tx.from_outside or before["statuscode"] == _S.DRAFT:
@@ -104,7 +104,7 @@ def _keep(tx: Tx, event: Event) -> None:
 
 
 def _keep_lines(tx: Tx, event: Event) -> None:
-    """J11: and so with their lines; a line cannot come to a confirmed subcontract either."""
+    """And so with their lines; a line cannot come to a confirmed subcontract either [J11]."""
     line = event.after or event.before
     assert line is not None
     if not tx.from_outside or not line["msdyn_subcontract"]:

@@ -1,4 +1,4 @@
-"""Project vendor invoices in Dataverse: their checks, states and confirmation (J1, J3 to J6, J9, J14, K8).
+"""Project vendor invoices in Dataverse: their checks, states and confirmation [J1, J3 to J6, J9, J14, K8].
 
 Confirming makes the actuals of the lines, and takes back what the work they charge had cost. It happens by itself when
 automatic confirmation is or gets true, with the lines that are there at that moment: a line that comes later makes no
@@ -68,14 +68,14 @@ _FITS = (
     "msdyn_subcontractline",
     "msdyn_bookableresource",
 )
-"""Columns in which a line and a cost actual have to agree (J6); what the line leaves empty does not count."""
+"""Columns in which a line and a cost actual have to agree [J6]; what the line leaves empty does not count."""
 
 
 # -- what people do
 
 
 def confirm_vendor_invoice(dataverse: Store, invoice_id: str) -> list[Row]:
-    """J3, J4: a project manager confirms an invoice; returns reversals and new actuals.
+    """A project manager confirms an invoice; returns reversals and new actuals [J3, J4].
 
     Raises:
         BusinessRuleViolation: a line is not verified, or the invoice is confirmed, on hold or canceled.
@@ -88,14 +88,14 @@ def confirm_vendor_invoice(dataverse: Store, invoice_id: str) -> list[Row]:
 
 
 def verify_lines(dataverse: Store, invoice_id: str, status: int = VerificationStatus.COMPLETE) -> None:
-    """J5: a project manager sets the verification status of all lines of an invoice."""
+    """A project manager sets the verification status of all lines of an invoice [J5]."""
     with dataverse.transaction() as tx:
         for line in lines_of(tx, invoice_id):
             tx.update(VENDOR_LINE, line[f"{VENDOR_LINE}id"], {"msdyn_verificationstatus": status})
 
 
 def hold_vendor_invoice(dataverse: Store, invoice_id: str) -> Row:
-    """J5: put an invoice on hold; returns it.
+    """Put an invoice on hold; returns it [J5].
 
     Raises:
         BusinessRuleViolation: it is confirmed.
@@ -105,7 +105,7 @@ def hold_vendor_invoice(dataverse: Store, invoice_id: str) -> Row:
 
 
 def reopen_vendor_invoice(dataverse: Store, invoice_id: str) -> Row:
-    """J5: take an invoice off hold: a draft where no line is being verified, else in review; returns it.
+    """Take an invoice off hold: a draft where no line is being verified, else in review; returns it [J5].
 
     Raises:
         BusinessRuleViolation: it is not on hold.
@@ -118,7 +118,7 @@ def reopen_vendor_invoice(dataverse: Store, invoice_id: str) -> Row:
 
 
 def match(dataverse: Store, line_id: str, actual_id: str) -> Row:
-    """J6: match a cost actual with a line; the line is in progress from the first one on (J5). Returns the actual.
+    """Match a cost actual with a line; the line is in progress from the first one on [J5]. Returns the actual [J6].
 
     Raises:
         BusinessRuleViolation: the actual is adjusted, matched already, or does not fit the line.
@@ -134,7 +134,7 @@ def match(dataverse: Store, line_id: str, actual_id: str) -> Row:
 
 
 def unmatch(dataverse: Store, line_id: str, actual_id: str) -> Row:
-    """J6: take a match back while the line is in progress; returns the actual.
+    """Take a match back while the line is in progress; returns the actual [J6].
 
     Raises:
         BusinessRuleViolation: the line is not in progress, or the actual is not matched with it.
@@ -155,7 +155,7 @@ def lines_of(tx: Tx, invoice_id: object) -> list[Row]:
 
 
 def fits(line: Row, actual: Row) -> bool:
-    """J6: whether a cost actual may be matched with a line: of a subcontract, and equal in all that the line names.
+    """Whether a cost actual may be matched with a line: of a subcontract, and equal in all that the line names [J6].
 
     Contract and contract line follow from project and class.
     """
@@ -177,7 +177,7 @@ def matched_with(tx: Tx, line: Row) -> list[Row]:
 
 
 def _match_by_itself(tx: Tx, line: Row) -> None:
-    """J14: of the work done on the subcontract line, the oldest until the line's quantity is used up."""
+    """Of the work done on the subcontract line, the oldest until the line's quantity is used up [J14]."""
     if line["msdyn_subcontractline"] is None:
         return
     left = exact(line["msdyn_quantity"])
@@ -193,7 +193,7 @@ def _match_by_itself(tx: Tx, line: Row) -> None:
 
 
 def _confirm_by_itself(tx: Tx, event: Event) -> None:
-    """J3: with the lines that are there when automatic confirmation is, or gets, true."""
+    """With the lines that are there when automatic confirmation is, or gets, true [J3]."""
     invoice = event.after
     assert invoice is not None
     switched_on = event.before is None or event.changed("msdyn_enableautomaticconfirmation")
@@ -208,7 +208,7 @@ def _confirm_by_itself(tx: Tx, event: Event) -> None:
 
 
 def _make_actuals(tx: Tx, event: Event, prices: Prices) -> None:
-    """J4: matched costs are reversed, each line costs what it says, and sells on time and material."""
+    """Matched costs are reversed, each line costs what it says, and sells on time and material [J4]."""
     invoice = event.after
     assert invoice is not None
     if invoice["statuscode"] != _S.CONFIRMED or (event.before is not None and not event.changed("statuscode")):
@@ -237,7 +237,7 @@ def _sales_of(tx: Tx, costs: list[Row]) -> list[Row]:
 
 
 def _check_line(tx: Tx, event: Event) -> None:
-    """The documented refusals: goods need a product, expenses an active category (J9: a retired product will do)."""
+    """The documented refusals: goods need a product, expenses an active category ([J9]: a retired product will do)."""
     line = event.after
     assert line is not None
     kind = line["msdyn_transactionclassification"]
@@ -251,7 +251,7 @@ def _check_line(tx: Tx, event: Event) -> None:
 
 
 def _review(tx: Tx, event: Event) -> None:
-    """J5: an invoice is in review as soon as one of its lines is."""
+    """An invoice is in review as soon as one of its lines is [J5]."""
     line = event.after
     assert line is not None
     if line["msdyn_verificationstatus"] == VerificationStatus.NOT_STARTED or line["msdyn_vendorinvoice"] is None:
@@ -262,7 +262,7 @@ def _review(tx: Tx, event: Event) -> None:
 
 
 def _check_step(tx: Tx, event: Event) -> None:
-    """J5: only the steps of the state model, and no confirmation before every line is verified (J4)."""
+    """Only the steps of the state model, and no confirmation before every line is verified [J5, J4]."""
     before, after = event.before, event.after
     assert after is not None
     was = _S.DRAFT if before is None else before["statuscode"]
@@ -286,7 +286,7 @@ def _changed(event: Event) -> set[str]:
 
 
 def _keep(tx: Tx, event: Event, switches: Switches) -> None:
-    """J1, J4, J5: what callers from outside may not change or delete.
+    """What callers from outside may not change or delete [J1, J4, J5].
 
     Nobody changes a confirmed invoice. Lines that are verified are not edited any more. Otherwise only dual-write edits
     invoices; because the sandbox knows one caller only, the switch ``protect_vendor_invoices`` decides whether that

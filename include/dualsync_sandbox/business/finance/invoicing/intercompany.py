@@ -1,4 +1,4 @@
-"""K5: a lending company invoices what it has lent, and the borrowing company gets a vendor invoice of the same number.
+"""A lending company invoices what it has lent, and the borrowing company gets a vendor invoice of the same number [K5].
 
 The inter-organizational sales that are posted and on no invoice yet go on one, by currency. Assumed where no source
 says it: the invoice is of the day it is posted, bears no tax, and takes back the revenue that its sales accrued.
@@ -32,7 +32,7 @@ INVOICE_LINES, RELATIONS = "IntercompanyInvoiceLines", "IntercompanyRelations"
 
 
 def post_intercompany_invoice(finance: Store, lender: str, borrower: str, day: str = "") -> list[Row]:
-    """Invoice what a company has lent to another (K5); returns the ``ProjCustomerInvoices`` rows, one per currency.
+    """Invoice what a company has lent to another [K5]; returns the ``ProjCustomerInvoices`` rows, one per currency.
 
     Args:
         finance: the store of Finance.
@@ -41,7 +41,7 @@ def post_intercompany_invoice(finance: Store, lender: str, borrower: str, day: s
         day: invoice date (ISO); today where left out.
 
     Raises:
-        BusinessRuleViolation: the companies are not set up for it (K4), nothing is to be invoiced, or the day has no
+        BusinessRuleViolation: the companies are not set up for it [K4], nothing is to be invoiced, or the day has no
             open period or no rate; nothing is written then.
     """
     with finance.transaction() as tx:

@@ -1,4 +1,4 @@
-"""Posting of invoice proposals: customer invoice, ledger, tax, what goes back (C11, G-L, G15, H8, H9, H14, R37).
+"""Posting of invoice proposals: customer invoice, ledger, tax, what goes back [C11, G-L, G15, H8, H9, H14, R37].
 
 Assumed where no source says it: the whole proposal is one voucher, with one entry for each kind of account; what is
 invoiced on account (milestones and retainers) goes to WIP where the project's costs go to the balance; posting takes
@@ -79,7 +79,7 @@ class Invoicing:
         self.failed: list[tuple[str, str]] = []
 
     def run(self, proposal_ids: Collection[str] | None = None) -> None:
-        """Post the open proposals that have lines: all of them, or those named (H3, H14)."""
+        """Post the open proposals that have lines: all of them, or those named [H3, H14]."""
         for header in self._tx.find(HEADERS, dataAreaId=self._area, ProposalStatus="Open"):
             number = str(header["InvoiceProposalId"])
             if not header["LineCount"] or (proposal_ids is not None and number not in proposal_ids):
@@ -119,7 +119,7 @@ class Invoicing:
     # -- the ledger
 
     def _day(self, sale: Row) -> str:
-        """H9, G6: the accounting date of what is billed, moved to an open period where the company wants that."""
+        """The accounting date of what is billed, moved to an open period where the company wants that [H9, G6]."""
         wanted = day_of(sale["AccountingDate"])
         day = self._periods.next_open(wanted) if self._settings.moves_to_open_period else wanted
         if day is None or not self._periods.is_open(day):
@@ -127,7 +127,7 @@ class Invoicing:
         return day
 
     def _rate(self, header: Row, day: str) -> Decimal:
-        """H8: as agreed for the contract, else Finance's of the day."""
+        """As agreed for the contract, else Finance's of the day [H8]."""
         currency = text(header, "SalesCurrency")
         rate = self._rates.fixed(text(header, "ProjectContractId"), currency)
         if rate is None:
@@ -139,7 +139,7 @@ class Invoicing:
         return rate
 
     def _amounts(self, lines: list[Row], rate: Decimal) -> Amounts:
-        """G-L: debit the customer, credit revenue and tax."""
+        """Debit the customer, credit revenue and tax [G-L]."""
         amounts = Amounts(rate)
         for line in lines:
             net, tax = exact(line["InvoicedAmount"]), exact(line["SalesTaxAmount"])
@@ -193,7 +193,7 @@ class Invoicing:
         return {actual_id: row.voucher for actual_id, row in originals.items() if actual_id not in travelled}
 
     def _release(self, amounts: Amounts, vouchers: Iterable[str]) -> None:
-        """G-L: take back what these unbilled sales accrued."""
+        """Take back what these unbilled sales accrued [G-L]."""
         for part in chunks(set(vouchers)):
             sql = (
                 'SELECT "PostingType", "MainAccount", sum("TransactionCurrencyAmount"), sum("Debit") - sum("Credit") '
@@ -208,7 +208,7 @@ class Invoicing:
     def _write_back(
         self, lines: list[Row], staging: dict[object, Row], rate: Decimal, voucher: str, day: str, invoice: str
     ) -> None:
-        """G15."""
+        """Write what posting makes known to the staged rows of the billed sales [G15]."""
         self._tx.update_many(
             STAGING,
             [

@@ -1,7 +1,7 @@
-"""Invoice proposals: the header that a data package writes, and the lines that Import from staging adds (H2 to H6).
+"""Invoice proposals: the header that a data package writes, and the lines that Import from staging adds [H2 to H4, H6].
 
-A proposal stays empty until all its billed sales are staged, as many as Dataverse has (H4), and every unbilled sale
-behind them is posted (H3); ``Troubleshoot`` says so, and ``ImportLog`` why. Assumed where no source says it: every
+A proposal stays empty until all its billed sales are staged, as many as Dataverse has [H4], and every unbilled sale
+behind them is posted [H3]; ``Troubleshoot`` says so, and ``ImportLog`` why. Assumed where no source says it: every
 billed sale becomes a line, what is not chargeable without adding to the total; a credited sale needs its original to be
 posted; a milestone is found by the external origin of its billed sale; what is written to the header of a posted
 proposal changes nothing.
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 PROPOSALS, HEADERS, LINES = "ProjInvoiceProposalsV2", "ProjInvoiceProposalHeaders", "ProjInvoiceProposalLines"
 SEQUENCE = "PIP"
-"""Number sequence of proposals, which must let users change the number, since it is the proforma's (H2)."""
+"""Number sequence of proposals, which must let users change the number, since it is the proforma's [H2]."""
 
 MILESTONE, RETAINER = 192350003, 192350005
 """``TransactionClassification`` of what is invoiced on account."""
@@ -109,17 +109,17 @@ class Proposals:
         return [self._line(sale, place, unbilled.get(str(sale["ActualId"]))) for place, sale in enumerate(sales, 1)]
 
     def _check_validated(self, number: str, sales: list[Row]) -> None:
-        """G3."""
+        """Hold a proposal back until its billed sales are validated [G3]."""
         for sale in sales:
             key = {"dataAreaId": self._area, "ActualsImportId": sale["ActualsImportId"], "Status": "Valid"}
             if self._tx.find_one(VALIDATIONS, **key) is None:
                 raise Held(f"The billed sales actuals of {number} aren't validated against Dataverse yet.")
 
     def _unbilled(self, number: str, sales: list[Row]) -> dict[str, Staged]:
-        """H3: the sale behind each billed one: unbilled, or what is credited; all of them posted.
+        """The sale behind each billed one: unbilled, or what is credited; all of them posted [H3].
 
         Raises:
-            Held: one is not posted, or nothing says which it is (F3).
+            Held: one is not posted, or nothing says which it is [F3].
         """
         known = links(self._tx, [str(sale["ActualId"]) for sale in sales])
         behind = {
@@ -182,7 +182,7 @@ class Proposals:
         }
 
     def _find_category(self, kind: str, category: str) -> str | None:
-        """G8."""
+        """The project category of the company, else its default for the class [G8]."""
         return project_category(self._tx, self._area, category, kind, self._settings.categories[kind])
 
     def _find_line_property(self, billing_type: str) -> str:
@@ -190,7 +190,7 @@ class Proposals:
         return text(row or {}, "LineProperty")
 
     def _find_item_group(self, classification: int, category: str, product: str) -> str:
-        """H6: of a milestone its own parameter."""
+        """The item sales tax group; of a milestone its own parameter [H6]."""
         if classification == MILESTONE:
             return self._settings.milestone_item_group
         return item_tax_group(self._tx, self._area, category, product)
@@ -225,7 +225,7 @@ class Proposals:
 
 
 def _behind(sale: Row, known: list[Link]) -> list[str]:
-    """The actuals that a billed sale may rest on: of a credit its original, else its unbilled sale (F1)."""
+    """The actuals that a billed sale may rest on: of a credit its original, else its unbilled sale [F1]."""
     roles = ("Reversing", "Original") if sale["AdjustmentStatus"] == UNADJUSTABLE else ("Billed", "Unbilled")
     return [link.other for link in known if (link.role, link.role_of_other) == roles]
 
@@ -242,7 +242,7 @@ def set_milestone(tx: Tx, area: str, line: Row, status: str) -> None:
 
 
 def _check_number(tx: Tx, event: Event) -> None:
-    """H2."""
+    """Refuse a header whose number Finance would have to take from its own sequence [H2]."""
     proposal = event.after
     assert proposal is not None
     key = {"dataAreaId": str(proposal["dataAreaId"]).lower(), "NumberSequenceCode": SEQUENCE}
@@ -281,7 +281,7 @@ def _follow(tx: Tx, event: Event) -> None:
 
 
 def _refuse(tx: Tx, event: Event) -> None:
-    """H2: proposals come from Dataverse alone."""
+    """Proposals come from Dataverse alone [H2]."""
     if tx.from_outside:
         raise BusinessRuleViolation(event.table, "Invoice proposals can be neither created nor deleted in Finance.")
 

@@ -1,4 +1,4 @@
-"""Staged actuals and their relationships by the id of the actual, many at once (F1, F3)."""
+"""Staged actuals and their relationships by the id of the actual, many at once [F1, F3]."""
 
 from __future__ import annotations
 

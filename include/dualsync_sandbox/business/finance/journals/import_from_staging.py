@@ -1,9 +1,9 @@
-"""Import from staging: one journal line per staged actual (G2 to G10, G17 to G19, K4).
+"""Import from staging: one journal line per staged actual [G2 to G10, G17 to G19, K4].
 
 Assumed where no source says it: a journal in draft of the same period is filled up before a new one is made; rows are
 dated by their accounting date when they are held against the cut-off; the intercompany set-up is needed for the lending
 company's rows; a row whose cost Finance has posted before takes over that posting's figures, and its reversal the
-opposite; costs are of hours, expenses and items, and others are not imported (E-T).
+opposite; costs are of hours, expenses and items, and others are not imported [E-T].
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 HEADERS, TRANSACTIONS = "IntegrationJournalHeaders", "ProjectTransactions"
 COSTED = frozenset({"StockedVendorInvoice", "PackingSlip", "GeneralJournal"})
-"""Origins of project costs that Finance posts by itself, so that no journal repeats them (G18)."""
+"""Origins of project costs that Finance posts by itself, so that no journal repeats them [G18]."""
 
 INTERCOMPANY = frozenset({"InterOrgSales", "ResourcingUnitCost"})
 COSTS, COST_KINDS = frozenset({"Cost", "ResourcingUnitCost"}), frozenset({"Hour", "Cost", "Item"})
@@ -40,7 +40,7 @@ class Refused(Exception):
 
 
 class _Journals:
-    """Gives every line its place in a journal of its period (G4, G5)."""
+    """Gives every line its place in a journal of its period [G4, G5]."""
 
     def __init__(self, tx: Tx, settings: CompanySettings) -> None:
         self._tx = tx
@@ -103,7 +103,7 @@ class Import:
         return tuple(self._journals.touched)
 
     def run(self) -> None:
-        """Import every staged actual that is in no journal yet (G2, G12)."""
+        """Import every staged actual that is in no journal yet [G2, G12]."""
         for rec_id in self._waiting():
             staged = self._tx.get(STAGING, rec_id)
             assert staged is not None
@@ -149,7 +149,7 @@ class Import:
         return checked is not None and checked["Status"] == "Valid"
 
     def _costed_before(self, staged: Row) -> bool:
-        """G18: the row names a project transaction that Finance posted by itself; its figures are handed back."""
+        """The row names a project transaction that Finance posted by itself; its figures are handed back [G18]."""
         for reference in (text(staged, "VendInvoiceLineProjTransId"), text(staged, "ExternalReference")):
             if not reference:
                 continue
@@ -166,7 +166,7 @@ class Import:
         return False
 
     def _check_intercompany(self, staged: Row) -> None:
-        """K4."""
+        """Refuse what another company has lent as long as the two are not set up for it [K4]."""
         if staged["TransactionType"] not in INTERCOMPANY:
             return
         found = self._tx.find_one(
@@ -180,7 +180,7 @@ class Import:
             )
 
     def _accounting_date(self, staged: Row) -> str:
-        """G6: a date in a closed period moves on where the company wants that, else posting will tell."""
+        """A date in a closed period moves on where the company wants that, else posting will tell [G6]."""
         wanted = staged["DocumentDate"] if no_date(staged["AccountingDate"]) else staged["AccountingDate"]
         day = day_of(wanted)
         if not self._periods.exists(day):
@@ -193,7 +193,7 @@ class Import:
         return moved
 
     def _category(self, staged: Row) -> tuple[str, str]:
-        """G8."""
+        """The project category of the company, else its default for the class [G8]."""
         number = staged["TransactionClassification"]
         kind = CLASSES.get(number) if isinstance(number, int) else None
         if kind is None:
@@ -208,7 +208,7 @@ class Import:
         return kind, found
 
     def _rate(self, staged: Row, day: str) -> Decimal:
-        """G9, H8; what Finance posted as a document keeps the rate it was posted with, so that its account clears."""
+        """The rate [G9, H8]; what Finance posted as a document keeps its rate, so that its account clears."""
         currency = text(staged, "TransactionCurrencyId")
         rate = None
         if staged["TransactionType"] == "Sales":
@@ -239,9 +239,9 @@ class Import:
         return self._tx.find_one("ExpenseReportLines", **key)
 
     def _offset(self, staged: Row, kind: str) -> str:
-        """The main account against which a cost is posted (I4, J2).
+        """The main account against which a cost is posted [I4, J2].
 
-        What a vendor has charged clears the procurement account, whatever its class (J7); work that a vendor invoice
+        What a vendor has charged clears the procurement account, whatever its class [J7]; work that a vendor invoice
         has only replaced names the invoice and no line, and is taken back where it was posted.
         """
         if text(staged, "VendInvoiceLineProjTransId"):
@@ -288,7 +288,7 @@ class Import:
             else "",
             "TransactionDate": day if no_date(staged["DocumentDate"]) else staged["DocumentDate"],
             "AccountingDate": day,
-            "DimensionDisplayValue": text(project, "DimensionDisplayValue") if own else "",
+            "DimensionDisplayValue": text(project, "DimensionDisplayValue") if own else "",  # [G20]
             "Description": staged["Description"],
             "OffsetAccount": "" if sale or staged["TransactionType"] == "InterOrgSales" else self._offset(staged, kind),
             "Voucher": numbered(self._tx, self._area, "PVO"),
@@ -298,7 +298,7 @@ class Import:
 def write_back(
     tx: Tx, staged: Row, accounting: Decimal, rate: Decimal, voucher: str, tax: Decimal, day: str = ""
 ) -> None:
-    """G15: what posting makes known stands on the staged row, from where it goes back to Dataverse."""
+    """What posting makes known stands on the staged row, from where it goes back to Dataverse [G15]."""
     known: Row = {
         "AccountingAmount": accounting,
         "ExchangeRate": rate,

@@ -1,4 +1,4 @@
-"""Posting of integration journals and beginning balances (G-L, G13 to G15, G17, K3).
+"""Posting of integration journals and beginning balances [G-L, G13 to G15, G17, K3].
 
 Good lines post, lines in error move to a journal of their own, which waits until somebody sets it back to draft.
 Assumed: sales tax is known for chargeable sales and posted with the invoice; chargeable sales accrue revenue, retainers
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from dualsync_sandbox.store import Row, Tx
 
 BATCH_LINES = 100
-"""Journals of more lines post in batch (G5)."""
+"""Journals of more lines post in batch [G5]."""
 STALE = timedelta(hours=24)
-"""A journal in processing for longer is set back to draft (G13)."""
+"""A journal in processing for longer is set back to draft [G13]."""
 
 _RETAINER = 192350005
 _POSTING_TYPES = {"Hour": "PayrollAllocation", "Cost": "ProjectOffset", "Item": "ProjectItemOffset"}
@@ -124,7 +124,7 @@ class Posting:
     # -- lines in error
 
     def _move(self, header: Row, failed: list[tuple[Row, str]]) -> None:
-        """G14: lines in error leave for a journal that names the one they come from."""
+        """Lines in error leave for a journal that names the one they come from [G14]."""
         if not failed:
             return
         journal = numbered(self._tx, self._area, "PIJ")
@@ -180,7 +180,7 @@ class Posting:
                 self._tx.update("ProjVendInvoiceLinesExportEntity", bill["RecId"], {"ProjItemTransExists": 1})
 
     def _tax(self, line: Row) -> Decimal:
-        """The tax of a chargeable sale in its own currency, by the line's group, which accountants may edit (G11)."""
+        """The tax of a chargeable sale in its own currency, by the line's group, which accountants may edit [G11]."""
         if line["TransactionType"] != "Sales" or line["BillingType"] != "Chargeable":
             return Decimal(0)
         groups = text(line, "TaxGroupCode"), exact(line["Amount"]), text(line, "ItemTaxGroupCode")
@@ -193,7 +193,7 @@ class Posting:
         post_voucher(self._tx, self._area, text(line, "Voucher"), day, currency, entries, text(line, "Description"))
 
     def _credit(self, line: Row) -> tuple[str, str]:
-        """The offset of a cost: an integration account where Finance posted the document (I4, J2)."""
+        """The offset of a cost: an integration account where Finance posted the document [I4, J2]."""
         posting_type = _POSTING_TYPES[str(line["CategoryType"])]
         account = text(line, "OffsetAccount")
         return own(posting_type) if account == own(posting_type)[1] else (INTEGRATION_OFFSET, account)
@@ -207,7 +207,7 @@ class Posting:
             self._ledger(line, "ProjectWipSalesValue", own("ProjectAccruedRevenue"))
 
     def _received_instead(self, line: Row) -> bool:
-        """J13: where product receipts go to the ledger, subcontracted work itself never does."""
+        """Where product receipts go to the ledger, subcontracted work itself never does [J13]."""
         if not self._receipts_to_ledger or line["TransactionType"] != "Cost":
             return False
         staged = self._tx.find_one(STAGING, dataAreaId=self._area, ActualsImportId=line["ActualsImportId"])
@@ -215,7 +215,7 @@ class Posting:
         return bool(staged["SubcontractLine"]) and not staged["VendInvoiceLineProjTransId"]
 
     def _post_intercompany(self, line: Row) -> None:
-        """K3: in the lending company, without a project transaction; the posting types are assumed."""
+        """In the lending company, without a project transaction; the posting types are assumed [K3]."""
         if line["TransactionType"] == "ResourcingUnitCost":
             self._ledger(line, "IntercompanyCost", self._credit(line))
         else:
@@ -249,7 +249,7 @@ class Posting:
         self._unlinked.append((made, str(line["SourceActualsImportId"])))
 
     def _link(self) -> None:
-        """Name the source of each new transaction, which may have been posted after it (G19)."""
+        """Name the source of each new transaction, which may have been posted after it [G19]."""
         for made, source_id in self._unlinked:
             source = self._tx.find_one(TRANSACTIONS, dataAreaId=self._area, ActualsImportId=source_id)
             if source is not None:
@@ -257,7 +257,7 @@ class Posting:
         self._unlinked.clear()
 
     def post_balances(self) -> int:
-        """G17: beginning balances become project transactions without ledger entries; returns how many."""
+        """Beginning balances become project transactions without ledger entries; returns how many [G17]."""
         lines = self._tx.find(BALANCES, dataAreaId=self._area, LineStatus="Draft")
         for line in lines:
             if line["TransactionType"] not in INTERCOMPANY:
@@ -275,7 +275,7 @@ def _journal(tx: Tx, area: str, journal_id: str) -> Row:
 
 
 def to_draft(tx: Tx, area: str, journal_id: str) -> None:
-    """G14: "Update to draft" makes a journal in error one that is posted again.
+    """Update a journal in error to draft, so that it is posted again [G14].
 
     Raises:
         BusinessRuleViolation: the journal is posted or does not exist.
@@ -290,7 +290,7 @@ def to_draft(tx: Tx, area: str, journal_id: str) -> None:
 
 
 def to_processing(tx: Tx, area: str, journal_id: str) -> None:
-    """G13: hand a journal to the batch; what posts it is a process of its own, which may die.
+    """Hand a journal to the batch; what posts it is a process of its own, which may die [G13].
 
     Raises:
         BusinessRuleViolation: the journal does not exist.
@@ -303,7 +303,7 @@ def to_processing(tx: Tx, area: str, journal_id: str) -> None:
 
 
 def release_stale(tx: Tx, area: str) -> list[str]:
-    """G13: journals in processing for more than a day are drafts again; returns their ids."""
+    """Journals in processing for more than a day are drafts again; returns their ids [G13]."""
     released = []
     for header in tx.find(HEADERS, dataAreaId=area, JournalStatus="Processing"):
         since = datetime.fromisoformat(str(header["ProcessingDateTime"]))

@@ -1,4 +1,4 @@
-"""G7, G19, F3: transaction relationships tie journal lines together.
+"""Transaction relationships tie journal lines together [G7, G19, F3].
 
 A cost and its unbilled sales name each other's vouchers; a fee names the actual it was made for. Relationships may come
 later than their actuals: every import and every posting looks again at lines that still lack theirs.

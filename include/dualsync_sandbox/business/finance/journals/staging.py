@@ -1,4 +1,4 @@
-"""Staged actuals: what Finance checks when they are written (A2, G10), prevalidation (G3), locked journals (G12, G17).
+"""Staged actuals: what Finance checks when they are written [A2, G10], prevalidation [G3], locked journals [G12, G17].
 
 Assumed: prevalidation compares quantity and amount; a row that changes afterwards has to be checked again; a posted
 line cannot be deleted.
@@ -43,7 +43,7 @@ def _complete(_: Tx, event: Event) -> None:
 
 
 def _check_line_property(tx: Tx, event: Event) -> None:
-    """A2: each billing type needs a line property in the company."""
+    """Each billing type needs a line property in the company [A2]."""
     row = event.after
     assert row is not None
     billing_type = str(row["BillingType"] or "NotSpecified")
@@ -73,7 +73,7 @@ def _keep_posted_line(_: Tx, event: Event) -> None:
 
 
 def _keep_cut_off(tx: Tx, event: Event) -> None:
-    """G17: the cut-off is locked after the first posting."""
+    """The cut-off is locked after the first posting [G17]."""
     assert event.after is not None
     assert event.before is not None
     if day_of(event.before["BeginningBalanceCutOff"]) == day_of(event.after["BeginningBalanceCutOff"]):
@@ -105,7 +105,7 @@ def _verdict(staged: Row, actual: Row | None) -> str:
 
 
 def prevalidate(tx: Tx, area: str, actual: Callable[[str], Row | None]) -> tuple[int, int]:
-    """Check every unposted staged row that is not valid yet against Dataverse (G3).
+    """Check every unposted staged row that is not valid yet against Dataverse [G3].
 
     Returns:
         how many rows were found valid and invalid.
@@ -128,7 +128,7 @@ def prevalidate(tx: Tx, area: str, actual: Callable[[str], Row | None]) -> tuple
 
 
 def _mark_line(tx: Tx, key: Row, why: str) -> None:
-    """G13: an unposted line whose actual turned out invalid says so, and is a draft again once it is valid."""
+    """An unposted line whose actual turned out invalid says so, and is a draft again once it is valid [G13]."""
     line = tx.find_one(LINES, **key)
     if line is None:
         return

@@ -1,4 +1,4 @@
-"""G-L: ledger entries by cost and revenue profile, and vouchers that balance.
+"""Ledger entries by cost and revenue profile, and vouchers that balance [G-L].
 
 Posting types are named after the product's; main accounts are one per posting type in all companies (assumed).
 """
@@ -53,7 +53,7 @@ INTEGRATION_OFFSET = "IntegrationAccount"
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How a project's costs and revenue are posted (D2, G-L).
+    """How a project's costs and revenue are posted [D2, G-L].
 
     Attributes:
         post_costs: ``ProfitAndLoss``, ``Balance``, ``NoLedger`` or ``NeverLedger``.
@@ -84,7 +84,7 @@ INTERNAL = Profile("ProfitAndLoss", accrue_revenue=False)
 
 
 def profile_of(tx: Tx, area: str, project: Row) -> Profile | None:
-    """Return the profile of a project by rule, None where a contract-linked project finds none (D2).
+    """Return the profile of a project by rule, None where a contract-linked project finds none [D2].
 
     The most specific rule wins: one for the project, for its contract, for its project group, for all; that order among
     them is assumed.

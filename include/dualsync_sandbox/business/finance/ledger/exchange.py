@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from dualsync_sandbox.store import Row, Tx
 
 QUOTED_UNITS = Decimal(100)
-"""A rate of 125 turns 1 into 1.25 (H8 of the rules: the rate is stored times one hundred)."""
+"""A rate of 125 turns 1 into 1.25 ([H8]: the rate is stored times one hundred)."""
 
 NO_DATE = "1900-01-01"
 """The date Finance shows where there is none."""

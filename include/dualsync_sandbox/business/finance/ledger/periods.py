@@ -1,4 +1,4 @@
-"""G6: the fiscal periods of a company, and where an accounting date falls."""
+"""The fiscal periods of a company, and where an accounting date falls [G6]."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""G9, H8: the exchange rate of a transaction in its company's accounting currency."""
+"""The exchange rate of a transaction in its company's accounting currency [G9, H8]."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Rates:
         self._known: dict[tuple[str, str], Decimal | None] = {}
 
     def of_day(self, currency: str, day: str) -> Decimal | None:
-        """Finance's rate per 100 units on a day, six decimals; None where there is none (G9)."""
+        """Finance's rate per 100 units on a day, six decimals; None where there is none [G9]."""
         key = currency, day
         if key not in self._known:
             rate = convert(self._tx, QUOTED_UNITS, currency, self._currency, day)
@@ -48,7 +48,7 @@ class Rates:
         return self._known[key]
 
     def fixed(self, contract: str, currency: str) -> Decimal | None:
-        """The rate agreed with the customer of a contract (H8); kept times one hundred, as 125 for 1.25."""
+        """The rate agreed with the customer of a contract [H8]; kept times one hundred, as 125 for 1.25."""
         if not contract:
             return None
         row = self._tx.find_one(

@@ -1,4 +1,4 @@
-"""H6 and G15: which sales tax groups a line has, and the tax it comes to.
+"""Which sales tax groups a line has, and the tax it comes to [H6, G15].
 
 A line without an item sales tax group is taxed by its sales tax group alone (assumed).
 """
@@ -51,7 +51,7 @@ def percentage(tx: Tx, area: str, group: str) -> Decimal:
 
 
 def item_tax_group(tx: Tx, area: str, category: str, product: str) -> str:
-    """Return the item sales tax group of a line (H6): that of the released product, else of the project category.
+    """Return the item sales tax group of a line [H6]: that of the released product, else of the project category.
 
     Args:
         tx: the transaction.

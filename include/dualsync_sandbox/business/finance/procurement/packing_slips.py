@@ -1,4 +1,4 @@
-"""J15, G18: packing slips of item requirements take stock for a project, and cost it at once.
+"""Packing slips of item requirements take stock for a project, and cost it at once [J15, G18].
 
 Dataverse learns of each line as a usage of material that is approved by itself; of its actuals only the unbilled sale
 is journalled here, since the cost is posted. Assumed: a piece costs what the released product says.
@@ -47,7 +47,7 @@ def post_packing_slip(
         day: ISO date; today when empty.
 
     Raises:
-        BusinessRuleViolation: the project is finished (C11) or has no profile (D2), or an item is not kept in stock.
+        BusinessRuleViolation: the project is finished [C11] or has no profile [D2], or an item is not kept in stock.
     """
     with finance.transaction() as tx:
         settings = CompanySettings.of(tx, area_of(company))

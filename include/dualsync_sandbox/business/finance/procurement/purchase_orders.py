@@ -1,4 +1,4 @@
-"""Project purchase orders, their receipts, and invoices made from them (J8, J13, J14).
+"""Project purchase orders, their receipts, and invoices made from them [J8, J13, J14].
 
 Neither an order nor a receipt makes an actual or a project transaction. Orders of subcontracts take no receipts by
 hand: what was worked on them is received by a job of its own. An invoice takes the quantities that are received and not
@@ -68,7 +68,7 @@ class OrderInvoice:
 
     Attributes:
         header: its ``VendorInvoiceHeaders`` row.
-        warnings: what the clerk is told: quantities that differ from those received (J14).
+        warnings: what the clerk is told: quantities that differ from those received [J14].
     """
 
     header: Row
@@ -114,10 +114,10 @@ def reopen_order(tx: Tx, order: Row) -> None:
 def create_purchase_order(
     finance: Store, company: str, vendor: str, lines: Sequence[OrderLine], *, day: str = ""
 ) -> Row:
-    """Order categories and items for projects from a vendor (J8); returns the order, not yet confirmed.
+    """Order categories and items for projects from a vendor [J8]; returns the order, not yet confirmed.
 
     Raises:
-        BusinessRuleViolation: the vendor is unknown, or a line cannot be bought or recorded (J7, C11).
+        BusinessRuleViolation: the vendor is unknown, or a line cannot be bought or recorded [J7, C11].
     """
     with finance.transaction() as tx:
         settings = CompanySettings.of(tx, area_of(company))
@@ -173,7 +173,7 @@ def confirm_purchase_order(finance: Store, company: str, number: str) -> Row:
     """Confirm a purchase order that is not a subcontract's; returns it.
 
     Raises:
-        BusinessRuleViolation: it is a subcontract's, which its subcontract confirms (J10), or does not exist.
+        BusinessRuleViolation: it is a subcontract's, which its subcontract confirms [J10], or does not exist.
     """
     with finance.transaction() as tx:
         order = order_of(tx, area_of(company), number)
@@ -185,7 +185,7 @@ def confirm_purchase_order(finance: Store, company: str, number: str) -> Row:
 def receive_purchase_order(
     finance: Store, company: str, number: str, quantities: Mapping[int, Decimal] | None = None
 ) -> Row:
-    """Receive goods and services by hand (J8); returns the posted ``ProductReceipts`` row.
+    """Receive goods and services by hand [J8]; returns the posted ``ProductReceipts`` row.
 
     Args:
         finance: the store of Finance.
@@ -194,7 +194,7 @@ def receive_purchase_order(
         quantities: by line number; everything that is still to come when left out.
 
     Raises:
-        BusinessRuleViolation: the order is a subcontract's (J12), or not confirmed.
+        BusinessRuleViolation: the order is a subcontract's [J12], or not confirmed.
     """
     with finance.transaction() as tx:
         settings = CompanySettings.of(tx, area_of(company))
@@ -323,7 +323,7 @@ def invoice_purchase_order(
     quantities: Mapping[int, Decimal] | None = None,
     day: str = "",
 ) -> OrderInvoice:
-    """Enter the vendor's invoice of an order, pending, by default from receipt quantities (J14).
+    """Enter the vendor's invoice of an order, pending, by default from receipt quantities [J14].
 
     Args:
         finance: the store of Finance.

@@ -1,4 +1,4 @@
-"""Subcontracts in Finance: each is a purchase order (J10, J11), received by jobs (J12), invoiced from receipts (J14).
+"""Subcontracts in Finance: each is a purchase order [J10, J11], received by jobs [J12], invoiced from receipts [J14].
 
 The order is created with its header, in the vendor's language, without which there is none. Confirming the subcontract
 confirms the order with the lines that are there at that moment; lines that come later stay unconfirmed, and nothing can
@@ -66,7 +66,7 @@ class ReceiptSummary:
 
 
 def _start(tx: Tx, event: Event) -> None:
-    """J10: the order comes with the subcontract; its language is the vendor's and must be known."""
+    """The order comes with the subcontract; its language is the vendor's and must be known [J10]."""
     subcontract = event.after
     assert subcontract is not None
     area = area_of(str(subcontract["dataAreaId"]))
@@ -89,7 +89,7 @@ def _start(tx: Tx, event: Event) -> None:
 
 
 def _follow(tx: Tx, event: Event) -> None:
-    """J11: the order's state follows that of its subcontract."""
+    """The order's state follows that of its subcontract [J11]."""
     before, subcontract = event.before, event.after
     assert subcontract is not None
     order = order_of(tx, str(subcontract["dataAreaId"]), subcontract["PurchaseOrderNumber"])
@@ -119,7 +119,7 @@ def _remove_order(tx: Tx, event: Event) -> None:
 
 
 def _complete_line(tx: Tx, event: Event) -> None:
-    """J10: Finance finds the procurement category of a line by itself; materials are released products."""
+    """Finance finds the procurement category of a line by itself; materials are released products [J10]."""
     line = event.after
     assert line is not None
     area = area_of(str(line["dataAreaId"]))
@@ -210,7 +210,7 @@ def _keep_received(_: Tx, event: Event) -> None:
 
 
 def _refuse_by_hand(tx: Tx, event: Event) -> None:
-    """J10: orders of subcontracts are neither created nor edited in Finance."""
+    """Orders of subcontracts are neither created nor edited in Finance [J10]."""
     order = event.after or event.before
     assert order is not None
     number = order.get("ProjSubContractNumber") or order.get("ProjSubContractLineNumber")
@@ -236,7 +236,7 @@ def _mirror(tx: Tx, event: Event) -> None:
 
 
 def generate_subcontract_receipts(finance: Store, company: str) -> ReceiptSummary:
-    """J12: make receipts of the subcontracted work whose journals are posted: one per order and accounting date."""
+    """Make receipts of the subcontracted work whose journals are posted: one per order and accounting date [J12]."""
     with finance.transaction() as tx:
         area = area_of(company)
         made, lines, left = [], 0, []
@@ -291,7 +291,7 @@ def _why_not(tx: Tx, area: str, ordered: Row | None) -> str:
 
 
 def post_subcontract_receipts(finance: Store, company: str) -> ReceiptSummary:
-    """J12: post the receipts that the first job made."""
+    """Post the receipts that the first job made [J12]."""
     with finance.transaction() as tx:
         settings = CompanySettings.of(tx, area_of(company))
         receipts = [

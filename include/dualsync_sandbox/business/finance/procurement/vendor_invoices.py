@@ -1,4 +1,4 @@
-"""Vendor invoices: entered pending, posted, and shown to Dataverse (J1 to J3, J7, K5, K8, C11).
+"""Vendor invoices: entered pending, posted, and shown to Dataverse [J1 to J3, J7, K5, K8, C11].
 
 Posting debits the procurement integration account with the cost of project lines, tax that is lost included; the
 journal of the cost actual clears it. What is kept in stock, and what another company of the group invoices, goes to
@@ -49,10 +49,10 @@ class VendorLine:
     Attributes:
         quantity: how many units.
         price: of one unit without tax, in the currency of the invoice.
-        category: procurement category (J7); empty for an item, and for what another company of the group has lent.
+        category: procurement category [J7]; empty for an item, and for what another company of the group has lent.
         item: number of a released product; empty for a category.
         project_id: the project that bears the cost; empty for none.
-        company: the company that owns the project; the invoice's own when empty (K8).
+        company: the company that owns the project; the invoice's own when empty [K8].
         project_category: project category instead of the one that follows from category or item.
         transaction_category: number of the transaction category instead of that of the project category; ``""`` for
             none.
@@ -96,8 +96,8 @@ class VendorInvoice:
         currency: the vendor's when empty.
         description: a note.
         purchase_order: number of the purchase order it invoices; empty without.
-        intercompany: another company of the group charges what it has lent (K5).
-        manual_verification: a project manager has to confirm it (J3); None for the company's own setting.
+        intercompany: another company of the group charges what it has lent [K5].
+        manual_verification: a project manager has to confirm it [J3]; None for the company's own setting.
         blocks_payment: it is not paid before that; None for the company's own setting.
     """
 
@@ -141,7 +141,7 @@ class InvoiceDesk:
 
         Raises:
             BusinessRuleViolation: the vendor is unknown or has used the number before, or a line cannot be recorded
-                (C11, J7, K8).
+                [C11, J7, K8].
         """
         vendor = self._tx.find_one("VendorsV2", dataAreaId=self._area, VendorAccountNumber=invoice.vendor)
         if vendor is None:
@@ -226,10 +226,10 @@ class InvoiceDesk:
     # -- posting
 
     def post(self, reference: str) -> Row:
-        """Post a pending vendor invoice; returns its row (J1, J2).
+        """Post a pending vendor invoice; returns its row [J1, J2].
 
         Raises:
-            BusinessRuleViolation: it is posted, or a line cannot be posted (C11, G6, G9, D2); then nothing is.
+            BusinessRuleViolation: it is posted, or a line cannot be posted [C11, G6, G9, D2]; then nothing is.
         """
         header = invoice_of(self._tx, self._area, reference)
         if header["InvoiceStatus"] == "Posted":
@@ -275,14 +275,14 @@ class InvoiceDesk:
         return header
 
     def _accounting_day(self, wanted: str) -> str:
-        """The invoice date, moved to an open period where the company wants that (G6)."""
+        """The invoice date, moved to an open period where the company wants that [G6]."""
         found = self._periods.next_open(wanted) if self._settings.moves_to_open_period else wanted
         if found is None or not self._periods.is_open(found):
             raise BusinessRuleViolation(HEADERS, f"No open fiscal period for {wanted}.")
         return found
 
     def _costed(self, header: Row, line: Row) -> str:
-        """Origin of the project transaction that posting makes at once; empty where the journal makes it (J2, K5)."""
+        """Origin of the project transaction that posting makes at once; empty where the journal makes it [J2, K5]."""
         if not line["ProjId"]:
             return ""
         if header["IsIntercompany"] == "Yes":
@@ -345,7 +345,7 @@ class InvoiceDesk:
     # -- showing it to Dataverse
 
     def _export_header(self, header: Row) -> None:
-        """J1: both versions of the set hold the invoice; which one is read is up to the table maps."""
+        """Both versions of the set hold the invoice; which one is read is up to the table maps [J1]."""
         names = (
             "dataAreaId", "InvoiceAccount", "VendorInvoiceNum", "Description", "DocumentDate", "CurrencyCode",
             "PurchId", "TransDate", "OrderAccount", "TableRefId",
@@ -410,7 +410,7 @@ def create_pending_vendor_invoice(finance: Store, company: str, invoice: VendorI
     """Enter a pending vendor invoice; returns its ``VendorInvoiceHeaders`` row.
 
     Joins the transaction under way in Finance, so that an intercompany customer invoice and the vendor invoice it
-    leaves in the borrowing company are written together (K5).
+    leaves in the borrowing company are written together [K5].
 
     Raises:
         BusinessRuleViolation: see :meth:`InvoiceDesk.create`.
@@ -437,7 +437,7 @@ def file_vendor_invoice(finance: Store, company: str, invoice: VendorInvoice) ->
 
 
 def approve_for_payment(finance: Store, company: str, reference: str) -> Row:
-    """J3: release a vendor invoice for payment by hand, before any confirmation; returns its row.
+    """Release a vendor invoice for payment by hand, before any confirmation; returns its row [J3].
 
     Raises:
         BusinessRuleViolation: it is not posted, or does not exist.
@@ -450,7 +450,7 @@ def approve_for_payment(finance: Store, company: str, reference: str) -> Row:
 
 
 def _release_payment(tx: Tx, event: Event) -> None:
-    """J3: the project manager's confirmation, once it is known here, releases the payment."""
+    """The project manager's confirmation, once it is known here, releases the payment [J3]."""
     export = event.after
     assert export is not None
     if export["ProjVendInvoiceStatus"] == "Confirmed" and event.changed("ProjVendInvoiceStatus"):

@@ -1,4 +1,4 @@
-"""D1 to D4, D6: estimates become forecasts as soon as their staging rows are written, and go with them.
+"""Estimates become forecasts as soon as their staging rows are written, and go with them [D1 to D4, D6].
 
 A resource assignment is one hour forecast. Cost and sales estimates of an expense or a material are two rows with one
 origin and become one forecast. The forecast model comes from the company's parameters. Assumed: an estimate that finds
@@ -88,7 +88,7 @@ ITEMS = Pairs(
 
 
 def _category(tx: Tx, table: str, settings: CompanySettings, row: Row, kind: str) -> str:
-    """D4: the category is one of the project's own company."""
+    """The category is one of the project's own company [D4]."""
     wanted = row["TransactionCategoryId"]
     found = project_category(tx, settings.area, wanted, kind, settings.categories[kind])
     if found is None:
@@ -97,7 +97,7 @@ def _category(tx: Tx, table: str, settings: CompanySettings, row: Row, kind: str
 
 
 def _check_profile(tx: Tx, table: str, area: object, project_id: object) -> None:
-    """D2."""
+    """Refuse an estimate of a project that no rule gives a cost and revenue profile [D2]."""
     project = tx.find_one("ProjectsV2", dataAreaId=area, ProjectId=project_id)
     if project is not None and profile_of(tx, str(area), project) is None:
         raise BusinessRuleViolation(

@@ -1,4 +1,4 @@
-"""C11: what a project's stage lets happen in Finance."""
+"""What a project's stage lets happen in Finance [C11]."""
 
 from __future__ import annotations
 

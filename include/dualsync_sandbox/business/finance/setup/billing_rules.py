@@ -1,4 +1,4 @@
-"""C3: a contract line becomes a billing rule; its billing method decides the type of the rule."""
+"""A contract line becomes a billing rule; its billing method decides the type of the rule [C3]."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""C13, I1: project categories and expense categories of the companies.
+"""Project categories and expense categories of the companies [C13, I1].
 
 Both are set up by hand from shared categories. Finance checks what the accountant enters; with
 ``Parameters.sets_up_categories`` the sandbox's accountant does it as soon as a shared category arrives, and makes the
-first category of each type the company's default (A3). Expense categories that belong to a shared category show in
+first category of each type the company's default [A3]. Expense categories that belong to a shared category show in
 ``ProjExpenseCategoriesExport``; those of no project do not.
 """
 
@@ -33,7 +33,7 @@ CLASSES = {
 
 
 def project_category(tx: Tx, area: str, transaction_category: object, kind: str, default: str) -> str | None:
-    """Return the project category of a transaction (G8), None where there is none.
+    """Return the project category of a transaction [G8], None where there is none.
 
     Args:
         tx: the transaction.
@@ -49,7 +49,7 @@ def project_category(tx: Tx, area: str, transaction_category: object, kind: str,
 
 
 def _check_project_category(tx: Tx, event: Event) -> None:
-    """C13: only from shared categories tied to a transaction category."""
+    """Only from shared categories tied to a transaction category [C13]."""
     category = event.after
     assert category is not None
     shared = tx.find_one(SHARED, CategoryId=category["CategoryId"])

@@ -1,8 +1,8 @@
-"""C4: a milestone becomes an on-account transaction, the first one of a fixed-price line an estimate project as well.
+"""A milestone becomes an on-account transaction, the first one of a fixed-price line an estimate project as well [C4].
 
 Finance itself fills in what only it knows: the customer, the transaction's id and status, and the amount in the
 company's accounting currency at the exchange rate of the transaction date. What Dataverse changes is followed until the
-milestone stands on an invoice proposal (C7). The estimate project outlives its milestones (assumed).
+milestone stands on an invoice proposal [C7]. The estimate project outlives its milestones (assumed).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PROPOSED = frozenset({"InvoiceProposal", "Invoiced"})
 
 
 def on_account_transaction(milestone: Row) -> Row:
-    """Return the on-account transaction of a milestone (C4)."""
+    """Return the on-account transaction of a milestone [C4]."""
     return {
         "dataAreaId": milestone["dataAreaId"],
         "TransactionId": milestone["TransactionId"],
@@ -41,7 +41,7 @@ def on_account_transaction(milestone: Row) -> Row:
 
 
 def estimate_project(line: Row) -> Row:
-    """Return the revenue estimate project of a fixed-price line (C4); the shape of its id is assumed."""
+    """Return the revenue estimate project of a fixed-price line [C4]; the shape of its id is assumed."""
     line_id = line.get("ContractLineId") or f"{line['ProjectContractId']}-{line['LineSequenceNumber']}"
     return {
         "dataAreaId": line["dataAreaId"],

@@ -1,4 +1,4 @@
-"""What can be bought for projects: procurement categories and released products (J7, J9), set up per company.
+"""What can be bought for projects: procurement categories and released products [J7, J9], set up per company.
 
 A procurement category says by its project category what class of cost a purchase is; without one the company's default
 for items counts. Items have no project category of their own here (assumed), so they take that default too. Finance's
@@ -31,9 +31,9 @@ class Bought:
         project_category: the company's project category.
         kind: its ``ProjCategoryType``: ``Hour``, ``Cost`` or ``Item``.
         transaction_category: number of the transaction category it is tied to.
-        item: item number; empty for a category. Items without a number of their own are the write-in product (J9).
+        item: item number; empty for a category. Items without a number of their own are the write-in product [J9].
         product: product number of the item.
-        stocked: whether the item is kept in stock, so that its cost is posted at once (J2).
+        stocked: whether the item is kept in stock, so that its cost is posted at once [J2].
         unit: unit the item is bought in; empty for a category.
     """
 
@@ -47,7 +47,7 @@ class Bought:
 
 
 def bought(tx: Tx, settings: CompanySettings, category: str, item: str, project_category: str = "") -> Bought:
-    """Return what a line buys (J7, J9).
+    """Return what a line buys [J7, J9].
 
     Args:
         tx: the transaction.
@@ -95,7 +95,7 @@ def released(tx: Tx, area: str, item: str) -> Row:
 
 
 def subcontract_category(tx: Tx, area: str, kind: str, role: str, transaction_category: str) -> Row | None:
-    """J10: the mapping of a subcontract line, None where there is none; the most specific one wins (assumed).
+    """The mapping of a subcontract line, None where there is none; the most specific one wins (assumed) [J10].
 
     Args:
         tx: the transaction.

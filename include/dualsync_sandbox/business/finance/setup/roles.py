@@ -1,4 +1,4 @@
-"""C10: a resource role shared by all companies becomes a role of its own in every integrated company."""
+"""A resource role shared by all companies becomes a role of its own in every integrated company [C10]."""
 
 from __future__ import annotations
 

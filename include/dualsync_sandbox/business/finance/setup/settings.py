@@ -1,4 +1,4 @@
-"""What an administrator has set up for project accounting in a company (A3), and the company's number sequences."""
+"""What an administrator has set up for project accounting in a company [A3], and the company's number sequences."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 PARAMETERS = "IntegrationParameters"
 LINES_PER_JOURNAL = 200
-"""Lines of one journal where the company sets no limit of its own (G5)."""
+"""Lines of one journal where the company sets no limit of its own [G5]."""
 
 EXPENSE_INTEGRATION_ACCOUNT, PROCUREMENT_INTEGRATION_ACCOUNT = "200180", "200190"
 FORECAST_MODEL = "PROJECT"
@@ -50,24 +50,24 @@ class CompanySettings:
 
     Attributes:
         area: dataAreaId.
-        integrated: whether the company has parameters at all (A1).
+        integrated: whether the company has parameters at all [A1].
         currency: accounting currency.
         categories: project category for transactions without one, by ``ProjCategoryType``.
         forecast_model: model of the forecasts.
-        expense_account: expense integration account (I4).
-        procurement_account: procurement integration account (J2).
-        period_unit: ``Days``, ``Months``, ``Years`` or ``All`` (G4).
-        lines_per_journal: most lines of one journal (G5).
-        tax_method: where the sales tax group comes from (H6).
-        milestone_item_group: item sales tax group of milestones (H6).
-        moves_to_open_period: accounting dates in closed periods move to the next open one (G6).
-        prevalidates: only rows that Dataverse confirms are imported (G3).
-        cut_off: rows up to this day are beginning balances (G17); empty without.
-        blocks_posting: an expense that Dataverse would refuse cannot be posted (I5).
-        write_in: item number of the released product that write-in products are bought as (J9).
-        manual_verification: project managers confirm vendor invoices (J3).
-        blocks_payment: a vendor invoice is not paid before its confirmation (J3).
-        receipts_to_ledger: product receipts of subcontracts post the cost, not the actuals (J13).
+        expense_account: expense integration account [I4].
+        procurement_account: procurement integration account [J2].
+        period_unit: ``Days``, ``Months``, ``Years`` or ``All`` [G4].
+        lines_per_journal: most lines of one journal [G5].
+        tax_method: where the sales tax group comes from [H6].
+        milestone_item_group: item sales tax group of milestones [H6].
+        moves_to_open_period: accounting dates in closed periods move to the next open one [G6].
+        prevalidates: only rows that Dataverse confirms are imported [G3].
+        cut_off: rows up to this day are beginning balances [G17]; empty without.
+        blocks_posting: an expense that Dataverse would refuse cannot be posted [I5].
+        write_in: item number of the released product that write-in products are bought as [J9].
+        manual_verification: project managers confirm vendor invoices [J3].
+        blocks_payment: a vendor invoice is not paid before its confirmation [J3].
+        receipts_to_ledger: product receipts of subcontracts post the cost, not the actuals [J13].
     """
 
     area: str

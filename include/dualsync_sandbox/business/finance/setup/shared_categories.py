@@ -1,4 +1,4 @@
-"""C12: a transaction category becomes four or five shared categories, told apart by a suffix."""
+"""A transaction category becomes four or five shared categories, told apart by a suffix [C12]."""
 
 from __future__ import annotations
 
