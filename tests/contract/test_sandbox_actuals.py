@@ -40,7 +40,7 @@ def protected(sandbox: Sandbox) -> Iterator[Callable[..., None]]:
 
 
 def test_an_actual_is_read_with_its_keys_and_lookups(api: httpx.Client, sandbox: Sandbox, actual: str) -> None:
-    """The integration key of the map, and the filter on Skip Sync (G1)."""
+    """The integration key of the map, and the filter on Skip Sync [G1]."""
     row = api.get(f"{ACTUAL}({actual})").json()
     columns = ("msdyn_actualimportid", "_msdyn_owningcompany_value")
     key = ",".join(f"{name}={row[name]}" for name in columns)
@@ -54,7 +54,7 @@ def test_an_actual_is_read_with_its_keys_and_lookups(api: httpx.Client, sandbox:
 
 
 def test_connections_name_their_ends_twice(api: httpx.Client, sandbox: Sandbox) -> None:
-    """F2."""
+    """Rule [F2]."""
     sandbox.play_event("approve-time-reduced")
     annotated = {"Prefer": 'odata.include-annotations="*"'}
     row = api.get("msdyn_transactionconnections", params={"$top": "1"}, headers=annotated).json()["value"][0]
@@ -65,14 +65,14 @@ def test_connections_name_their_ends_twice(api: httpx.Client, sandbox: Sandbox) 
 
 
 def test_an_actual_is_never_deleted(api: httpx.Client, actual: str) -> None:
-    """E21."""
+    """Rule [E21]."""
     answer = api.delete(f"{ACTUAL}({actual})")
     assert answer.status_code == 400
     assert "can't be deleted" in answer.json()["error"]["message"]
 
 
 def test_an_invoice_is_edited_and_confirmed_once(api: httpx.Client, sandbox: Sandbox) -> None:
-    """H10, H12: by whoever may write to a draft; its totals follow, and nothing changes after confirmation."""
+    """By whoever may write to a draft; its totals follow, and nothing changes after confirmation [H10, H12]."""
     for name in ("approve-time-reduced", "mark-ready"):
         sandbox.play_event(name)
     number = sandbox.play_event("create-proforma")["invoice"]
@@ -99,7 +99,7 @@ def test_an_invoice_is_edited_and_confirmed_once(api: httpx.Client, sandbox: San
 
 
 def test_columns_of_dual_write(api: httpx.Client, protected: Callable[..., None], actual: str) -> None:
-    """E22: free without the switch; with it a refusal that names what is protected, but for the integration user."""
+    """Free without the switch; with it a refusal that names what is protected, but for the integration user [E22]."""
     given = {"msdyn_vouchernumber": "V-000001", "msdyn_accountingamount": 12.5}
     assert api.patch(f"{ACTUAL}({actual})", json=given).status_code == 204
     protected(protect_actuals=True)
@@ -147,7 +147,7 @@ def expense(sandbox: Sandbox, number: str, *, leaf: bool) -> dict[str, object]:
 
 
 def test_an_expense_that_is_written_becomes_actuals(api: httpx.Client, sandbox: Sandbox) -> None:
-    """I3."""
+    """Rule [I3]."""
     answer = api.post(
         "msdyn_expenses", json=expense(sandbox, "E-9001", leaf=True), headers={"Prefer": "return=representation"}
     )
@@ -159,7 +159,7 @@ def test_an_expense_that_is_written_becomes_actuals(api: httpx.Client, sandbox: 
 
 
 def test_an_expense_on_a_parent_task_is_refused(api: httpx.Client, sandbox: Sandbox) -> None:
-    """C9, I5, with the documented code and words."""
+    """With the documented code and words [C9, I5]."""
     answer = api.post("msdyn_expenses", json=expense(sandbox, "E-9002", leaf=False))
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] == "0x80040265"

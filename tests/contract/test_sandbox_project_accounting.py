@@ -58,7 +58,7 @@ def staged(**changes: object) -> dict[str, object]:
 
 
 def test_the_documented_error_of_a_missing_line_property(api: httpx.Client, sandbox: Sandbox) -> None:
-    """A2; resource-dual-write-frequent-issues.md gives the text. It heals with the set-up."""
+    """The public page of [A2] gives the text. It heals with the set-up."""
     key = "LineProperties(dataAreaId='uspm',BillingType=Microsoft.Dynamics.DataEntities.ProjBillingType'NotAvailable')"
     assert api.delete(key).status_code == 204
     answer = api.post("ProjActualsImports", json=staged())
@@ -72,7 +72,7 @@ def test_the_documented_error_of_a_missing_line_property(api: httpx.Client, sand
 
 
 def test_a_staged_actual_and_what_became_of_it(api: httpx.Client, sandbox: Sandbox) -> None:
-    """G2, G15: written by a client, imported and posted by Finance, read back by the client."""
+    """Written by a client, imported and posted by Finance, read back by the client [G2, G15]."""
     row = staged()
     made = api.post("ProjActualsImports", json=row)
     assert made.status_code == 201
@@ -94,7 +94,7 @@ def test_a_staged_actual_and_what_became_of_it(api: httpx.Client, sandbox: Sandb
 
 
 def test_estimates_and_their_forecast(api: httpx.Client) -> None:
-    """D3, D6: two staged rows of one origin, one forecast; it goes with them."""
+    """Two staged rows of one origin, one forecast; it goes with them [D3, D6]."""
     cost, sale = str(uuid.uuid4()), str(uuid.uuid4())
     common = {"dataAreaId": "USPM", "ProjId": "PRJ-1", "Currency": "USD", "SalesQty": 3, "ItemId": "P-1001"}
     for line, kind, price in ((cost, "Cost", 10), (sale, "Sales", 14)):
@@ -116,7 +116,7 @@ def test_an_unknown_project_is_refused(api: httpx.Client) -> None:
 
 
 def test_proposals_are_neither_made_nor_read_by_odata(api: httpx.Client, sandbox: Sandbox) -> None:
-    """H2: what a data package wrote shows on the form; users cannot make one, or delete it."""
+    """What a data package wrote shows on the form; users cannot make one, or delete it [H2]."""
     with sandbox.finance_store.transaction() as tx:
         contract = {"dataAreaId": "uspm", "ProjectContractId": "ORD-1", "CustomerAccountNumber": "C-000001"}
         tx.insert("ProjectContractHeaders", {**contract, "Name": "Works", "SalesCurrencyCode": "USD"})

@@ -1,4 +1,5 @@
-"""What is taken back, comes late or is shared: E6, E7, E8, E17, E18, E21, E23, E24 from Dataverse to Finance and back.
+"""What is taken back, comes late or is shared: [E6, E7, E8, E17, E18, E21, E23, E24] from Dataverse to
+Finance and back.
 
 Everything that can be corrected was posted before, except where a test says otherwise.
 """
@@ -95,7 +96,7 @@ def story(shared: Cycle) -> Story:
 
 
 def adds_up_to_nothing(shared: Cycle, actuals: list[Api]) -> None:
-    """R10: originals and their reversals, in Dataverse, on the staging rows and in the ledger."""
+    """Originals and their reversals, in Dataverse, on the staging rows and in the ledger [R10]."""
     assert {row["msdyn_adjustmentstatus"] for row in actuals} == {ADJUSTED, UNADJUSTABLE}
     assert (total(actuals, "msdyn_quantity"), total(actuals, "msdyn_amount")) == (0, 0)
     staged = [shared.staged(row) for row in actuals]
@@ -125,7 +126,7 @@ def split(actuals: list[Api]) -> tuple[list[Api], list[Api]]:
 
 
 def test_a_cancelled_approval(shared: Cycle, story: Story) -> None:
-    """E6, R10, R11: three originals, three reversals, nothing left; each reversal connected to its original."""
+    """Three originals, three reversals, nothing left; each reversal connected to its original [E6, R10, R11]."""
     actuals = shared.actuals(story.projects["cancelled"])
     assert [row["msdyn_adjustmentstatus"] for row in actuals] == [ADJUSTED] * 3 + [UNADJUSTABLE] * 3
     adds_up_to_nothing(shared, actuals)
@@ -139,14 +140,14 @@ def test_a_cancelled_approval(shared: Cycle, story: Story) -> None:
 
 
 def test_an_approval_that_was_taken_back_before_anything_was_sent(shared: Cycle, story: Story) -> None:
-    """E6: both halves travel all the same."""
+    """Both halves travel all the same [E6]."""
     actuals = shared.actuals(story.projects["never sent"])
     assert len(actuals) == 4
     adds_up_to_nothing(shared, actuals)
 
 
 def test_a_correction_moves_work(shared: Cycle, story: Story) -> None:
-    """E21: reversed on the project where it was, made anew where it belongs, at the prices there."""
+    """Reversed on the project where it was, made anew where it belongs, at the prices there [E21]."""
     adds_up_to_nothing(shared, shared.actuals(story.projects["wrong"]))
     new = [shared.staged(row) for row in shared.actuals(story.projects["right"])]
     assert [(row["TransactionType"], row["Amount"], row["TransactionCurrencyId"]) for row in new] == [
@@ -160,7 +161,7 @@ def test_a_correction_moves_work(shared: Cycle, story: Story) -> None:
 
 @pytest.mark.parametrize(("name", "reversed_ones"), [("confirmed", 4), ("tied", 2)])
 def test_a_contract_that_is_confirmed_or_comes_late(shared: Cycle, story: Story, name: str, reversed_ones: int) -> None:
-    """E7, E8: what stood is reversed, and what can be billed is made anew, under the contract."""
+    """What stood is reversed, and what can be billed is made anew, under the contract [E7, E8]."""
     project = story.projects[name]
     old, new = split(shared.actuals(project))
     assert len(old) == reversed_ones
@@ -173,7 +174,7 @@ def test_a_contract_that_is_confirmed_or_comes_late(shared: Cycle, story: Story,
 
 
 def test_the_bill_is_shared_by_percentage(shared: Cycle, story: Story) -> None:
-    """E18: one unbilled actual for each customer, with funding source and account; the percentages stay home (C2)."""
+    """One unbilled actual for each customer, with funding source and account; the percentages stay home [E18, C2]."""
     cost, *sales = [shared.staged(row) for row in story.actuals["customers"]]
     rules = story.actuals["rules"]
     numbers = {
@@ -188,7 +189,7 @@ def test_the_bill_is_shared_by_percentage(shared: Cycle, story: Story) -> None:
 
 
 def test_an_entry_journal(shared: Cycle, story: Story) -> None:
-    """E23, E24: no origin, no connection; a sale without a customer travels, and has no funding source."""
+    """No origin, no connection; a sale without a customer travels, and has no funding source [E23, E24]."""
     actuals = [shared.actual(row) for row in story.actuals["journal"]]
     cost, without, with_one = [shared.staged(row) for row in story.actuals["journal"]]
     assert {row["msdyn_origin"] for row in actuals} == {None}
@@ -207,7 +208,7 @@ def test_an_entry_journal(shared: Cycle, story: Story) -> None:
 
 
 def test_of_a_retainer_only_the_unbilled_half_travels_with_the_actuals(shared: Cycle, story: Story) -> None:
-    """E17: 1,000 invoiced, 400 of them used; billed sales and their connections go with the invoice proposals."""
+    """1,000 invoiced, 400 of them used; billed sales and their connections go with the invoice proposals [E17]."""
     project = story.projects["retainer"]
     rows = shared.staging(project)
     assert {(row["TransactionType"], row["TransactionClassification"]) for row in rows} == {("Sales", RETAINER)}

@@ -1,4 +1,4 @@
-"""Estimates and what Finance makes of them: D1, D3, D6 through both APIs."""
+"""Estimates and what Finance makes of them: [D1, D3, D6] through both APIs."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def quiet(cycle: Cycle) -> None:
 
 
 def test_an_assignment_becomes_an_hour_forecast(shared: Cycle) -> None:
-    """D3: column by column, and what the forecast is made of."""
+    """Column by column, and what the forecast is made of [D3]."""
     works = shared.works
     made, number = project(shared)
     row = assigned(shared, made)
@@ -109,7 +109,7 @@ def test_an_assignment_becomes_an_hour_forecast(shared: Cycle) -> None:
 
 
 def test_a_generic_resource_travels_by_its_bare_id(shared: Cycle) -> None:
-    """D3: it stands for no worker, and nothing waits for one."""
+    """It stands for no worker, and nothing waits for one [D3]."""
     works = shared.works
     made, number = project(shared)
     generic = str(works.one("bookableresource", resourcetype=1)["bookableresourceid"])
@@ -121,7 +121,7 @@ def test_a_generic_resource_travels_by_its_bare_id(shared: Cycle) -> None:
 
 
 def test_removing_and_adding_an_assignment_leaves_one_forecast(shared: Cycle) -> None:
-    """D6, R30: within one run, and again with a run between."""
+    """Within one run, and again with a run between [D6, R30]."""
     works = shared.works
     made, number = project(shared)
     row = assigned(shared, made)
@@ -146,7 +146,7 @@ def test_removing_and_adding_an_assignment_leaves_one_forecast(shared: Cycle) ->
 
 
 def test_cost_and_sales_of_an_expense_become_one_forecast(shared: Cycle) -> None:
-    """D3: two staging rows, linked by their origin; the sale has the markup and the contract's currency."""
+    """Two staging rows, linked by their origin; the sale has the markup and the contract's currency [D3]."""
     works = shared.works
     made, number = project(shared, currency="GBP")
     cost, sale = estimated(shared, made, EXPENSE)
@@ -180,7 +180,7 @@ def test_cost_and_sales_of_an_expense_become_one_forecast(shared: Cycle) -> None
 
 
 def test_cost_and_sales_of_a_material_become_one_forecast(shared: Cycle) -> None:
-    """D3: and a change of one of the two changes its half."""
+    """And a change of one of the two changes its half [D3]."""
     made, number = project(shared)
     cost, sale = estimated(shared, made, MATERIAL)
     shared.sync(*ESTIMATES, **US)
@@ -209,7 +209,7 @@ def test_cost_and_sales_of_a_material_become_one_forecast(shared: Cycle) -> None
 
 
 def test_a_fixed_price_has_a_cost_estimate_only(shared: Cycle) -> None:
-    """D3, E5."""
+    """Rules [D3, E5]."""
     made, number = project(shared, method=BillingMethod.FIXED_PRICE)
     assert len(estimated(shared, made, EXPENSE)) == 1
     shared.sync("expense_estimates", **US)
@@ -218,7 +218,7 @@ def test_a_fixed_price_has_a_cost_estimate_only(shared: Cycle) -> None:
 
 
 def test_estimates_belong_to_dataverse(shared: Cycle) -> None:
-    """D1: what somebody changes or deletes on the staging rows is reported, and neither copied nor undone."""
+    """What somebody changes or deletes on the staging rows is reported, and neither copied nor undone [D1]."""
     made, number = project(shared)
     first, second = assigned(shared, made), assigned(shared, made, "16")
     shared.sync("hour_estimates", **US)
@@ -243,7 +243,7 @@ def test_estimates_belong_to_dataverse(shared: Cycle) -> None:
 
 
 def test_the_seeded_estimates_are_forecasts_of_the_same_amounts(shared: Cycle) -> None:
-    """R30: one forecast for each assignment, and for each pair of lines; totals agree."""
+    """One forecast for each assignment, and for each pair of lines; totals agree [R30]."""
     there = {row["OriginId"]: row for row in shared.finance.rows("ForecastHours")}
     plans = {row["msdyn_resourceassignmentid"]: row for row in shared.dataverse.rows("msdyn_resourceassignments")}
     assert len(there) >= 18
@@ -265,7 +265,7 @@ def test_the_seeded_estimates_are_forecasts_of_the_same_amounts(shared: Cycle) -
 
 
 def test_what_finance_refuses_of_an_estimate_heals_by_itself(shared: Cycle) -> None:
-    """D2, D4: no cost and revenue profile for the project, no project category of the company for the expense."""
+    """No cost and revenue profile for the project, no project category of the company for the expense [D2, D4]."""
     works, french = shared.works, {"companies": ["FRRT"]}
     made = works.project(code="FRRT", currency="EUR")
     shared.send(**french)

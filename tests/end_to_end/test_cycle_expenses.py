@@ -1,4 +1,4 @@
-"""Expenses, from Finance to Dataverse and back into its journals: I1 to I4, I6, I9, and the account between."""
+"""Expenses, from Finance to Dataverse and back into its journals: [I1 to I4, I6, I9], and the account between."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def around(cycle: Cycle, *companies: str) -> None:
 
 
 def test_a_category_goes_around(cycle: Cycle) -> None:
-    """I1: transaction category, shared category for expenses, the companies' own categories, and back."""
+    """Transaction category, shared category for expenses, the companies' own categories, and back [I1]."""
     works = cycle.works
     with works.dataverse.transaction() as tx:
         tx.insert("msdyn_transactioncategory", {"msdyn_name": "Parking", "msdyn_billingtype": 192350001})
@@ -93,7 +93,7 @@ def places(shared: Cycle) -> dict[str, str]:
 
 
 def test_one_line_over_two_projects(shared: Cycle, places: dict[str, str]) -> None:
-    """I2, I3, I4, I9, R17 to R19: 215 dollars with tax that is lost, 60 to 40 per cent."""
+    """215 dollars with tax that is lost, 60 to 40 per cent [I2, I3, I4, I9, R17 to R19]."""
     projects = [places["first"], places["second"]]
     numbers = [shared.number(project) for project in projects]
     shares = (Share(numbers[0], Decimal(60)), Share(numbers[1], Decimal(40)))
@@ -153,7 +153,7 @@ def test_one_line_over_two_projects(shared: Cycle, places: dict[str, str]) -> No
 
 
 def test_tax_that_is_recovered_is_no_cost(shared: Cycle, places: dict[str, str]) -> None:
-    """I2: 120 pounds, 20 of them tax; each company has an account of its own."""
+    """120 pounds, 20 of them tax; each company has an account of its own [I2]."""
     project = places["british"]
     shared.report(
         Expense("TRAVEL", Decimal(120), DAY, (Share(shared.number(project)),), tax_group="VAT20"), company="GBPM"
@@ -171,7 +171,7 @@ def test_tax_that_is_recovered_is_no_cost(shared: Cycle, places: dict[str, str])
 
 
 def test_a_foreign_currency_clears_too(shared: Cycle, places: dict[str, str]) -> None:
-    """I4: the journal posts by the rate of the report."""
+    """The journal posts by the rate of the report [I4]."""
     project = places["abroad"]
     shared.report(Expense("TRAVEL", Decimal(90), DAY, (Share(shared.number(project)),), currency="EUR"))
     open_amount = shared.balance()
@@ -185,7 +185,7 @@ def test_a_foreign_currency_clears_too(shared: Cycle, places: dict[str, str]) ->
 
 
 def test_a_lent_employees_expense(shared: Cycle, places: dict[str, str]) -> None:
-    """I4, K1 to K3, K7: spent in the British company for an American project, passed on at cost."""
+    """Spent in the British company for an American project, passed on at cost [I4, K1 to K3, K7]."""
     project = places["lending"]
     share = Share(shared.number(project), company="USPM")
     shared.report(Expense("TRAVEL", Decimal(60), DAY, (share,)), company="GBPM")
@@ -209,7 +209,7 @@ def waiting(shared: Cycle, project: str) -> Row:
 
 
 def test_an_expense_that_is_not_approved_leaves_its_amount_until_it_is(shared: Cycle, places: dict[str, str]) -> None:
-    """I6: written to Dataverse, but without an actual."""
+    """Written to Dataverse, but without an actual [I6]."""
     project = places["late"]
     shared.works.switches.set(approve_expenses=False)
     try:
@@ -226,7 +226,7 @@ def test_an_expense_that_is_not_approved_leaves_its_amount_until_it_is(shared: C
 
 
 def test_an_expense_that_is_removed_on_the_way_leaves_exactly_its_amount(cycle: Cycle) -> None:
-    """R19: two are spent, one is deleted in Dataverse before its approval; the report says which."""
+    """Two are spent, one is deleted in Dataverse before its approval; the report says which [R19]."""
     works = cycle.works
     project = works.project()
     cycle.send(companies=["USPM"])

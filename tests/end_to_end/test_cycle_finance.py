@@ -1,4 +1,6 @@
-"""What Finance does with staged rows, and what Dataverse sees of it: G3-G5, G11-G14, G17-G19, G-L, D2, E-T, E19, E20.
+"""What Finance does with staged rows, and what Dataverse sees of it.
+
+Holds [G3 to G5, G11 to G14, G17 to G19, G-L, D2, E-T, E19, E20].
 
 One story: three companies with parameters of their own, everything sent at once, a first evening on which much goes
 wrong, and a second one on which all of it is set right.
@@ -64,7 +66,7 @@ def lines_of(cycle: Cycle, rows: list[Row]) -> list[Api]:
 
 
 def profiles(cycle: Cycle, projects: dict[str, str]) -> None:
-    """D2: a profile for each of these projects, by a rule that names it."""
+    """A profile for each of these projects, by a rule that names it [D2]."""
     posting = {"wip": ("ProfitAndLoss", "Yes"), "balance": ("Balance", "No"), "silent": ("NoLedger", "No")}
     for number, (name, (costs, accrues)) in enumerate(posting.items(), start=10):
         key = {"dataAreaId": "uspm", "ProfileId": name.upper()}
@@ -210,7 +212,7 @@ def entries(cycle: Cycle, row: Row) -> list[tuple[str, Decimal]]:
     ],
 )
 def test_the_ledger_by_profile(shared: Cycle, story: Story, name: str, cost: Any, sale: Any) -> None:
-    """G-L, D2: by the voucher that came back to Dataverse; the rule that names the project counts."""
+    """By the voucher that came back to Dataverse; the rule that names the project counts [G-L, D2]."""
     rows = story.made[name]
     assert [entries(shared, row) for row in rows] == ([cost] if sale is None else [cost, sale])
     told = [shared.actual(row) for row in rows]
@@ -219,7 +221,7 @@ def test_the_ledger_by_profile(shared: Cycle, story: Story, name: str, cost: Any
 
 
 def test_journals_by_month_and_of_five_lines(shared: Cycle, story: Story) -> None:
-    """G4, G5: and each line's voucher finds its actual all the same."""
+    """And each line's voucher finds its actual all the same [G4, G5]."""
     assert story.imports["USPM"].lines == 16
     assert len(story.imports["USPM"].journals) == 4
     headers = {
@@ -232,7 +234,7 @@ def test_journals_by_month_and_of_five_lines(shared: Cycle, story: Story) -> Non
 
 
 def test_only_what_dataverse_confirms_is_imported(shared: Cycle, story: Story) -> None:
-    """G3: a staged row that is not the actual's waits in Finance, and its actual has no voucher until it is."""
+    """A staged row that is not the actual's waits in Finance, and its actual has no voucher until it is [G3]."""
     sale = story.made["checked"][1]
     (refused,) = story.imports["GBPM"].refused
     assert refused == (sale["msdyn_actualimportid"], "The actual isn't validated against Dataverse yet.")
@@ -245,14 +247,14 @@ def test_only_what_dataverse_confirms_is_imported(shared: Cycle, story: Story) -
 
 
 def test_what_the_accountant_changes_on_a_line_comes_back(shared: Cycle, story: Story) -> None:
-    """G11: a tax group of the line's own; the other sale has none."""
+    """A tax group of the line's own; the other sale has none [G11]."""
     _, sale = story.made["plain"]
     assert shared.actual(sale)["msdyn_salestaxamount"] == shared.staged(sale)["SalesTaxAmount"] == 120
     assert shared.actual(story.made["wip"][1])["msdyn_salestaxamount"] in (None, 0)
 
 
 def test_a_deleted_line_comes_back_with_the_next_import(shared: Cycle, story: Story) -> None:
-    """G12: under another voucher, and only that one reaches Dataverse."""
+    """Under another voucher, and only that one reaches Dataverse [G12]."""
     cost, _ = story.made["silent"]
     assert story.on_the_first_evening("silent")[0] is None
     line = shared.line(cost)
@@ -261,13 +263,13 @@ def test_a_deleted_line_comes_back_with_the_next_import(shared: Cycle, story: St
 
 
 def test_a_journal_in_processing_has_no_vouchers_until_a_day_has_passed(shared: Cycle, story: Story) -> None:
-    """G13."""
+    """Rule [G13]."""
     assert story.on_the_first_evening("april") == [None, None]
     assert all(shared.actual(row)["msdyn_vouchernumber"] for row in story.made["april"])
 
 
 def test_lines_in_error_move_and_the_others_post(shared: Cycle, story: Story) -> None:
-    """G14: the lines of a closed period; Dataverse sees the vouchers of the good ones, and later of the others."""
+    """The lines of a closed period; Dataverse sees the vouchers of the good ones, and later of the others [G14]."""
     (moved,) = story.moved
     header = shared.finance.one("IntegrationJournalHeaders", f"dataAreaId eq 'uspm' and JournalId eq '{moved}'")
     assert header["OriginalJournalId"] in story.imports["USPM"].journals
@@ -280,7 +282,7 @@ def test_lines_in_error_move_and_the_others_post(shared: Cycle, story: Story) ->
 
 
 def test_beginning_balances_have_vouchers_and_no_ledger_entries(shared: Cycle, story: Story) -> None:
-    """G17: up to the cut-off; what is later is posted as ever, and the cut-off is locked."""
+    """Up to the cut-off; what is later is posted as ever, and the cut-off is locked [G17]."""
     assert (story.imports["FRRT"].beginning_balances, story.imports["FRRT"].lines) == (2, 2)
     booked = {row["Voucher"] for row in shared.finance.rows("LedgerEntries", "dataAreaId eq 'frrt'")}
     for name, expected in (("opening", False), ("after", True)):
@@ -295,7 +297,7 @@ def test_beginning_balances_have_vouchers_and_no_ledger_entries(shared: Cycle, s
 
 
 def test_a_cost_that_finance_has_posted_gets_that_voucher(shared: Cycle, story: Story) -> None:
-    """G18: no line for the cost, and Dataverse gets what the vendor invoice was posted with."""
+    """No line for the cost, and Dataverse gets what the vendor invoice was posted with [G18]."""
     assert story.imports["USPM"].already_costed == 1
     cost, sale = story.made["costed"]
     key = f"ActualsImportId eq {cost['msdyn_actualimportid']}"
@@ -305,7 +307,7 @@ def test_a_cost_that_finance_has_posted_gets_that_voucher(shared: Cycle, story: 
 
 
 def test_a_fee_is_linked_to_what_it_was_made_for(shared: Cycle, story: Story) -> None:
-    """G19: by the connection that came along."""
+    """By the connection that came along [G19]."""
     (fee,), source = story.made["fee"], story.made["source"][1]
     line = shared.line(fee)
     assert (line["CategoryType"], line["Amount"]) == ("Revenue", 150)
@@ -319,7 +321,7 @@ def test_a_fee_is_linked_to_what_it_was_made_for(shared: Cycle, story: Story) ->
 
 
 def test_a_class_that_does_not_fit_its_type_travels_with_a_warning(shared: Cycle, story: Story) -> None:
-    """E-T: Finance has the last word, here in the log of its import."""
+    """Finance has the last word, here in the log of its import [E-T]."""
     (odd,) = story.made["odd"]
     assert "1 row against actuals.class_of_type" in story.message.split("; ")
     assert shared.staged(odd)["TransactionClassification"] == TransactionClass.MILESTONE
@@ -328,7 +330,7 @@ def test_a_class_that_does_not_fit_its_type_travels_with_a_warning(shared: Cycle
 
 
 def test_billing_and_adjustment_status_follow(shared: Cycle, story: Story) -> None:
-    """E19, E20: ready to invoice, and in process, also on rows that are posted."""
+    """Ready to invoice, and in process, also on rows that are posted [E19, E20]."""
     ready = shared.staged(story.made["wip"][1])
     assert (ready["BillingStatusId"], ready["IsJournalized"]) == (BillingStatus.READY_TO_INVOICE, "Yes")
     assert [shared.staged(row)["AdjustmentStatus"] for row in story.made["plain"]] == [192350000] * 2

@@ -1,4 +1,4 @@
-"""What stays home, what is held back and why, and how it heals: G1, F1 to F4, A2, C11, G8, G9, I5."""
+"""What stays home, what is held back and why, and how it heals: [G1, F1 to F4, A2, C11, G8, G9, I5]."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def on_staging(cycle: Cycle, actual: object) -> bool:
 
 
 def test_skip_sync_decides_what_travels(cycle: Cycle) -> None:
-    """G1: true stays home, false travels; where it is empty nobody can tell, so the row is held until it is filled."""
+    """True stays home, false travels; where it is empty nobody can tell, so the row is held until it is filled [G1]."""
     project = cycle.works.project()
     home, unclear = (str(r["msdyn_actualid"]) for r in approve_time(cycle.works.dataverse, cycle.works.time(project)))
     other, sale = (str(r["msdyn_actualid"]) for r in approve_time(cycle.works.dataverse, cycle.works.time(project)))
@@ -54,7 +54,7 @@ def test_skip_sync_decides_what_travels(cycle: Cycle) -> None:
 
 
 def test_an_actual_that_is_on_staging_is_not_taken_back(cycle: Cycle) -> None:
-    """G1, R2: Finance may have posted it, so a Skip Sync that comes late is reported only."""
+    """Finance may have posted it, so a Skip Sync that comes late is reported only [G1, R2]."""
     project = cycle.works.project()
     cost, _ = approve_time(cycle.works.dataverse, cycle.works.time(project))
     cycle.send(**US)
@@ -73,7 +73,7 @@ def test_an_actual_that_is_on_staging_is_not_taken_back(cycle: Cycle) -> None:
 
 
 def test_connections_come_by_data_package(cycle: Cycle) -> None:
-    """F1, F2, F3: OData does not show the set; a package brings the rows, with both ends as they are."""
+    """OData does not show the set; a package brings the rows, with both ends as they are [F1, F2, F3]."""
     project = cycle.works.project()
     cost, sale, rest = approve_time(cycle.works.dataverse, cycle.works.time(project), billable=Decimal(6))
     cycle.world.forget_requests()
@@ -106,7 +106,7 @@ def test_connections_come_by_data_package(cycle: Cycle) -> None:
 
 
 def test_ends_that_never_travel_hold_no_connection(cycle: Cycle) -> None:
-    """F1: the cost of lent work stays in Dataverse, and so may anything else."""
+    """The cost of lent work stays in Dataverse, and so may anything else [F1]."""
     project = cycle.works.project()
     cost, sale = approve_time(cycle.works.dataverse, cycle.works.time(project))
     for actual in (cost, sale):
@@ -121,7 +121,7 @@ def test_ends_that_never_travel_hold_no_connection(cycle: Cycle) -> None:
 
 
 def test_a_connection_that_finance_refuses_is_held_back_with_its_words(cycle: Cycle) -> None:
-    """F3: the rows beside it in the package get through, and it heals by itself."""
+    """The rows beside it in the package get through, and it heals by itself [F3]."""
     refusing = True
 
     def refuse(_: Tx, event: Event) -> None:
@@ -153,7 +153,7 @@ def test_a_connection_that_finance_refuses_is_held_back_with_its_words(cycle: Cy
 
 
 def test_a_missing_line_property(cycle: Cycle) -> None:
-    """A2: Finance's words and the way out; the row heals once the record is there."""
+    """Finance's words and the way out; the row heals once the record is there [A2]."""
     key = "LineProperties(dataAreaId='uspm',BillingType=Microsoft.Dynamics.DataEntities.ProjBillingType'NonChargeable')"
     removed = cycle.finance.one(
         "LineProperties",
@@ -181,7 +181,7 @@ def test_a_missing_line_property(cycle: Cycle) -> None:
 
 
 def test_a_finished_project_takes_no_expense(cycle: Cycle) -> None:
-    """C11: the project's state travels, and Finance refuses; nothing of it reaches us."""
+    """The project's state travels, and Finance refuses; nothing of it reaches us [C11]."""
     project = cycle.works.project()
     cycle.send(**US)
     number = cycle.number(project)
@@ -201,7 +201,7 @@ def test_a_finished_project_takes_no_expense(cycle: Cycle) -> None:
 
 
 def test_an_expense_on_a_parent_task(cycle: Cycle) -> None:
-    """C9, I5: posted without live synchronisation, and not sent, for Dataverse would refuse it; heals at a leaf."""
+    """Posted without live synchronisation, and not sent, for Dataverse would refuse it; heals at a leaf [C9, I5]."""
     project = cycle.works.project()
     cycle.send(**US)
     number = cycle.number(project)
@@ -237,7 +237,7 @@ def test_an_expense_on_a_parent_task(cycle: Cycle) -> None:
 
 
 def test_what_import_from_staging_refuses_is_finances_own_business(cycle: Cycle) -> None:
-    """G8, G9: no project category, no exchange rate: a line in Finance's log, nothing in our list."""
+    """No project category, no exchange rate: a line in Finance's log, nothing in our list [G8, G9]."""
     works = cycle.works
     consulting, swiss = works.project(), works.project(currency="CHF")
     approve_time(works.dataverse, works.time(consulting))
@@ -273,7 +273,7 @@ def test_what_import_from_staging_refuses_is_finances_own_business(cycle: Cycle)
 
 
 def test_columns_that_dataverse_keeps_for_dual_write(cycle: Cycle) -> None:
-    """E22: the refusal says what to do, nothing is tried again and again, and it heals once it is done."""
+    """The refusal says what to do, nothing is tried again and again, and it heals once it is done [E22]."""
     works = cycle.works
     approve_time(works.dataverse, works.time(works.project()))
     cycle.send(**US)
@@ -297,7 +297,7 @@ def test_columns_that_dataverse_keeps_for_dual_write(cycle: Cycle) -> None:
 
 
 def test_expenses_are_approved_where_actuals_are_protected(cycle: Cycle) -> None:
-    """E22, I3: the product's own job makes the actuals, whoever wrote the expense."""
+    """The product's own job makes the actuals, whoever wrote the expense [E22, I3]."""
     works = cycle.works
     project = works.project()
     cycle.send(**US)

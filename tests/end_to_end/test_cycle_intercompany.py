@@ -1,4 +1,4 @@
-"""Work that one company lends to another: K1 to K6 by the documented example of ten hours, invoice and reversal."""
+"""Work that one company lends to another: [K1 to K6] by the documented example of ten hours, invoice and reversal."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def story(shared: Cycle) -> Story:
 
 
 def test_four_actuals_of_which_three_travel(shared: Cycle, story: Story) -> None:
-    """K1, K3, K6, R26: 1,200 cost stays; 2,000 to the borrowing, 880 and 1,200 to the lending company."""
+    """1,200 cost stays; 2,000 to the borrowing, 880 and 1,200 to the lending company [K1, K3, K6, R26]."""
     cost, *travelling = story.made
     assert (cost["msdyn_amount"], cost["msdyn_skipsync"]) == (1200, True)
     assert shared.finance.rows("ProjActualsImports", f"ActualId eq {cost['msdyn_actualid']}") == []
@@ -86,7 +86,7 @@ def test_four_actuals_of_which_three_travel(shared: Cycle, story: Story) -> None
 
 
 def test_all_of_them_resolve_their_project_in_the_borrowing_company(shared: Cycle, story: Story) -> None:
-    """K3: the lending company's rows name the other company's project, task, contract and contract line."""
+    """The lending company's rows name the other company's project, task, contract and contract line [K3]."""
     number = shared.number(story.project)
     columns = ("ProjectId", "ProjectDataAreaId", "TaskNumber", "ContractId", "ContractLine", "ContractLineId")
     rows = [{name: row[name] for name in columns} for row in map(shared.staged, story.made[1:])]
@@ -98,7 +98,7 @@ def test_all_of_them_resolve_their_project_in_the_borrowing_company(shared: Cycl
 
 
 def test_without_the_intercompany_set_up_finance_refuses(shared: Cycle, story: Story) -> None:
-    """K4: said in Finance's log by the documented words; the next import takes the rows."""
+    """Said in Finance's log by the documented words; the next import takes the rows [K4]."""
     imports = {row["msdyn_actualimportid"]: row["msdyn_actualid"] for row in [*story.made[2:], *story.fixed[1:]]}
     assert {key for key, _ in story.refused} == imports.keys()
     assert {row["ActualsImportId"] for row in story.log} == imports.keys()
@@ -111,7 +111,7 @@ def test_without_the_intercompany_set_up_finance_refuses(shared: Cycle, story: S
 
 
 def test_the_lending_company_has_ledger_entries_and_no_project_transaction(shared: Cycle, story: Story) -> None:
-    """K3: Dr and Cr in each company's own books."""
+    """Dr and Cr in each company's own books [K3]."""
     _, _, unit_cost, charged = story.made
     for row, amount in ((unit_cost, 880), (charged, DOLLARS_IN_POUNDS)):
         line = shared.line(row)
@@ -125,7 +125,7 @@ def test_the_lending_company_has_ledger_entries_and_no_project_transaction(share
 
 
 def test_the_accounting_comes_back_in_each_companys_currency(shared: Cycle, story: Story) -> None:
-    """G15: 880 and 942.29 pounds, 2,000 dollars; the cost that stayed home has none."""
+    """880 and 942.29 pounds, 2,000 dollars; the cost that stayed home has none [G15]."""
     cost, *travelled = [shared.actual(row) for row in story.made]
     assert [row["msdyn_accountingamount"] for row in travelled] == [2000, 880, DOLLARS_IN_POUNDS]
     assert all(row["msdyn_vouchernumber"] for row in travelled)
@@ -133,7 +133,7 @@ def test_the_accounting_comes_back_in_each_companys_currency(shared: Cycle, stor
 
 
 def test_the_lending_company_invoices_the_borrowing_one(shared: Cycle, story: Story) -> None:
-    """K5, R27: inter-org sales, customer invoice, vendor invoice and project cost are one amount."""
+    """Inter-org sales, customer invoice, vendor invoice and project cost are one amount [K5, R27]."""
     number = story.pending["VendorInvoiceNum"]
     invoice = shared.finance.one("ProjCustomerInvoices", f"InvoiceId eq '{number}'")
     facts = ("dataAreaId", "InvoiceType", "BorrowingCompany", "CurrencyCode", "TotalAmount")
@@ -166,7 +166,7 @@ def test_the_lending_company_invoices_the_borrowing_one(shared: Cycle, story: St
 
 
 def test_a_fixed_price_has_no_unbilled_sale(shared: Cycle, story: Story) -> None:
-    """K1: three actuals, of which two travel."""
+    """Three actuals, of which two travel [K1]."""
     assert len(story.fixed) == 3
     rows = [shared.staged(row) for row in story.fixed[1:]]
     assert [(row["dataAreaId"], row["TransactionType"], row["Amount"]) for row in rows] == [
@@ -176,14 +176,14 @@ def test_a_fixed_price_has_no_unbilled_sale(shared: Cycle, story: Story) -> None
 
 
 def test_another_unit_of_the_same_company_stays_home(shared: Cycle, story: Story) -> None:
-    """K2: cost and unbilled sale travel, the pair does not."""
+    """Cost and unbilled sale travel, the pair does not [K2]."""
     ids = [row["msdyn_actualid"] for row in story.within]
     found = [bool(shared.finance.rows("ProjActualsImports", f"ActualId eq {actual}")) for actual in ids]
     assert found == [True, True, False, False]
 
 
 def test_the_pair_is_connected_in_finance(shared: Cycle, story: Story) -> None:
-    """F1: also with the cost that never travels."""
+    """Also with the cost that never travels [F1]."""
     cost, sale, unit_cost, charged = (row["msdyn_actualid"] for row in story.made)
     ends = {
         (row["Transaction1Id"], row["Transaction2Id"])
@@ -194,7 +194,7 @@ def test_the_pair_is_connected_in_finance(shared: Cycle, story: Story) -> None:
 
 
 def test_a_cancelled_loan_adds_up_to_nothing(shared: Cycle, story: Story) -> None:
-    """E6, K3, R10: each reversal goes where its original went."""
+    """Each reversal goes where its original went [E6, K3, R10]."""
     works = shared.works
     project = works.project()
     entry = lent(shared, project)
@@ -222,7 +222,7 @@ def test_a_cancelled_loan_adds_up_to_nothing(shared: Cycle, story: Story) -> Non
 
 
 def test_a_resource_of_a_company_that_is_not_integrated(shared: Cycle, story: Story) -> None:
-    """K2: the lending company's own rows stay home, for its books are elsewhere; the borrowing company's go."""
+    """The lending company's own rows stay home, for its books are elsewhere; the borrowing company's go [K2]."""
     works = shared.works
     project = works.project()
     entry = works.time(project, "10", msdyn_resourcingcompany=works.company("DEMF"))

@@ -1,4 +1,4 @@
-"""From the approval to the ledger and back: E2 to E5, G1, G2, G7, G8, G10, G15, field by field through both APIs.
+"""From the approval to the ledger and back: [E2 to E5, G1, G2, G7, G8, G10, G15], field by field through both APIs.
 
 One project billed in pounds by a company that keeps its books in dollars, with sales tax, and one internal project.
 """
@@ -81,7 +81,7 @@ def story(shared: Cycle) -> Story:
 
 
 def test_what_was_approved_is_staged_once(shared: Cycle, story: Story) -> None:
-    """E1 to E5, G1, R1: the entry that only was submitted has nothing, and every actual one row."""
+    """The entry that only was submitted has nothing, and every actual one row [E1 to E5, G1, R1]."""
     assert [len(rows) for rows in story.made.values()] == [2, 3, 2, 2, 1, 1, 2]
     assert story.sent == 3, "the expense's actuals and their connection; the rest went with the contracts"
     actuals = shared.actuals(story.project)
@@ -108,7 +108,7 @@ def test_what_was_approved_is_staged_once(shared: Cycle, story: Story) -> None:
     ],
 )
 def test_quantities_and_amounts_by_event(story: Story, event: str, told: list[tuple[object, ...]]) -> None:
-    """E2 as submitted, E3 reduced, E4 increased, E5 no sales; and the same for material and expense."""
+    """As submitted [E2], reduced [E3], increased [E4], no sales [E5]; and the same for material and expense."""
     rows = story.staged[event]
     assert [(row["TransactionType"], row["BillingType"], row["Quantity"], row["Amount"]) for row in rows] == told
 
@@ -238,7 +238,7 @@ def test_what_is_different_about_materials_and_expenses(shared: Cycle, story: St
 def test_one_posted_journal_line_for_each(
     shared: Cycle, story: Story, event: str, kind: str, line_property: list[str]
 ) -> None:
-    """G2, G7, G8, G10."""
+    """Rules [G2, G7, G8, G10]."""
     lines = [shared.line(row) for row in story.made[event]]
     assert [line["LineProperty"] for line in lines] == line_property
     assert {(line["CategoryType"], line["LineStatus"], line["dataAreaId"]) for line in lines} == {
@@ -259,7 +259,7 @@ def test_one_posted_journal_line_for_each(
     "event", ["as submitted", "reduced", "increased", "material", "expense", "internal", "fixed price"]
 )
 def test_the_accounting_comes_back(shared: Cycle, story: Story, event: str) -> None:
-    """G15, R5, R6: voucher, amount in accounting currency, rate and sales tax on the actual in Dataverse."""
+    """Voucher, amount in accounting currency, rate and sales tax on the actual in Dataverse [G15, R5, R6]."""
     for made in story.made[event]:
         actual, staged, line = shared.actual(made), shared.staged(made), shared.line(made)
         pounds = staged["TransactionCurrencyId"] == "GBP"

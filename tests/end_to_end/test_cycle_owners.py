@@ -46,7 +46,7 @@ def to_actual(row: Row) -> str:
 
 
 def test_a_voucher_that_is_changed_in_dataverse_is_reported_only(shared: Cycle, posted: dict[str, Row]) -> None:
-    """G15: Finance owns voucher, accounting amount and sales tax."""
+    """Finance owns voucher, accounting amount and sales tax [G15]."""
     sale = posted["voucher"]
     voucher = shared.staged(sale)["VoucherNumber"]
     shared.dataverse.change(to_actual(sale), {"msdyn_vouchernumber": "PVO-ODD", "msdyn_accountingamount": 1})
@@ -73,7 +73,7 @@ def test_a_voucher_that_is_changed_in_dataverse_is_reported_only(shared: Cycle, 
 
 
 def test_an_amount_that_is_changed_in_finance_is_reported_only(shared: Cycle, posted: dict[str, Row]) -> None:
-    """D1, E21: amount, quantity and project are Dataverse's."""
+    """Amount, quantity and project are Dataverse's [D1, E21]."""
     sale = posted["amount"]
     shared.finance.change(to_staging(sale), {"Amount": 5000, "Description": "Said in Finance"})
     shared.world.forget_requests()
@@ -110,7 +110,7 @@ def test_a_new_voucher_by_its_owner_travels(shared: Cycle, posted: dict[str, Row
 
 
 def test_the_example_of_a_fixed_rate(shared: Cycle) -> None:
-    """H8: 4 hours of 250 pounds at 1.25 are 1,250 dollars; Finance keeps the rate times one hundred."""
+    """4 hours of 250 pounds at 1.25 are 1,250 dollars; Finance keeps the rate times one hundred [H8]."""
     works = shared.works
     project = works.project(currency="GBP")
     line: dict[str, Any] = {
@@ -175,7 +175,7 @@ def test_what_finance_changes_before_there_is_a_voucher_is_reported_only(shared:
 
 
 def test_the_accounting_date_is_dataverses_until_it_is_posted(shared: Cycle) -> None:
-    """G6, and the columns whose owner changes with the voucher."""
+    """Also the columns whose owner changes with the voucher [G6]."""
     works = shared.works
     _, sale = approve_time(works.dataverse, works.time(works.project()))
     shared.send(**US)

@@ -86,7 +86,7 @@ def story(shared: Cycle) -> Story:
 
 
 def test_what_breaks_a_rule_travels_and_is_told(shared: Cycle, story: Story) -> None:
-    """R10, G6: a reversal that is not its original's opposite, by plan and by base; a date in a closed period."""
+    """A reversal that is not its original's opposite, by plan and by base; a date in a closed period [R10, G6]."""
     assert leg(story.summary, "actuals", "USPM").counts.created == 12
     assert said(story.summary, "actuals") == {
         "2 rows against actuals.open_period",
@@ -100,7 +100,7 @@ def test_what_breaks_a_rule_travels_and_is_told(shared: Cycle, story: Story) -> 
 
 
 def test_a_rule_of_an_estimate(shared: Cycle, story: Story) -> None:
-    """D4: no expense category of the company stands for the category; A2, G10: a billing type without line property."""
+    """No expense category of the company for the category [D4]; a billing type without line property [A2, G10]."""
     assert leg(story.summary, "expense_estimates", "USPM").counts.created == 4
     assert said(story.summary, "expense_estimates") == {
         "2 rows against expense_estimates.category_of_company",

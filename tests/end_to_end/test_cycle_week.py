@@ -103,7 +103,7 @@ def week(shared: Cycle) -> Week:
 
 
 def travelling(week: Week) -> list[Api]:
-    """G1: the actuals that Finance should know."""
+    """The actuals that Finance should know [G1]."""
     return [row for row in week.actuals if not row["msdyn_skipsync"]]
 
 
@@ -150,7 +150,7 @@ def test_it_goes_quiet_and_stays_quiet(shared: Cycle, week: Week) -> None:
 
 
 def test_every_actual_that_travels_is_staged_and_has_its_voucher(shared: Cycle, week: Week) -> None:
-    """R1, R2, R4 to R6, G18: one staging row and one posted line for each, and what posting knows is in Dataverse."""
+    """One staging row and one posted line for each, and what posting knows is in Dataverse [R1, R2, R4 to R6, G18]."""
     actuals = by(travelling(week), "msdyn_actualimportid")
     staged = by(shared.finance.rows("ProjActualsImports"), "ActualsImportId")
     lines = by(shared.finance.rows("IntegrationJournalLines"), "ActualsImportId")
@@ -175,7 +175,7 @@ def test_every_actual_that_travels_is_staged_and_has_its_voucher(shared: Cycle, 
 
 
 def test_both_integration_accounts_hold_what_is_not_posted_yet(shared: Cycle, week: Week) -> None:
-    """I4, J2, R17 to R20: nothing of expenses; of vendors what a project manager has not confirmed yet (J3)."""
+    """Nothing of expenses; of vendors what a project manager has not confirmed yet [I4, J2, R17 to R20, J3]."""
     assert all(amount > 0 for amount in week.spent.values())
     headers = {(row["dataAreaId"], row["InvoiceAccount"], row["VendorInvoiceNum"]): row["ProjVendInvoiceStatus"]
                for row in shared.finance.rows("VendInvoiceExportsV2")}  # fmt: skip
@@ -201,7 +201,7 @@ def test_both_integration_accounts_hold_what_is_not_posted_yet(shared: Cycle, we
 
 
 def test_each_confirmed_invoice_is_one_proposal_with_all_its_lines(shared: Cycle, week: Week) -> None:
-    """H2 to H4, R12, R13: same number, a line for each billed actual, and the chargeable ones make the amount."""
+    """Same number, a line for each billed actual, and the chargeable ones make the amount [H2 to H4, R12, R13]."""
     invoices = by(shared.dataverse.rows("invoices"), "invoicenumber")
     sent = {number: row for number, row in invoices.items() if row["msdyn_projectinvoicestatus"] != DRAFT}
     proposals = by(shared.finance.rows("ProjInvoiceProposalHeaders"), "InvoiceProposalId")
@@ -222,7 +222,7 @@ def test_each_confirmed_invoice_is_one_proposal_with_all_its_lines(shared: Cycle
 
 
 def test_every_posted_invoice_is_known_in_dataverse(shared: Cycle, week: Week) -> None:
-    """R37: number, date, status and tax of the customer invoice come back."""
+    """Number, date, status and tax of the customer invoice come back [R37]."""
     assert week.events
     invoices = by(shared.dataverse.rows("invoices"), "invoicenumber")
     posted = by(shared.finance.rows("ProjInvoiceProposalsExport"), "InvoiceProposalId")
@@ -239,7 +239,7 @@ def test_every_posted_invoice_is_known_in_dataverse(shared: Cycle, week: Week) -
 
 
 def test_every_vendor_line_is_in_dataverse_and_every_word_on_it_in_finance(shared: Cycle, week: Week) -> None:
-    """J1, J3, R21: all project lines, with header; what the project manager said of the invoice goes back."""
+    """All project lines, with header; what the project manager said of the invoice goes back [J1, J3, R21]."""
     assert week.events["confirm-vendor-invoice"]
     exported = by(shared.finance.rows("ProjVendInvoiceLinesExportEntity"), "ProjTransId")
     lines = by(shared.dataverse.rows("msdyn_projectvendorinvoicelines"), "msdyn_externalinvoiceline")
@@ -258,7 +258,7 @@ def test_every_vendor_line_is_in_dataverse_and_every_word_on_it_in_finance(share
 
 
 def test_every_subcontract_is_an_order_with_its_lines(shared: Cycle, week: Week) -> None:
-    """J10 to J12, R23, R24: numbers, states, quantities and prices; what was worked and posted is received."""
+    """Numbers, states, quantities and prices; what was worked and posted is received [J10 to J12, R23, R24]."""
     assert week.events["subcontract-time"]
     orders = by(shared.finance.rows("SubContractPurchaseOrderHeaders"), "ProjSubContractNumber")
     contracts = by(shared.dataverse.rows("msdyn_subcontracts"), "msdyn_subcontractnumber")
@@ -287,7 +287,7 @@ def test_every_subcontract_is_an_order_with_its_lines(shared: Cycle, week: Week)
 
 
 def test_what_was_taken_back_adds_up_to_nothing(shared: Cycle, week: Week) -> None:
-    """R10, R11: each adjusted actual has one reversal, and where both travel both are booked alike."""
+    """Each adjusted actual has one reversal, and where both travel both are booked alike [R10, R11]."""
     by_id = by(week.actuals, "msdyn_actualid")
     reversing = [row for row in shared.dataverse.rows("msdyn_transactionconnections")
                  if row["msdyn_transaction1role"] == "Reversing"]  # fmt: skip
@@ -303,12 +303,12 @@ def test_what_was_taken_back_adds_up_to_nothing(shared: Cycle, week: Week) -> No
         if original["msdyn_skipsync"] == reversal["msdyn_skipsync"]:
             assert [total([original, reversal], name) for name in BOOKED] == [0, 0]
         else:
-            # G1: the negative that closes an unbilled sale when its invoice is confirmed stays at home
+            # [G1]: the negative that closes an unbilled sale when its invoice is confirmed stays at home
             assert (original["msdyn_transactiontypecode"], reversal["msdyn_skipsync"]) == (UNBILLED, True)
 
 
 def test_every_connection_is_in_finance(shared: Cycle, week: Week) -> None:
-    """F1, F3."""
+    """Rules [F1, F3]."""
     assert week.actuals
     columns = ("msdyn_transaction1", "msdyn_transaction1role", "msdyn_transaction2", "msdyn_transaction2role")
     here = {
@@ -320,7 +320,7 @@ def test_every_connection_is_in_finance(shared: Cycle, week: Week) -> None:
 
 
 def test_each_estimate_is_one_forecast(shared: Cycle, week: Week) -> None:
-    """D3, D6, R30: also those that were removed and added again; those that began before the cut-over are history."""
+    """Also those that were removed and added again; those that began before the cut-over are history [D3, D6, R30]."""
     assert week.events["reassign"]
     since = str(SINCE)
     integrated = {shared.works.company(code) for code in COMPANIES}

@@ -1,5 +1,5 @@
-"""What Finance says of an invoice that is not all there, and how invoices are corrected: E13 to E16, F1, F3, G1, H3,
-H4, H13, R10 through both APIs.
+"""What Finance says of an invoice that is not all there, and how invoices are corrected: [E13 to E16, F1, F3, G1, H3,
+H4, H13, R10] through both APIs.
 
 The parts of an invoice are carried one after the other, which no area does, to meet the documented errors.
 """
@@ -114,7 +114,7 @@ def story(shared: Cycle) -> Story:
 
 
 def test_a_header_alone_gets_no_lines(story: Story) -> None:
-    """H4: by the documented words, in the job log; the ledger shows the unit as incomplete."""
+    """By the documented words, in the job log; the ledger shows the unit as incomplete [H4]."""
     number = story.billing.number(story.invoices["hours"])
     why = dict(story.mismatched)[number]
     assert why.startswith("Invoice proposal wasn't processed because of mismatched billed sales actuals.")
@@ -128,14 +128,14 @@ def test_a_header_alone_gets_no_lines(story: Story) -> None:
 
 
 def test_nor_does_a_proposal_whose_relationships_are_missing(story: Story) -> None:
-    """F3, H3: nothing says which unbilled sales are behind it; a milestone has none and needs no relationship."""
+    """Nothing says which unbilled sales are behind it; a milestone has none and needs no relationship [F3, H3]."""
     (held,) = story.unrelated
     assert held[0] == story.billing.number(story.invoices["hours"])
     assert "4 of the transactions behind its billed sales actuals aren't posted" in held[1]
 
 
 def test_it_heals_with_the_rest(story: Story) -> None:
-    """H3, H4: the next import after it; posted the same evening."""
+    """The next import after it; posted the same evening [H3, H4]."""
     for name, amount in (("hours", 6400), ("milestone", 4000)):
         header = story.billing.proposal(story.invoices[name])
         assert (header["ProposalStatus"], header["InvoiceAmount"], header["Message"]) == ("Posted", amount, "")
@@ -146,7 +146,7 @@ def test_it_heals_with_the_rest(story: Story) -> None:
 
 
 def test_a_correction_is_an_invoice_of_its_own(story: Story) -> None:
-    """H13: it names the other one, and both are posted in the end."""
+    """It names the other one, and both are posted in the end [H13]."""
     for name, amount in (("hours", -1600), ("milestone", -4000)):
         first = story.billing.invoice(story.invoices[name])
         second = story.billing.invoice(story.invoices[f"{name}, corrected"])
@@ -161,26 +161,26 @@ def test_a_correction_is_an_invoice_of_its_own(story: Story) -> None:
 @pytest.mark.parametrize(
     ("kind", "travelled"),
     [
-        # E16: credited, and open again
+        # [E16]: credited, and open again
         ("credited", [("BilledSales", -8, -1600, UNADJUSTABLE, True), ("Sales", 8, 1600, 0, False)]),
-        # E14: the part kept and the rest, of which only the rest is open
+        # [E14]: the part kept and the rest, of which only the rest is open
         (
             "reduced",
             [("BilledSales", -8, -1600, UNADJUSTABLE, True), ("Sales", 6, 1200, 0, False),
              ("BilledSales", 6, 1200, 0, True), ("Sales", 2, 400, 0, False)],
         ),
-        # E15
+        # [E15]
         (
             "increased",
             [("BilledSales", -8, -1600, UNADJUSTABLE, True), ("Sales", 10, 2000, 0, False),
              ("BilledSales", 10, 2000, 0, True)],
         ),
-        # E13
+        # [E13]
         ("milestone", [("BilledSales", -1, -4000, UNADJUSTABLE, True)]),
     ],
 )  # fmt: skip
 def test_what_a_correction_makes(shared: Cycle, story: Story, kind: str, travelled: list[tuple[object, ...]]) -> None:
-    """G1: all but the negative unbilled sales travels; billed ones name the corrective proforma."""
+    """All but the negative unbilled sales travels; billed ones name the corrective proforma [G1]."""
     name = "milestone" if kind == "milestone" else "hours"
     number = story.billing.number(story.invoices[f"{name}, corrected"])
     staged = [shared.staged(row) for row in story.corrected[kind] if not row["msdyn_skipsync"]]
@@ -195,14 +195,14 @@ def test_what_a_correction_makes(shared: Cycle, story: Story, kind: str, travell
 
 
 def test_what_is_kept_stays(shared: Cycle, story: Story) -> None:
-    """H13."""
+    """Rule [H13]."""
     staged = shared.staged(story.billed["kept"])
     assert (staged["AdjustmentStatus"], staged["Quantity"]) == (0, 8)
     assert shared.actual(story.billed["kept"])["msdyn_adjustmentstatus"] is None
 
 
 def test_a_credit_takes_back_what_was_posted(shared: Cycle, story: Story) -> None:
-    """R10, G-L: original and reversal add up to nothing, in Dataverse, on the staging rows and in the ledger."""
+    """Original and reversal add up to nothing, in Dataverse, on the staging rows and in the ledger [R10, G-L]."""
     for kind in ("credited", "reduced", "increased", "milestone"):
         pair = [shared.actual(row) for row in (story.billed[kind], story.corrected[kind][0])]
         assert [row["msdyn_adjustmentstatus"] for row in pair] == [ADJUSTED, UNADJUSTABLE]
@@ -219,7 +219,7 @@ def test_a_credit_takes_back_what_was_posted(shared: Cycle, story: Story) -> Non
 
 
 def test_corrections_are_connected_in_finance(shared: Cycle, story: Story) -> None:
-    """F1: the reversal and what is unbilled anew with what was billed, the new billed sale with its unbilled one."""
+    """The reversal and what is unbilled anew with what was billed, the new billed sale with its unbilled one [F1]."""
     ends = {
         (row["Transaction1Id"], row["Transaction1Role"], row["Transaction2Id"], row["Transaction2Role"])
         for row in shared.relationships()
@@ -235,7 +235,7 @@ def test_corrections_are_connected_in_finance(shared: Cycle, story: Story) -> No
 
 
 def test_what_is_open_again_can_be_invoiced(shared: Cycle, story: Story) -> None:
-    """E13, E14, E16: eight hours and two, posted like any unbilled sale; and the milestone, on both sides."""
+    """Eight hours and two, posted like any unbilled sale; and the milestone, on both sides [E13, E14, E16]."""
     again = [
         row for kind in ("credited", "reduced") for row in story.corrected[kind] if row["msdyn_billingstatus"] == OPEN
     ]

@@ -1,5 +1,5 @@
-"""From what is ready to invoice to the customer invoice and back: E9 to E12, E17, F1, F4, G1, G15, H1 to H3, H6, H8 to
-H10, R9, R12 to R16, R37, field by field through both APIs.
+"""From what is ready to invoice to the customer invoice and back: [E9 to E12, E17, F1, F4, G1, G15, H1 to H3, H6, H8 to
+H10, R9, R12 to R16, R37], field by field through both APIs.
 
 A company that keeps its books in dollars: a contract in pounds, at an agreed rate and with tax; one whose revenue is
 accrued; milestones; a retainer.
@@ -139,7 +139,7 @@ def rows_of(told: Story, name: str, kind: int = BILLED) -> list[Row]:
 
 
 def test_a_proposal_has_the_header_of_its_proforma(shared: Cycle, story: Story) -> None:
-    """H1, H2, R13: number, contract, funding source, currency, date, text and terms of payment."""
+    """Number, contract, funding source, currency, date, text and terms of payment [H1, H2, R13]."""
     invoice_id = story.invoices["pounds"]
     proforma, header = story.billing.invoice(invoice_id), story.before["pounds"]
     contract = shared.dataverse.one("salesorders", f"salesorderid eq {proforma['_salesorderid_value']}")
@@ -161,7 +161,7 @@ def test_a_proposal_has_the_header_of_its_proforma(shared: Cycle, story: Story) 
         "InvoiceDate": NOON,
         "InvoiceHeaderText": contract["name"],
         "PaymentTermsName": terms["msdyn_name"],
-        # H3, R14: nothing but a header until the unbilled sales are posted
+        # [H3, R14]: nothing but a header until the unbilled sales are posted
         "ProposalStatus": "Open",
         "Troubleshoot": "Yes",
         "Message": header["Message"],
@@ -174,13 +174,13 @@ def test_a_proposal_has_the_header_of_its_proforma(shared: Cycle, story: Story) 
 
 
 def test_proposals_are_not_on_odata(shared: Cycle) -> None:
-    """H2: the entity is written by data package only."""
+    """The entity is written by data package only [H2]."""
     with pytest.raises(Exception, match="404"):
         shared.finance.rows("ProjInvoiceProposalsV2")
 
 
 def test_proposals_wait_for_their_unbilled_sales(story: Story) -> None:
-    """H3, H4: all of the company's with unbilled sales, and the log says so; milestones have none to wait for."""
+    """All of the company's with unbilled sales, and the log says so; milestones have none to wait for [H3, H4]."""
     waiting = {story.billing.number(story.invoices[name]) for name in ("pounds", "accruing", "retainer", "use")}
     assert {number for number, _ in story.held} == waiting
     assert all("aren't posted" in why for _, why in story.held)
@@ -203,7 +203,7 @@ def test_proposals_wait_for_their_unbilled_sales(story: Story) -> None:
     ],
 )  # fmt: skip
 def test_what_is_billed_becomes_lines(shared: Cycle, story: Story, name: str, billed: list[tuple[object, ...]]) -> None:
-    """E9 to E12, E17, H3, R12: one line per billed sale; what is not chargeable adds nothing."""
+    """One line per billed sale; what is not chargeable adds nothing [E9 to E12, E17, H3, R12]."""
     staged = [shared.staged(row) for row in rows_of(story, name)]
     assert [(row["BillingType"], row["Quantity"], row["Amount"]) for row in staged] == billed
     assert {row["InvoiceProposalId"] for row in staged} == {story.billing.number(story.invoices[name])}
@@ -216,7 +216,7 @@ def test_what_is_billed_becomes_lines(shared: Cycle, story: Story, name: str, bi
 
 
 def test_every_column_of_a_billed_row(shared: Cycle, story: Story) -> None:
-    """R15, H9: what its unbilled sale has, but for what makes it billed, its dates, and what posting gave each."""
+    """What its unbilled sale has, but for what makes it billed, its dates, and what posting gave each [R15, H9]."""
     billed, unbilled = shared.staged(rows_of(story, "pounds")[0]), shared.staged(story.sales["as it was"])
     posted = story.billing.posted(story.invoices["pounds"])
     differ = {name: billed[name] for name in billed if billed[name] != unbilled[name] and not name.startswith("@")}
@@ -235,7 +235,7 @@ def test_every_column_of_a_billed_row(shared: Cycle, story: Story) -> None:
 
 
 def test_a_line_of_a_proposal_in_full(shared: Cycle, story: Story) -> None:
-    """G8, G10, H6: the material: category, tax groups and price of its billed sale."""
+    """The material: category, tax groups and price of its billed sale [G8, G10, H6]."""
     staged = shared.staged(rows_of(story, "pounds")[-1])
     line = next(
         line for line in story.billing.lines(story.invoices["pounds"])
@@ -270,7 +270,7 @@ def test_a_line_of_a_proposal_in_full(shared: Cycle, story: Story) -> None:
 
 
 def test_negatives_stay_in_dataverse(shared: Cycle, story: Story) -> None:
-    """G1, E9 to E11: at confirmation; new unbilled sales travel and are posted like any other."""
+    """At confirmation; new unbilled sales travel and are posted like any other [G1, E9 to E11]."""
     for name in ("pounds", "accruing"):
         for row in rows_of(story, name, 192350005):
             found = shared.finance.rows("ProjActualsImports", f"ActualId eq {row['msdyn_actualid']}")
@@ -282,7 +282,7 @@ def test_negatives_stay_in_dataverse(shared: Cycle, story: Story) -> None:
 
 
 def test_billed_sales_are_connected_in_both_systems(shared: Cycle, story: Story) -> None:
-    """F1, F4: with the unbilled sale of equal quantity, price and category."""
+    """With the unbilled sale of equal quantity, price and category [F1, F4]."""
     ends = {
         (row["Transaction1Id"], row["Transaction1Role"]): (row["Transaction2Id"], row["Transaction2Role"])
         for row in shared.relationships()
@@ -298,7 +298,7 @@ def test_billed_sales_are_connected_in_both_systems(shared: Cycle, story: Story)
 
 
 def test_the_customer_invoice_at_the_agreed_rate(story: Story) -> None:
-    """H8, H6, H9, G-L: 4,867 pounds at 1.25, with 7.5 per cent tax."""
+    """4,867 pounds at 1.25, with 7.5 per cent tax [H8, H6, H9, G-L]."""
     posted = story.billing.posted(story.invoices["pounds"])
     facts = {
         name: posted[name]
@@ -319,7 +319,7 @@ def test_the_customer_invoice_at_the_agreed_rate(story: Story) -> None:
 
 
 def test_accrued_revenue_comes_down_to_nothing(shared: Cycle, story: Story) -> None:
-    """G-L with WIP, R9: also what the edited sale had accrued before it was replaced."""
+    """With WIP; also what the edited sale had accrued before it was replaced [G-L, R9]."""
     entries = story.billing.entries(story.invoices["accruing"])
     assert entries["ProjectInvoicedRevenue"] == -2800
     number = shared.number(story.projects["accruing"])
@@ -334,7 +334,7 @@ def test_accrued_revenue_comes_down_to_nothing(shared: Cycle, story: Story) -> N
 
 
 def test_a_milestone_and_its_on_account_transaction(shared: Cycle, story: Story) -> None:
-    """E12, C4, R16: invoiced in Finance, which says so in Dataverse; the other one is untouched."""
+    """Invoiced in Finance, which says so in Dataverse; the other one is untouched [E12, C4, R16]."""
     entries = story.billing.entries(story.invoices["fixed"])
     assert entries == {"CustomerBalance": entries["CustomerBalance"], "ProjectInvoicedOnAccount": -4000} | {
         name: amount for name, amount in entries.items() if name == "SalesTaxPayable"
@@ -354,7 +354,7 @@ def test_a_milestone_and_its_on_account_transaction(shared: Cycle, story: Story)
 
 
 def test_a_retainer_is_invoiced_and_used(shared: Cycle, story: Story) -> None:
-    """E17: 5,000 on account, 1,500 of them back, 3,500 left and posted as unbilled."""
+    """5,000 on account, 1,500 of them back, 3,500 left and posted as unbilled [E17]."""
     told = {
         name: story.billing.entries(story.invoices[name])["ProjectInvoicedOnAccount"] for name in ("retainer", "use")
     }
@@ -367,7 +367,7 @@ def test_a_retainer_is_invoiced_and_used(shared: Cycle, story: Story) -> None:
 
 @pytest.mark.parametrize("name", ["pounds", "accruing", "fixed", "retainer", "use"])
 def test_the_customer_invoice_comes_back(shared: Cycle, story: Story, name: str) -> None:
-    """R37, H10: number, date, tax, total and status Posted."""
+    """Number, date, tax, total and status Posted [R37, H10]."""
     proforma, posted = story.billing.invoice(story.invoices[name]), story.billing.posted(story.invoices[name])
     assert story.posted[proforma["invoicenumber"]] == posted["InvoiceId"]
     assert proforma["msdyn_projectinvoicestatus"] == POSTED
@@ -388,7 +388,7 @@ def test_the_customer_invoice_comes_back(shared: Cycle, story: Story, name: str)
 
 @pytest.mark.parametrize("name", ["pounds", "accruing", "fixed", "retainer", "use"])
 def test_the_accounting_of_billed_sales_comes_back(shared: Cycle, story: Story, name: str) -> None:
-    """G15, R5, R6: voucher of the invoice, amount, rate and tax on every billed actual."""
+    """Voucher of the invoice, amount, rate and tax on every billed actual [G15, R5, R6]."""
     posted = story.billing.posted(story.invoices[name])
     lines = {line["ActualsImportId"]: line for line in story.billing.lines(story.invoices[name])}
     for row in rows_of(story, name):

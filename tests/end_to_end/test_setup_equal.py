@@ -604,16 +604,16 @@ def test_finance_draws_its_consequences(synced: World) -> None:
     rules = {(row[OF_COMPANY], row["ProjectContractId"], row["ContractLineId"]): row["BillingRuleType"] for row in
              finance.rows("BillingRules")}  # fmt: skip
     by_method = {"TimeMaterial": "TimeMaterial", "FixedPrice": "Milestone"}
-    assert rules == {key: by_method[row["BillingMethod"]] for key, row in lines.items()}, "C3"
+    assert rules == {key: by_method[row["BillingMethod"]] for key, row in lines.items()}, "[C3]"
     assert set(rules.values()) == set(by_method.values())
 
     shared = {row["RoleId"]: row["Description"] for row in finance.rows("ResourceCategoriesShared")}
     roles = {(row[OF_COMPANY], row["RoleId"], row["Description"]) for row in finance.rows("ProjectRoles")}
-    assert roles == {(area, role, text) for area in INTEGRATED for role, text in shared.items()}, "C10"
+    assert roles == {(area, role, text) for area in INTEGRATED for role, text in shared.items()}, "[C10]"
 
     categories = {(row["TransactionCategoryId"], row["CategoryId"]) for row in finance.rows("SharedCategories")}
     expected = {row["CategoryId"] for row in finance.rows("ProjectTransactionCategories")}
-    assert categories == {(one, f"{one}-{suffix}") for one in expected for suffix in range(1, 6)}, "C12"
+    assert categories == {(one, f"{one}-{suffix}") for one in expected for suffix in range(1, 6)}, "[C12]"
 
     milestones = finance.rows("ProjectContractLineMilestones")
     posted = {
@@ -623,13 +623,13 @@ def test_finance_draws_its_consequences(synced: World) -> None:
     assert posted == {
         (row[OF_COMPANY], row["ContractLineMilestoneIdentifier"], row["ProjectNumber"], row["Amount"])
         for row in milestones
-    }, "C4: an on-account transaction for each milestone"
+    }, "[C4]: an on-account transaction for each milestone"
     estimates = sorted(
         (row[OF_COMPANY], row["ProjectContractId"], row["ContractLineId"])
         for row in finance.rows("RevenueEstimateProjects")
     )
     assert estimates == sorted({(row[OF_COMPANY], row["ProjectContractId"], row["ContractLineId"]) for row in
-                                milestones}), "C4: one estimate project for each line with milestones"  # fmt: skip
+                                milestones}), "[C4]: one estimate project for each line with milestones"  # fmt: skip
     for key in estimates:
         assert lines[key]["BillingMethod"] == "FixedPrice"
     for key in {(row[OF_COMPANY], row["ProjectContractId"], row["ContractLineId"]) for row in milestones}:
@@ -638,7 +638,7 @@ def test_finance_draws_its_consequences(synced: World) -> None:
             for row in milestones
             if (row[OF_COMPANY], row["ProjectContractId"], row["ContractLineId"]) == key
         ]
-        assert sum(parts) == lines[key]["LineAmount"], "C5"
+        assert sum(parts) == lines[key]["LineAmount"], "[C5]"
 
 
 def test_every_vendor_stands_as_an_account_too(synced: World) -> None:

@@ -1,4 +1,4 @@
-"""A subcontract from the order to the vendor's invoice, field by field through both systems: J10 to J14, J4, J6."""
+"""A subcontract from the order to the vendor's invoice, field by field through both systems: [J10 to J14, J4, J6]."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def story(shared: Cycle) -> Story:
 
 
 def test_a_draft_is_an_order_that_is_not_confirmed(shared: Cycle, story: Story) -> None:
-    """J10: in the vendor's language; Finance finds the procurement category by itself."""
+    """In the vendor's language; Finance finds the procurement category by itself [J10]."""
     draft, project = story.draft, shared.number(story.project)
     wanted: Api = {
         "SubConStatus": "Draft",
@@ -167,7 +167,7 @@ def test_a_draft_is_an_order_that_is_not_confirmed(shared: Cycle, story: Story) 
 
 
 def test_confirming_confirms_all_lines_and_the_number_comes_back(shared: Cycle, story: Story) -> None:
-    """J10, R23."""
+    """Rules [J10, R23]."""
     confirmed = story.confirmed
     assert (confirmed["header"]["SubConStatus"], confirmed["order"]["DocumentState"]) == ("Confirmed", "Confirmed")
     assert sorted(row["ConfirmedQuantity"] for row in confirmed["order lines"]) == [5, 40]
@@ -177,7 +177,7 @@ def test_confirming_confirms_all_lines_and_the_number_comes_back(shared: Cycle, 
 
 
 def test_work_names_its_subcontract_line(shared: Cycle, story: Story) -> None:
-    """J10: it costs what the vendor charges for it, and goes to the payroll account like other work."""
+    """It costs what the vendor charges for it, and goes to the payroll account like other work [J10]."""
     cost, sale = (shared.actual(row) for row in story.worked)
     assert (cost["msdyn_amount"], sale["msdyn_amount"]) == (520, 1600)
     line = shared.works.one("msdyn_subcontractline", msdyn_subcontractlineid=cost["_msdyn_subcontractline_value"])
@@ -187,7 +187,7 @@ def test_work_names_its_subcontract_line(shared: Cycle, story: Story) -> None:
 
 
 def test_one_receipt_per_accounting_date(shared: Cycle, story: Story) -> None:
-    """J12, R24: work that comes before the order is confirmed waits; what was cancelled is sent back."""
+    """Work that comes before the order is confirmed waits; what was cancelled is sent back [J12, R24]."""
     assert story.left is not None
     (reason,) = [why for _, why in story.left.left]
     assert "is not confirmed" in reason
@@ -206,7 +206,7 @@ def test_one_receipt_per_accounting_date(shared: Cycle, story: Story) -> None:
 
 
 def test_the_invoice_takes_back_what_was_worked(shared: Cycle, story: Story) -> None:
-    """J14, J4, J6, R22: from receipt quantities, confirmed and matched by itself; the sales stand."""
+    """From receipt quantities, confirmed and matched by itself; the sales stand [J14, J4, J6, R22]."""
     invoice = shared.dataverse.one("msdyn_projectvendorinvoices", "msdyn_vendorinvoicenumber eq 'R-77'")
     assert (invoice["statuscode"], invoice["msdyn_enableautomaticconfirmation"]) == (192350002, True)
     key = f"_msdyn_vendorinvoice_value eq {invoice['msdyn_projectvendorinvoiceid']}"
@@ -248,7 +248,7 @@ def test_the_invoice_takes_back_what_was_worked(shared: Cycle, story: Story) -> 
 
 
 def test_both_accounts_net_out(shared: Cycle, story: Story) -> None:
-    """J2, J4: what was worked goes back to payroll, what the vendor charges clears the procurement account."""
+    """What was worked goes back to payroll, what the vendor charges clears the procurement account [J2, J4]."""
     assert story.owed == 780
     assert finance_jobs.integration_account_balance(shared.works.finance, "USPM", "procurement") == 0
     project = shared.number(story.project)
@@ -264,7 +264,7 @@ def test_both_accounts_net_out(shared: Cycle, story: Story) -> None:
 
 
 def test_closing_it_finalizes_the_order(shared: Cycle, story: Story) -> None:
-    """J11."""
+    """Rule [J11]."""
     assert (story.order["DocumentState"], story.order["PurchStatus"]) == ("Finalized", "Backorder")
     header = in_finance(shared, story.number)
     assert header["header"]["SubConStatus"] == "Closed"

@@ -142,7 +142,7 @@ def test_all_of_it_goes_through_once_that_is_there(shared: Cycle, story: Story) 
 
 
 def test_the_confirmation_goes_back_and_then_nothing(shared: Cycle, story: Story) -> None:
-    """J3: the invoice is confirmed by itself, and Finance learns of it with the next run."""
+    """The invoice is confirmed by itself, and Finance learns of it with the next run [J3]."""
     header = shared.dataverse.one("msdyn_projectvendorinvoices", "msdyn_vendorinvoicenumber eq 'S-1'")
     assert header["statuscode"] == CONFIRMED
     known = shared.finance.one("VendInvoiceExportsV2", "VendorInvoiceNum eq 'S-1'")

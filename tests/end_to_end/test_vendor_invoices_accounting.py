@@ -1,4 +1,4 @@
-"""Vendor invoices, from Finance to Dataverse and back into its journals, by field: J1 to J5, J7 to J9, G18, C11."""
+"""Vendor invoices, from Finance to Dataverse and back into its journals, by field: [J1 to J5, J7 to J9, G18, C11]."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def _answer(cycle: Cycle, invoice: Api) -> None:
 
 
 def test_the_header_in_dataverse(shared: Cycle, story: Story) -> None:
-    """J1, J3: the vendor is an account; nobody has to confirm, so it has confirmed itself, and Finance knows."""
+    """The vendor is an account; nobody has to confirm, so it has confirmed itself, and Finance knows [J1, J3]."""
     vendor = shared.dataverse.one("accounts", f"accountid eq {story.invoice['_msdyn_vendor_value']}")
     assert (vendor["accountnumber"], vendor["customertypecode"]) == (VENDOR, 11)
     wanted: Api = {
@@ -228,7 +228,7 @@ def test_the_header_in_dataverse(shared: Cycle, story: Story) -> None:
 
 
 def test_the_lines_in_dataverse(shared: Cycle, story: Story) -> None:
-    """J1, J7, J9: project lines only, of the class that the procurement category says; lost tax is cost."""
+    """Project lines only, of the class that the procurement category says; lost tax is cost [J1, J7, J9]."""
     works = shared.works
     common = {
         "_msdyn_project_value": story.projects["S-100"],
@@ -270,7 +270,7 @@ def test_the_lines_in_dataverse(shared: Cycle, story: Story) -> None:
 
 
 def test_the_actuals_in_dataverse(story: Story) -> None:
-    """J4: a cost and, on time and material, a sale of each line: charged as bought, sold by the price lists."""
+    """A cost and, on time and material, a sale of each line: charged as bought, sold by the price lists [J4]."""
     told = [
         (row["msdyn_transactiontypecode"], row["msdyn_transactionclassification"], row["msdyn_amount"])
         for row in story.actuals
@@ -294,7 +294,7 @@ def test_the_actuals_in_dataverse(story: Story) -> None:
 
 
 def test_the_actuals_on_staging(shared: Cycle, story: Story) -> None:
-    """G1: they name the invoice and the line, by which Finance knows its own document again."""
+    """They name the invoice and the line, by which Finance knows its own document again [G1]."""
     numbers = [row["ProjTransId"] for row in story.exported for _ in range(2)]
     for row, number in zip(story.actuals, numbers, strict=True):
         wanted: Api = {
@@ -312,7 +312,7 @@ def test_the_actuals_on_staging(shared: Cycle, story: Story) -> None:
 
 
 def test_the_journal_clears_the_account(shared: Cycle, story: Story) -> None:
-    """J2, R20: each cost line against the procurement account; what is kept in stock has no line at all (G18)."""
+    """Each cost line against the procurement account; what is kept in stock has no line at all [J2, R20, G18]."""
     entries = shared.finance.rows("LedgerEntries", f"Voucher eq '{story.posted['Voucher']}'")
     told = sorted((row["PostingType"], row["Debit"] - row["Credit"]) for row in entries)
     assert told == sorted(
@@ -340,7 +340,7 @@ def test_the_journal_clears_the_account(shared: Cycle, story: Story) -> None:
 
 
 def test_the_accounting_comes_back(story: Story) -> None:
-    """G15, G18: voucher and amounts, those of the invoice itself where it has costed the line."""
+    """Voucher and amounts, those of the invoice itself where it has costed the line [G15, G18]."""
     for row in story.actuals:
         assert row["msdyn_isjournalized"] is True
         assert row["msdyn_accountingamount"] == row["msdyn_amount"]
@@ -352,7 +352,7 @@ def test_the_accounting_comes_back(story: Story) -> None:
 
 
 def test_a_project_manager_releases_the_payment(shared: Cycle, story: Story) -> None:
-    """J3, J4, J5: a draft that nobody confirms costs nothing; its confirmation releases the payment in Finance."""
+    """A draft that nobody confirms costs nothing; its confirmation releases the payment in Finance [J3, J4, J5]."""
     draft = story.first["S-200"]
     assert (draft["statuscode"], draft["msdyn_enableautomaticconfirmation"]) == (DRAFT, False)
     assert (story.first["held"], story.first["actuals"]["S-200"]) == (("Draft", "No"), 0)
@@ -363,7 +363,7 @@ def test_a_project_manager_releases_the_payment(shared: Cycle, story: Story) -> 
 
 
 def test_orders_and_receipts_stay_in_finance(shared: Cycle, story: Story) -> None:
-    """J8: only the invoice makes an actual."""
+    """Only the invoice makes an actual [J8]."""
     assert story.received == []
     assert [row["msdyn_amount"] for row in shared.actuals(story.projects["S-300"])] == [100, 21]
     number = shared.finance.one("VendInvoiceExportsV2", "VendorInvoiceNum eq 'S-300'")["PurchId"]
@@ -372,7 +372,7 @@ def test_orders_and_receipts_stay_in_finance(shared: Cycle, story: Story) -> Non
 
 
 def test_a_finished_project_takes_no_invoice(shared: Cycle, story: Story) -> None:
-    """C11: the project's state has travelled, and Finance refuses."""
+    """The project's state has travelled, and Finance refuses [C11]."""
     line = VendorLine(Decimal(1), Decimal(10), "Site materials", project_id=shared.number(story.projects["finished"]))
     with pytest.raises(BusinessRuleViolation, match="Project stage finished doesn't allow recording in the project"):
         file_vendor_invoice(shared.works.finance, "USPM", bill("S-400", line))
@@ -404,7 +404,7 @@ def test_what_dataverse_refuses_is_held_with_the_way_out(shared: Cycle, story: S
 
 
 def test_in_the_end_all_is_posted_and_quiet(shared: Cycle, story: Story) -> None:
-    """J2, R20: nothing is left on the account; running again writes nothing, and nothing is open."""
+    """Nothing is left on the account; running again writes nothing, and nothing is open [J2, R20]."""
     assert (story.owed, procurement(shared)) == (941, 0)
     shared.world.forget_requests()
     for mode in ("incremental", "full"):

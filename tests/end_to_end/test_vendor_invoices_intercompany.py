@@ -1,4 +1,4 @@
-"""What one company buys for another, and what packing slips take from stock: K8, K5, J15, G18, field by field."""
+"""What one company buys for another, and what packing slips take from stock: [K8, K5, J15, G18], field by field."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def story(shared: Cycle) -> Story:
 
 
 def test_the_same_four_arise_in_dataverse(shared: Cycle, story: Story) -> None:
-    """K8, K6: the vendor's charge is the lender's cost; hours go on by the borrower's list, expenses at cost."""
+    """The vendor's charge is the lender's cost; hours go on by the borrower's list, expenses at cost [K8, K6]."""
     told = [
         (
             row["msdyn_transactiontypecode"],
@@ -132,7 +132,7 @@ def test_the_same_four_arise_in_dataverse(shared: Cycle, story: Story) -> None:
 
 
 def test_three_of_them_travel(shared: Cycle, story: Story) -> None:
-    """K8, G1, R26: the cost stays; the lender's rows name the line of its own invoice."""
+    """The cost stays; the lender's rows name the line of its own invoice [K8, G1, R26]."""
     rows = shared.staging(story.project)
     told = sorted((row["dataAreaId"], row["TransactionType"], row["Amount"]) for row in rows)
     assert told == [
@@ -149,7 +149,7 @@ def test_three_of_them_travel(shared: Cycle, story: Story) -> None:
 
 
 def test_the_lending_companys_journal_clears_its_account(shared: Cycle, story: Story) -> None:
-    """K8, J2: the borrowing company has nothing to clear."""
+    """The borrowing company has nothing to clear [K8, J2]."""
     assert story.owed == 857
     assert (procurement(shared, "GBPM"), procurement(shared, "USPM")) == (0, 0)
     borne = [row for row in story.actuals if row["msdyn_transactiontypecode"] == RESOURCING]
@@ -157,7 +157,7 @@ def test_the_lending_companys_journal_clears_its_account(shared: Cycle, story: S
 
 
 def test_the_charge_arrives_under_the_same_number(shared: Cycle, story: Story) -> None:
-    """K5, R27: one invoice per currency; posting it is the cost of the project, and nothing goes to Dataverse."""
+    """One invoice per currency; posting it is the cost of the project, and nothing goes to Dataverse [K5, R27]."""
     charged = {str(row["InvoiceId"]): row["InvoiceAmount"] for row in story.charged}
     assert sorted(charged.values()) == [157, 1200]
     assert {row["VendorInvoiceNum"] for row in story.pending} == charged.keys()
@@ -182,7 +182,7 @@ def test_the_charge_arrives_under_the_same_number(shared: Cycle, story: Story) -
 
 
 def test_stock_is_costed_where_it_is_taken(shared: Cycle, story: Story) -> None:
-    """J15, G18, R40: the usage is approved by itself; its cost is not journalled again, only the sale is."""
+    """The usage is approved by itself; its cost is not journalled again, only the sale is [J15, G18, R40]."""
     entry = shared.works.one("msdyn_materialusagelog", msdyn_materialusagelogid=story.usage["msdyn_materialusagelogid"])
     assert entry["msdyn_approvalstatus"] == 192350002
     cost, sale = story.of_stock

@@ -1,4 +1,4 @@
-"""Approval of time, expenses and materials, and its opposite: E1 to E8, E18 and the connections."""
+"""Approval of time, expenses and materials, and its opposite: [E1 to E8, E18] and the connections."""
 
 from collections import Counter
 from decimal import Decimal
@@ -46,7 +46,7 @@ def total(rows: "list[Row]", column: str = "msdyn_amount") -> Decimal:
 
 
 def test_nothing_happens_before_approval(works: Works) -> None:
-    """E1."""
+    """Rule [E1]."""
     project = works.project()
     entry = works.time(project, send=False)
     assert submit(works.dataverse, TIME, entry) == []
@@ -57,7 +57,7 @@ def test_nothing_happens_before_approval(works: Works) -> None:
 
 
 def test_hours_as_submitted(works: Works) -> None:
-    """E2."""
+    """Rule [E2]."""
     project = works.project()
     rows = approve_time(works.dataverse, works.time(project))
     assert figures(rows) == [
@@ -84,7 +84,7 @@ def test_hours_as_submitted(works: Works) -> None:
 
 
 def test_hours_reduced_at_approval(works: Works) -> None:
-    """E3."""
+    """Rule [E3]."""
     rows = approve_time(works.dataverse, works.time(works.project()), billable=Decimal(6))
     assert figures(rows) == [
         (COST, BillingType.NOT_AVAILABLE, 8, 120, 960),
@@ -94,13 +94,13 @@ def test_hours_reduced_at_approval(works: Works) -> None:
 
 
 def test_hours_not_charged_at_all(works: Works) -> None:
-    """E3, at its end: nothing is chargeable."""
+    """The extreme of less: nothing is chargeable [E3]."""
     rows = approve_time(works.dataverse, works.time(works.project()), billable=Decimal(0))
     assert figures(rows)[1:] == [(UNBILLED, BillingType.NON_CHARGEABLE, 8, 200, 1600)]
 
 
 def test_hours_increased_at_approval(works: Works) -> None:
-    """E4."""
+    """Rule [E4]."""
     rows = approve_time(works.dataverse, works.time(works.project()), billable=Decimal("9.5"))
     assert figures(rows) == [
         (COST, BillingType.NOT_AVAILABLE, 8, 120, 960),
@@ -109,7 +109,7 @@ def test_hours_increased_at_approval(works: Works) -> None:
 
 
 def test_fixed_price_and_internal_work_only_cost(works: Works) -> None:
-    """E5."""
+    """Rule [E5]."""
     fixed, internal = works.project(BillingMethod.FIXED_PRICE), works.internal()
     for project in (fixed, internal):
         rows = approve_time(works.dataverse, works.time(project))
@@ -119,7 +119,7 @@ def test_fixed_price_and_internal_work_only_cost(works: Works) -> None:
 
 
 def test_a_class_the_line_leaves_out_only_costs(works: Works) -> None:
-    """E5: what no time and material line covers is not billed."""
+    """What no time and material line covers is not billed [E5]."""
     project = works.project()
     with works.dataverse.transaction() as tx:
         tx.update("salesorderdetail", works.line_of(project), {"msdyn_includetime": False})
@@ -128,13 +128,13 @@ def test_a_class_the_line_leaves_out_only_costs(works: Works) -> None:
 
 
 def test_what_is_not_chargeable_by_itself(works: Works) -> None:
-    """E2: the entry's own billing type goes to the sale."""
+    """The entry's own billing type goes to the sale [E2]."""
     entry = works.time(works.project(), msdyn_billingtype=int(BillingType.COMPLIMENTARY))
     assert figures(approve_time(works.dataverse, entry))[1:] == [(UNBILLED, BillingType.COMPLIMENTARY, 8, 200, 1600)]
 
 
 def test_material_has_prices_of_its_product(works: Works) -> None:
-    """E2 for materials."""
+    """Rule [E2] for materials."""
     rows = approve_material(works.dataverse, works.material(works.project()), billable=Decimal(3))
     assert figures(rows) == [
         (COST, BillingType.NOT_AVAILABLE, 4, 80, 320),
@@ -145,7 +145,7 @@ def test_material_has_prices_of_its_product(works: Works) -> None:
 
 
 def test_an_expense_costs_what_was_paid_and_sells_by_native_rates(works: Works) -> None:
-    """E2 for expenses, I8: 78.50 GBP are 100 USD by Dataverse's own rates, whatever Finance says."""
+    """78.50 GBP are 100 USD by Dataverse's own rates, whatever Finance says [E2, I8]."""
     rows = approve_expense(works.dataverse, works.expense(works.project(), "78.50", currency="GBP"))
     assert figures(rows) == [
         (COST, BillingType.NOT_AVAILABLE, 1, Decimal("78.50"), Decimal("78.50")),
@@ -158,14 +158,14 @@ def test_an_expense_costs_what_was_paid_and_sells_by_native_rates(works: Works) 
 
 
 def test_an_expense_with_a_markup(works: Works) -> None:
-    """I8: a category may add a markup."""
+    """A category may add a markup [I8]."""
     category = works.expense_category(category="Accommodation")
     entry = works.expense(works.project(), "200", msdyn_expensecategory=category)
     assert [row["msdyn_amount"] for row in approve_expense(works.dataverse, entry)] == [200, 210]
 
 
 def test_sales_are_in_the_currency_of_the_contract(works: Works) -> None:
-    """E2: cost in the company's currency, sales in the contract's."""
+    """Cost in the company's currency, sales in the contract's [E2]."""
     rows = approve_time(works.dataverse, works.time(works.project(currency="GBP"), "2"))
     assert [(works.iso(row["transactioncurrencyid"]), row["msdyn_amount"]) for row in rows] == [
         ("USD", 240),
@@ -174,7 +174,7 @@ def test_sales_are_in_the_currency_of_the_contract(works: Works) -> None:
 
 
 def test_an_approval_needs_a_submitted_entry(works: Works) -> None:
-    """E1: neither a draft nor what is approved already."""
+    """Neither a draft nor what is approved already [E1]."""
     entry = works.time(works.project(), send=False)
     with pytest.raises(BusinessRuleViolation, match="submitted"):
         approve_time(works.dataverse, entry)
@@ -188,7 +188,7 @@ def test_an_approval_needs_a_submitted_entry(works: Works) -> None:
 
 @pytest.mark.parametrize("how", ["cancel", "recall"])
 def test_an_approval_taken_back(works: Works, how: str) -> None:
-    """E6, E19, R10: the original is Adjusted, its reversal Unadjustable, and together they are nothing."""
+    """The original is Adjusted, its reversal Unadjustable, and together they are nothing [E6, E19, R10]."""
     project = works.project()
     entry = works.time(project)
     made = approve_time(works.dataverse, entry, billable=Decimal(6))
@@ -213,7 +213,7 @@ def test_an_approval_taken_back(works: Works, how: str) -> None:
 
 
 def test_a_reversal_has_nothing_that_posting_gave_its_original(works: Works) -> None:
-    """E6: voucher and accounting amounts come with the posting of the reversal itself."""
+    """Voucher and accounting amounts come with the posting of the reversal itself [E6]."""
     entry = works.time(works.project())
     given = {"msdyn_vouchernumber": "V-1", "msdyn_accountingamount": Decimal(1), "msdyn_isjournalized": True}
     with works.dataverse.transaction() as tx:
@@ -225,7 +225,7 @@ def test_a_reversal_has_nothing_that_posting_gave_its_original(works: Works) -> 
 
 
 def test_what_is_on_an_invoice_stays(works: Works) -> None:
-    """E6: not what the customer has been invoiced."""
+    """Not what the customer has been invoiced [E6]."""
     entry = works.time(works.project())
     unbilled = approve_time(works.dataverse, entry)[1]
     with works.dataverse.transaction() as tx:
@@ -239,7 +239,7 @@ def test_what_is_on_an_invoice_stays(works: Works) -> None:
 
 
 def test_approved_again_after_a_recall(works: Works) -> None:
-    """E6: the entry can be approved anew, with actuals of their own."""
+    """The entry can be approved anew, with actuals of their own [E6]."""
     project = works.project()
     entry = works.time(project)
     approve_time(works.dataverse, entry)
@@ -251,7 +251,7 @@ def test_approved_again_after_a_recall(works: Works) -> None:
 
 
 def test_a_confirmed_contract_makes_its_actuals_anew(works: Works) -> None:
-    """E7."""
+    """Rule [E7]."""
     project = works.project(draft=True)
     old = approve_time(works.dataverse, works.time(project), billable=Decimal(6))
     rows = confirm_contract(works.dataverse, works.contract_of(project))
@@ -268,7 +268,7 @@ def test_a_confirmed_contract_makes_its_actuals_anew(works: Works) -> None:
 
 
 def test_a_contract_that_comes_late(works: Works) -> None:
-    """E8 (and a quote that is won, E7): everything is reversed, and what can be billed is."""
+    """Also for a quote that is won [E7]: everything is reversed, and what can be billed is [E8]."""
     project = works.internal()
     approve_time(works.dataverse, works.time(project, "5"))
     approve_material(works.dataverse, works.material(project, "2"))
@@ -285,7 +285,7 @@ def test_a_contract_that_comes_late(works: Works) -> None:
 
 
 def test_a_line_entered_by_a_user_ties_as_well(works: Works) -> None:
-    """E8 follows from the row, not from a button."""
+    """Rule [E8] follows from the row, not from a button."""
     project = works.internal()
     approve_time(works.dataverse, works.time(project, "5"))
     works.line(works.contract(), project, BillingMethod.FIXED_PRICE)
@@ -297,7 +297,7 @@ def test_a_line_entered_by_a_user_ties_as_well(works: Works) -> None:
 
 
 def test_several_customers_share_a_sale(works: Works) -> None:
-    """E18: one row per customer by percentage, nothing lost to rounding."""
+    """One row per customer by percentage, nothing lost to rounding [E18]."""
     project = works.project()
     rules = works.share_the_bill(project, "33.33", "33.33", "33.34")
     rows = approve_time(works.dataverse, works.time(project, "7.25"), billable=Decimal("5.25"))
@@ -311,7 +311,7 @@ def test_several_customers_share_a_sale(works: Works) -> None:
 
 
 def test_customers_without_a_percentage_share_equally(works: Works) -> None:
-    """E18, where users gave none (assumed)."""
+    """Where users gave none (assumed) [E18]."""
     project = works.project()
     works.share_the_bill(project, "50", "50")
     with works.dataverse.transaction() as tx:
@@ -326,7 +326,7 @@ def test_customers_without_a_percentage_share_equally(works: Works) -> None:
 
 
 def test_sales_are_connected_to_their_cost(works: Works) -> None:
-    """F1, F2: text id and type, and polymorphic lookups."""
+    """Text id and type, and polymorphic lookups [F1, F2]."""
     cost, unbilled = approve_time(works.dataverse, works.time(works.project()))
     (row,) = works.all("msdyn_transactionconnection")
     ends = {"1": (unbilled, "Unbilled"), "2": (cost, "Cost")}
@@ -341,7 +341,7 @@ def test_sales_are_connected_to_their_cost(works: Works) -> None:
 
 
 def test_everything_that_is_not_of_an_entry_journal_is_connected(works: Works) -> None:
-    """F3, F4: no actual of a billable entry stands alone, whatever happened to it."""
+    """No actual of a billable entry stands alone, whatever happened to it [F3, F4]."""
     project = works.project(draft=True)
     approve_time(works.dataverse, works.time(project))
     cancel_approval(works.dataverse, TIME, _approved(works, works.time(project)))
@@ -361,7 +361,7 @@ def posted_in_finance(works: Works, project: str, **values: object) -> str:
 
 
 def test_the_integrations_expense_is_approved_by_a_job(works: Works) -> None:
-    """I3: cost, and unbilled sales on time and material; the number of Finance is the external origin."""
+    """Cost, and unbilled sales on time and material; the number of Finance is the external origin [I3]."""
     project = works.project()
     entry = posted_in_finance(works, project)
     rows = works.actuals(project)
@@ -376,14 +376,14 @@ def test_the_integrations_expense_is_approved_by_a_job(works: Works) -> None:
 
 
 def test_an_expense_on_an_internal_project_only_costs(works: Works) -> None:
-    """I3."""
+    """Rule [I3]."""
     project = works.internal()
     posted_in_finance(works, project)
     assert figures(works.actuals(project)) == [(COST, BillingType.NOT_AVAILABLE, 1, 250, 250)]
 
 
 def test_written_again_it_is_not_approved_again(works: Works) -> None:
-    """I3: the integration may send the same row twice."""
+    """The integration may send the same row twice [I3]."""
     project = works.project()
     entry = posted_in_finance(works, project)
     with works.dataverse.transaction() as tx:
@@ -392,7 +392,7 @@ def test_written_again_it_is_not_approved_again(works: Works) -> None:
 
 
 def test_an_expense_without_the_job_waits(works: Works) -> None:
-    """I6: not auto-approved, one of the three reasons for a missing actual."""
+    """Not auto-approved, one of the three reasons for a missing actual [I6]."""
     works.switches.set(approve_expenses=False)
     project = works.project()
     posted_in_finance(works, project)
@@ -402,7 +402,7 @@ def test_an_expense_without_the_job_waits(works: Works) -> None:
 
 
 def test_an_expense_names_a_leaf_task(works: Works) -> None:
-    """C9, I5: the documented message, and nothing written."""
+    """The documented message, and nothing written [C9, I5]."""
     project = works.project()
     parent = works.one("msdyn_projecttask", msdyn_project=project, msdyn_outlinelevel=1)
     with pytest.raises(BusinessRuleViolation, match="Could not resolve project task for export expense") as refused:
@@ -412,6 +412,6 @@ def test_an_expense_names_a_leaf_task(works: Works) -> None:
 
 
 def test_an_expense_category_belongs_to_a_company(works: Works) -> None:
-    """D4, I1."""
+    """Rules [D4, I1]."""
     with pytest.raises(BusinessRuleViolation, match="owning company"):
         posted_in_finance(works, works.project(), msdyn_expensecategory=works.expense_category("GBPM"))

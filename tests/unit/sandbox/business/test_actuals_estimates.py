@@ -1,4 +1,4 @@
-"""Estimates: assignments and pairs of estimate lines: D1, D3, D4, D6."""
+"""Estimates: assignments and pairs of estimate lines: [D1, D3, D4, D6]."""
 
 from decimal import Decimal
 from typing import Any
@@ -18,7 +18,7 @@ def assigned(works: Works, project: str) -> Any:
 
 
 def test_an_assignment_plans_hours_cost_and_sales(works: Works) -> None:
-    """D3: one row of hours, named and generic resources alike."""
+    """One row of hours, named and generic resources alike [D3]."""
     project = works.project()
     row = assigned(works, project)
     assert (row["msdyn_hours"], row["msdyn_plannedcost"], row["msdyn_plannedsales"]) == (40, 4400, 7400)
@@ -30,13 +30,13 @@ def test_an_assignment_plans_hours_cost_and_sales(works: Works) -> None:
 
 
 def test_no_sales_are_planned_without_a_time_and_material_line(works: Works) -> None:
-    """D3."""
+    """Rule [D3]."""
     for project in (works.internal(), works.project(BillingMethod.FIXED_PRICE)):
         assert assigned(works, project)["msdyn_plannedsales"] == 0
 
 
 def test_an_expense_is_estimated_by_a_pair(works: Works) -> None:
-    """D3: cost and sales, linked by their origin."""
+    """Cost and sales, linked by their origin [D3]."""
     project = works.project(currency="GBP")
     cost, sales = add_estimate(
         works.dataverse,
@@ -58,7 +58,7 @@ def test_an_expense_is_estimated_by_a_pair(works: Works) -> None:
 
 
 def test_material_is_estimated_by_a_pair(works: Works) -> None:
-    """D3; on internal projects by its cost alone."""
+    """On internal projects by its cost alone [D3]."""
     product = str(works.one("product", msdyn_productnumber="P-1004")["productid"])
     figures = []
     for project in (works.project(), works.internal()):
@@ -70,7 +70,7 @@ def test_material_is_estimated_by_a_pair(works: Works) -> None:
 
 
 def test_a_sales_line_goes_with_its_cost_line(works: Works) -> None:
-    """D1, D3: the pair is one thing."""
+    """The pair is one thing [D1, D3]."""
     product = str(works.one("product", msdyn_productnumber="P-1001")["productid"])
     project = works.project()
     cost, sales = add_estimate(
@@ -82,7 +82,7 @@ def test_a_sales_line_goes_with_its_cost_line(works: Works) -> None:
 
 
 def test_removed_and_added_again(works: Works) -> None:
-    """D6: one assignment, under another id."""
+    """One assignment, under another id [D6]."""
     project = works.project()
     old = assigned(works, project)
     new = reassign(works.dataverse, old["msdyn_resourceassignmentid"])
@@ -93,7 +93,7 @@ def test_removed_and_added_again(works: Works) -> None:
 
 
 def test_the_category_is_one_of_the_projects_company(works: Works) -> None:
-    """D4."""
+    """Rule [D4]."""
     project = works.project()
 
     def estimate() -> object:
@@ -116,7 +116,7 @@ def test_the_category_is_one_of_the_projects_company(works: Works) -> None:
 
 
 def test_the_seed_plans_pairs(works: Works) -> None:
-    """D3: every seeded sales line names a cost line of the same project and task."""
+    """Every seeded sales line names a cost line of the same project and task [D3]."""
     lines = {row["msdyn_estimatelineid"]: row for row in works.all("msdyn_estimateline")}
     sales = [row for row in lines.values() if row["msdyn_origin"]]
     assert sales

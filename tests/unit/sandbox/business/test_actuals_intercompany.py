@@ -1,4 +1,4 @@
-"""Work lent from one company to another, and what then goes to Finance: K1 to K3, K6, K7, G1."""
+"""Work lent from one company to another, and what then goes to Finance: [K1 to K3, K6, K7, G1]."""
 
 from decimal import Decimal
 from typing import Any
@@ -22,7 +22,7 @@ def lent(works: Works, project: str, hours: str = "10") -> str:
 
 
 def test_the_example_of_ten_hours(works: Works) -> None:
-    """K1, K3, K6: 120 USD, 88 GBP and 200 USD an hour, by line totals."""
+    """120 USD, 88 GBP and 200 USD an hour, by line totals [K1, K3, K6]."""
     rows = approve_time(works.dataverse, lent(works, works.project()))
     told = [
         (
@@ -46,13 +46,13 @@ def test_the_example_of_ten_hours(works: Works) -> None:
 
 
 def test_only_time_and_material_has_the_unbilled_one(works: Works) -> None:
-    """K1: three actuals on a fixed price."""
+    """Three actuals on a fixed price [K1]."""
     rows = approve_time(works.dataverse, lent(works, works.project(BillingMethod.FIXED_PRICE)))
     assert [row["msdyn_transactiontypecode"] for row in rows] == [FOUR[0], *FOUR[2:]]
 
 
 def test_another_unit_of_the_same_company_stays_in_dataverse(works: Works) -> None:
-    """K2: the pair arises, but only cost and unbilled sales go to Finance."""
+    """The pair arises, but only cost and unbilled sales go to Finance [K2]."""
     with works.dataverse.transaction() as tx:
         other = tx.insert(
             "msdyn_organizationalunit",
@@ -69,13 +69,13 @@ def test_another_unit_of_the_same_company_stays_in_dataverse(works: Works) -> No
 
 
 def test_the_own_company_makes_no_pair(works: Works) -> None:
-    """K2."""
+    """Rule [K2]."""
     rows = approve_time(works.dataverse, works.time(works.project()))
     assert [row["msdyn_transactiontypecode"] for row in rows] == FOUR[:2]
 
 
 def test_the_pair_is_connected(works: Works) -> None:
-    """F1 for intercompany (assumed)."""
+    """Assumed for intercompany [F1]."""
     cost, unbilled, unit_cost, sales = (
         row["msdyn_actualid"] for row in approve_time(works.dataverse, lent(works, works.project()))
     )
@@ -87,7 +87,7 @@ def test_the_pair_is_connected(works: Works) -> None:
 
 
 def test_a_reversal_goes_where_its_original_went(works: Works) -> None:
-    """E6, G1, R10: company and Skip Sync of the original."""
+    """Company and Skip Sync of the original [E6, G1, R10]."""
     entry = lent(works, works.project())
     made = approve_time(works.dataverse, entry)
     reversals = cancel_approval(works.dataverse, TransactionClass.TIME, entry)
@@ -97,7 +97,7 @@ def test_a_reversal_goes_where_its_original_went(works: Works) -> None:
 
 
 def test_an_intercompany_expense_is_passed_on_at_cost(works: Works) -> None:
-    """K7: there is no transfer price for expenses."""
+    """There is no transfer price for expenses [K7]."""
     project = works.project()
     works.expense(
         project,
@@ -117,13 +117,13 @@ def test_an_intercompany_expense_is_passed_on_at_cost(works: Works) -> None:
 
 
 def test_materials_are_not_lent(works: Works) -> None:
-    """E-T: the pair has time and expense only."""
+    """The pair has time and expense only [E-T]."""
     rows = approve_material(works.dataverse, works.material(works.project()))
     assert [row["msdyn_transactiontypecode"] for row in rows] == FOUR[:2]
 
 
 def test_an_entry_journal_makes_no_pair(works: Works) -> None:
-    """K7."""
+    """Rule [K7]."""
     line = {
         "msdyn_transactiontypecode": TransactionType.COST,
         "msdyn_transactionclassification": TransactionClass.TIME,
@@ -136,7 +136,7 @@ def test_an_entry_journal_makes_no_pair(works: Works) -> None:
 
 
 def test_what_is_not_intercompany_travels(works: Works) -> None:
-    """G1: Skip Sync is false unless a rule sets it."""
+    """Skip Sync is false unless a rule sets it [G1]."""
     project = works.project()
     approve_time(works.dataverse, works.time(project), billable=Decimal(6))
     assert {row["msdyn_skipsync"] for row in works.actuals(project)} == {False}

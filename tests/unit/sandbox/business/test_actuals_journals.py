@@ -1,4 +1,4 @@
-"""Journals, retainers and what may be done to actuals: E17, E19 to E24, E-T."""
+"""Journals, retainers and what may be done to actuals: [E17, E19 to E24, E-T]."""
 
 from decimal import Decimal
 from typing import Any
@@ -46,7 +46,7 @@ def entry_line(project: str, **values: object) -> dict[str, object]:
 
 
 def test_an_entry_journal_becomes_actuals(works: Works) -> None:
-    """E23: one actual per line, without origins and connections."""
+    """One actual per line, without origins and connections [E23]."""
     project = works.project()
     lines = [
         entry_line(project, msdyn_documentdate="2026-02-27"),
@@ -65,7 +65,7 @@ def test_an_entry_journal_becomes_actuals(works: Works) -> None:
 
 
 def test_a_sale_without_a_customer_is_never_invoiced(works: Works) -> None:
-    """E24."""
+    """Rule [E24]."""
     project = works.project()
     (rule,) = works.share_the_bill(project, "100")
     sale = entry_line(project, msdyn_transactiontypecode=UNBILLED)
@@ -78,7 +78,7 @@ def test_a_sale_without_a_customer_is_never_invoiced(works: Works) -> None:
 
 @pytest.mark.parametrize("method", [BillingMethod.FIXED_PRICE, BillingMethod.TIME_AND_MATERIAL])
 def test_type_and_class_of_a_line(method: BillingMethod) -> None:
-    """E-T, every cell of it."""
+    """Every cell of the table [E-T]."""
     expected = {
         (BillingMethod.FIXED_PRICE, COST): "TIME EXPENSE MATERIAL",
         (BillingMethod.FIXED_PRICE, UNBILLED): "RETAINER",
@@ -101,7 +101,7 @@ def test_type_and_class_of_a_line(method: BillingMethod) -> None:
 
 
 def test_a_journal_with_a_wrong_line_is_not_posted(works: Works) -> None:
-    """E-T: all or nothing."""
+    """All or nothing [E-T]."""
     project = works.project(BillingMethod.FIXED_PRICE)
     lines = [entry_line(project), entry_line(project, msdyn_transactiontypecode=UNBILLED)]
     with pytest.raises(BusinessRuleViolation, match="UNBILLED_SALES"):
@@ -114,7 +114,7 @@ def test_a_journal_with_a_wrong_line_is_not_posted(works: Works) -> None:
 
 
 def test_a_correction_moves_work_to_another_project(works: Works) -> None:
-    """E21: reversed where it was, made anew where it belongs, at the prices there."""
+    """Reversed where it was, made anew where it belongs, at the prices there [E21]."""
     wrong, right = works.project(), works.project(currency="GBP")
     cost, unbilled = approve_time(works.dataverse, works.time(wrong), billable=Decimal(6))[:2]
     changes = {"project": right, "task": works.leaf(right), "role": works.role("Engineer")}
@@ -131,7 +131,7 @@ def test_a_correction_moves_work_to_another_project(works: Works) -> None:
 
 
 def test_a_corrected_actual_is_in_process_meanwhile(works: Works) -> None:
-    """E19: the four adjustment statuses."""
+    """The four adjustment statuses [E19]."""
     project = works.project()
     cost, unbilled = approve_time(works.dataverse, works.time(project))
     assert cost["msdyn_adjustmentstatus"] is None
@@ -149,14 +149,14 @@ def test_a_corrected_actual_is_in_process_meanwhile(works: Works) -> None:
 
 
 def test_a_correction_changes_nothing_else(works: Works) -> None:
-    """E21: not the amount."""
+    """Not the amount [E21]."""
     cost, _ = approve_time(works.dataverse, works.time(works.project()))
     with pytest.raises(BusinessRuleViolation, match="amount"):
         draft_correction_journal(works.dataverse, cost["msdyn_actualid"], {"amount": Decimal(1)})
 
 
 def test_correcting_a_line_of_an_entry_journal(works: Works) -> None:
-    """E23: one page denies it, a later one allows it; both can be had."""
+    """One page denies it, a later one allows it; both can be had [E23]."""
     project = works.project()
     (cost,) = post_entry_journal(works.dataverse, [entry_line(project)])
     change = {"category": works.category("Training")}
@@ -174,7 +174,7 @@ def test_correcting_a_line_of_an_entry_journal(works: Works) -> None:
 
 
 def test_what_can_be_made_ready_to_invoice(works: Works) -> None:
-    """E19, E20."""
+    """Rules [E19, E20]."""
     project = works.project()
     entry = works.time(project)
     cost, unbilled = approve_time(works.dataverse, entry)
@@ -197,7 +197,7 @@ def retainers(works: Works, project: str) -> list[tuple[object, ...]]:
 
 
 def test_a_retainer_is_invoiced_and_used(works: Works) -> None:
-    """E17."""
+    """Rule [E17]."""
     project = works.project()
     unbilled, billed = invoice_retainer(works.dataverse, works.line_of(project), Decimal(5000), "2026-03-02")
     assert retainers(works, project) == [(UNBILLED, -5000, None), (BILLED, 5000, None)]
@@ -219,7 +219,7 @@ def test_a_retainer_is_invoiced_and_used(works: Works) -> None:
 
 
 def test_no_more_of_a_retainer_than_is_left(works: Works) -> None:
-    """E17."""
+    """Rule [E17]."""
     unbilled, _ = invoice_retainer(works.dataverse, works.line_of(works.project()), Decimal(100), "2026-03-02")
     for amount in (Decimal(101), Decimal(0)):
         with pytest.raises(BusinessRuleViolation, match="not left"):
@@ -230,14 +230,14 @@ def test_no_more_of_a_retainer_than_is_left(works: Works) -> None:
 
 
 def test_actuals_are_never_deleted(works: Works) -> None:
-    """E21."""
+    """Rule [E21]."""
     cost, _ = approve_time(works.dataverse, works.time(works.project()))
     with pytest.raises(BusinessRuleViolation, match="can't be deleted"), works.dataverse.transaction() as tx:
         tx.delete("msdyn_actual", cost["msdyn_actualid"])
 
 
 def test_columns_of_dual_write_are_protected_by_a_switch(works: Works) -> None:
-    """E22: the switch, and the integration user who is exempt; E21: descriptions stay free."""
+    """The switch, and the integration user who is exempt [E22]; descriptions stay free [E21]."""
     cost, _ = approve_time(works.dataverse, works.time(works.project()))
 
     def change(**values: object) -> None:
@@ -256,7 +256,7 @@ def test_columns_of_dual_write_are_protected_by_a_switch(works: Works) -> None:
 
 
 def test_creation_by_others_is_refused_by_the_switch(works: Works) -> None:
-    """E22: but what follows from a row the integration writes is the product's own doing."""
+    """But what follows from a row the integration writes is the product's own doing [E22]."""
     project = works.project()
     works.switches.set(protect_actuals=True)
     row = {"msdyn_transactiontypecode": COST, "msdyn_project": project, "msdyn_owningcompany": works.company()}

@@ -84,7 +84,7 @@ def contract_of(tx: Tx, project: Row) -> object:
 
 
 def test_a_contract_gets_its_customer(store: Store) -> None:
-    """C2."""
+    """Rule [C2]."""
     with store.transaction() as tx:
         term = tx.find_one("msdyn_paymentterm", msdyn_company=company(tx), msdyn_name="Net45")
         assert term is not None

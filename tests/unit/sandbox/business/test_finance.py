@@ -80,7 +80,7 @@ def on_account(tx: Tx, identifier: str = "MIL-1") -> Row:
 
 @pytest.mark.parametrize(("method", "kind"), [("TimeMaterial", "TimeMaterial"), ("FixedPrice", "Milestone")])
 def test_a_line_becomes_a_billing_rule_by_its_method(tx: Tx, contract: Row, method: str, kind: str) -> None:
-    """C3."""
+    """Rule [C3]."""
     new_line(tx, method)
     (rule,) = tx.find("BillingRules", **KEY)
     assert (rule["BillingRuleType"], rule["ContractLineId"], rule["Description"]) == (kind, LINE, "Works")
@@ -101,7 +101,7 @@ def test_a_line_without_an_id_of_its_own_has_a_rule_too(tx: Tx, contract: Row) -
 
 
 def test_a_shared_role_becomes_one_in_every_integrated_company(tx: Tx) -> None:
-    """C10."""
+    """Rule [C10]."""
     shared = tx.insert("ResourceCategoriesShared", {"RoleId": "RCN-9", "Description": "Diver"})
     roles = tx.find("ProjectRoles", RoleId="RCN-9")
     assert {role["dataAreaId"] for role in roles} == {"uspm", "gbpm", "frrt"}
@@ -112,7 +112,7 @@ def test_a_shared_role_becomes_one_in_every_integrated_company(tx: Tx) -> None:
 
 
 def test_a_transaction_category_becomes_five_shared_ones(tx: Tx) -> None:
-    """C12."""
+    """Rule [C12]."""
     category = tx.insert("ProjectTransactionCategories", {"CategoryId": "TCN-0000001000-D3B43", "Name": "Diving"})
     shared = tx.find("SharedCategories", TransactionCategoryId="TCN-0000001000-D3B43")
     assert [(row["CategoryId"], row["CategoryType"]) for row in shared] == [
@@ -136,7 +136,7 @@ def test_four_without_the_on_account_feature(tmp_path: Path) -> None:
 
 
 def test_a_milestone_becomes_an_on_account_transaction(tx: Tx, line: Row) -> None:
-    """C4."""
+    """Rule [C4]."""
     milestone = new_milestone(tx)
     transaction = on_account(tx)
     assert milestone["TransStatus"] == "Posted"
@@ -149,7 +149,7 @@ def test_a_milestone_becomes_an_on_account_transaction(tx: Tx, line: Row) -> Non
 
 
 def test_the_first_milestone_of_a_fixed_price_line_makes_an_estimate_project(tx: Tx, line: Row) -> None:
-    """C4."""
+    """Rule [C4]."""
     new_milestone(tx, "MIL-1")
     new_milestone(tx, "MIL-2")
     (estimate,) = tx.find("RevenueEstimateProjects", dataAreaId="uspm")
@@ -266,7 +266,7 @@ def test_what_others_depend_on_stays(tx: Tx, contract: Row, line: Row) -> None:
 
 
 def test_accounting_attributes_survive_changes_that_do_not_name_them(tx: Tx, contract: Row) -> None:
-    """C1: accountants add tax groups and dimensions in Finance."""
+    """Accountants add tax groups and dimensions in Finance [C1]."""
     project = tx.find_one("ProjectsV2", dataAreaId="uspm", ProjectId="PRJ-1")
     assert project is not None
     tx.update("ProjectsV2", project["RecId"], {"SalesTaxGroupId": "ST-STD", "DimensionDisplayValue": "001-022"})

@@ -1,4 +1,4 @@
-"""Confirmation of proforma invoices: E9 to E12, E17, F1, F4, G1, H9, R10, R12, R15; and many lines at once."""
+"""Confirmation of proforma invoices: [E9 to E12, E17, F1, F4, G1, H9, R10, R12, R15]; and many lines at once."""
 
 import time
 import uuid
@@ -63,7 +63,7 @@ def sold(works: Works, project: str) -> Rows:
 
 
 def test_confirmed_as_it_was(office: Works) -> None:
-    """E9, G1: the reversal stays in Dataverse."""
+    """The reversal stays in Dataverse [E9, G1]."""
     project = office.project()
     sale = hours(office, project)
     invoice_id, _ = drafted(office, project, [sale])
@@ -83,7 +83,7 @@ def test_confirmed_as_it_was(office: Works) -> None:
 
 
 def test_a_billed_sale_is_its_unbilled_one(office: Works) -> None:
-    """R15, H9: but for what makes it billed, its dates, and what Finance gave the other."""
+    """But for what makes it billed, its dates, and what Finance gave the other [R15, H9]."""
     project = office.project()
     sale = hours(office, project)
     with office.dataverse.transaction() as tx:
@@ -104,7 +104,7 @@ def test_a_billed_sale_is_its_unbilled_one(office: Works) -> None:
 
 
 def test_the_accounting_date_is_the_day_of_confirmation(office: Works) -> None:
-    """H9: unless somebody says otherwise; it stamps the invoice too."""
+    """Unless somebody says otherwise; it stamps the invoice too [H9]."""
     for day, expected in ((None, "2026-03-02"), ("2026-02-27", "2026-02-27")):
         project = office.project()
         invoice_id, _ = drafted(office, project, [hours(office, project)])
@@ -115,7 +115,7 @@ def test_the_accounting_date_is_the_day_of_confirmation(office: Works) -> None:
 
 
 def test_confirmed_with_less(office: Works) -> None:
-    """E10: the rest is billed as non-chargeable; all negatives stay in Dataverse (assumed)."""
+    """The rest is billed as non-chargeable; all negatives stay in Dataverse (assumed) [E10]."""
     project = office.project()
     sale = hours(office, project)
     invoice_id, (detail,) = drafted(office, project, [sale])
@@ -146,7 +146,7 @@ def test_confirmed_with_less(office: Works) -> None:
 
 
 def test_confirmed_with_more(office: Works) -> None:
-    """E11."""
+    """Rule [E11]."""
     project = office.project()
     invoice_id, (detail,) = drafted(office, project, [hours(office, project)])
     edit_line(office.dataverse, detail["msdyn_invoicelinetransactionid"], msdyn_quantity=Decimal(10))
@@ -171,7 +171,7 @@ def test_confirmed_with_more(office: Works) -> None:
     ],
 )
 def test_other_edits(office: Works, edit: dict[str, Any], billed: list[tuple[object, ...]]) -> None:
-    """E10, H12 (assumed): another price or billing type replaces the sale, as another quantity does."""
+    """Another price or billing type replaces the sale, as another quantity does (assumed) [E10, H12]."""
     project = office.project()
     invoice_id, (detail,) = drafted(office, project, [hours(office, project)])
     edit_line(office.dataverse, detail["msdyn_invoicelinetransactionid"], **edit)
@@ -188,7 +188,7 @@ def test_other_edits(office: Works, edit: dict[str, Any], billed: list[tuple[obj
 
 
 def test_parts_add_up_to_the_cent(office: Works) -> None:
-    """E10, R10: a third of an amount that cannot be divided."""
+    """A third of an amount that cannot be divided [E10, R10]."""
     project = office.project()
     sale = hours(office, project, "1")
     price = {"msdyn_price": Decimal("100.01"), "msdyn_amount": Decimal("100.01")}
@@ -203,7 +203,7 @@ def test_parts_add_up_to_the_cent(office: Works) -> None:
 
 
 def test_what_was_never_charged_is_billed_as_such(office: Works) -> None:
-    """R12: non-chargeable and complimentary sales are on the invoice without adding to it."""
+    """Non-chargeable and complimentary sales are on the invoice without adding to it [R12]."""
     project = office.project()
     chargeable, rest = approve_time(office.dataverse, office.time(project), billable=Decimal(5))[1:]
     gift = hours(office, project, msdyn_billingtype=int(GIFT))
@@ -218,7 +218,7 @@ def test_what_was_never_charged_is_billed_as_such(office: Works) -> None:
 
 
 def test_materials_and_expenses(office: Works) -> None:
-    """E9 for the other classes: with product, unit and category."""
+    """The other classes, with product, unit and category [E9]."""
     project = office.project()
     material = approve_material(office.dataverse, office.material(project))[1]
     expense = approve_expense(office.dataverse, office.expense(project, "100"))[1]
@@ -237,7 +237,7 @@ def test_materials_and_expenses(office: Works) -> None:
 
 
 def test_a_milestone_is_only_billed(office: Works) -> None:
-    """E12."""
+    """Rule [E12]."""
     project = office.project(BillingMethod.FIXED_PRICE)
     milestone = office.milestone(project, "4000", "Design approved")
     mark_milestone_ready(office.dataverse, milestone)
@@ -256,7 +256,7 @@ def test_a_milestone_is_only_billed(office: Works) -> None:
 
 
 def test_a_retainer_is_billed_on_an_invoice(office: Works) -> None:
-    """E17."""
+    """Rule [E17]."""
     project = office.project()
     unbilled, billed = invoice_retainer(office.dataverse, office.line_of(project), Decimal(5000), "2026-03-02")
     assert figures([unbilled, billed]) == [
@@ -270,7 +270,7 @@ def test_a_retainer_is_billed_on_an_invoice(office: Works) -> None:
 
 
 def test_a_retainer_is_used_on_the_invoice_of_the_work(office: Works) -> None:
-    """E17: the invoice deducts the part that is used; what is left stays unbilled."""
+    """The invoice deducts the part that is used; what is left stays unbilled [E17]."""
     project = office.project()
     retainer, _ = invoice_retainer(office.dataverse, office.line_of(project), Decimal(5000), "2026-03-02")
     sale = hours(office, project)
@@ -294,7 +294,7 @@ def test_a_retainer_is_used_on_the_invoice_of_the_work(office: Works) -> None:
 
 
 def test_every_billed_sale_has_its_unbilled_one(office: Works) -> None:
-    """F4, R15: as it was, less, more, of a journal; each connected with one of equal quantity and amount."""
+    """As it was, less, more, of a journal; each connected with one of equal quantity and amount [F4, R15]."""
     project = office.project()
     customer = office.one("msdyn_projectcontractsplitbillingrule", msdyn_contract=office.contract_of(project))
     booked = {

@@ -1,4 +1,4 @@
-"""Corrective invoices: E13 to E16, F1, H13, R10; each test names its rule."""
+"""Corrective invoices: [E13 to E16, F1, H13, R10]; each test names its rule."""
 
 from decimal import Decimal
 from typing import Any
@@ -71,7 +71,7 @@ def original(works: Works, project: str) -> dict[str, Any]:
 
 
 def test_a_revised_invoice_credits_everything(office: Works) -> None:
-    """H13: quantities are zero; what was billed is being adjusted meanwhile; totals say what changes."""
+    """Quantities are zero; what was billed is being adjusted meanwhile; totals say what changes [H13]."""
     project = office.project()
     invoice_id = invoiced(office, project, 2)
     draft = revise_invoice(office.dataverse, invoice_id)
@@ -87,7 +87,7 @@ def test_a_revised_invoice_credits_everything(office: Works) -> None:
 
 
 def test_a_full_credit(office: Works) -> None:
-    """E16: the work can be invoiced again."""
+    """The work can be invoiced again [E16]."""
     project = office.project()
     draft = revise_invoice(office.dataverse, invoiced(office, project))
     made = confirm_proforma(office.dataverse, draft["invoiceid"])
@@ -108,7 +108,7 @@ def test_a_full_credit(office: Works) -> None:
 
 
 def test_less_than_was_billed(office: Works) -> None:
-    """E14: the part that is kept is posted, the remainder open."""
+    """The part that is kept is posted, the remainder open [E14]."""
     project = office.project()
     made = corrected(office, project, "6")
     assert figures(made) == [
@@ -132,7 +132,7 @@ def test_less_than_was_billed(office: Works) -> None:
 
 
 def test_more_than_was_billed(office: Works) -> None:
-    """E15."""
+    """Rule [E15]."""
     project = office.project()
     assert figures(corrected(office, project, "10")) == [
         (BILLED, -8, -1600, UNADJUSTABLE, POSTED, False),
@@ -143,7 +143,7 @@ def test_more_than_was_billed(office: Works) -> None:
 
 
 def test_what_is_kept_as_it_was_makes_nothing(office: Works) -> None:
-    """H13: nor what is taken off the draft."""
+    """Nor what is taken off the draft [H13]."""
     project = office.project()
     draft = revise_invoice(office.dataverse, invoiced(office, project, 2))
     one, two = (row["msdyn_invoicelinetransactionid"] for row in line_details(office.dataverse, draft["invoiceid"]))
@@ -155,7 +155,7 @@ def test_what_is_kept_as_it_was_makes_nothing(office: Works) -> None:
 
 
 def test_a_correction_is_corrected(office: Works) -> None:
-    """E14, then E16: of six hours that were left of eight."""
+    """First less [E14], then nothing [E16] of the six hours that were left of eight."""
     project = office.project()
     made = corrected(office, project, "6")
     again = revise_invoice(office.dataverse, made[0]["msdyn_invoice"])
@@ -170,7 +170,7 @@ def test_a_correction_is_corrected(office: Works) -> None:
 
 
 def test_a_milestone_is_credited_in_full(office: Works) -> None:
-    """E13: it is ready to invoice again."""
+    """It is ready to invoice again [E13]."""
     project = office.project(BillingMethod.FIXED_PRICE)
     invoice_id, milestone = milestone_invoiced(office, project)
     draft = revise_invoice(office.dataverse, invoice_id)

@@ -1,4 +1,4 @@
-"""Proforma invoices up to confirmation: F1, H1, H10, H12, E18 to E20, C5; and what a customer invoice does (R37)."""
+"""Proforma invoices up to confirmation: [F1, H1, H10, H12, E18 to E20, C5]; and what a customer invoice does [R37]."""
 
 from decimal import Decimal
 from typing import Any
@@ -41,7 +41,7 @@ def invoice(works: Works, proforma: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_proforma_holds_what_is_ready(office: Works) -> None:
-    """H1, E20: of the contract and nothing else; its number is one that the system gives."""
+    """Of the contract and nothing else; its number is one that the system gives [H1, E20]."""
     project = office.project()
     first = unbilled(office, project)
     material = approve_material(office.dataverse, office.material(project))[1]
@@ -84,7 +84,7 @@ def test_the_terms_of_payment_are_those_of_the_contract_customer(office: Works) 
 
 
 def test_a_draft_connects_its_details_with_the_unbilled_sales(office: Works) -> None:
-    """F1: invoice line detail Billed, actual Unbilled."""
+    """Invoice line detail Billed, actual Unbilled [F1]."""
     project = office.project()
     sale = unbilled(office, project)
     proforma = create_proforma(office.dataverse, office.contract_of(project))
@@ -95,7 +95,7 @@ def test_a_draft_connects_its_details_with_the_unbilled_sales(office: Works) -> 
 
 
 def test_one_proforma_for_each_customer(office: Works) -> None:
-    """E18: who shares the bill gets an invoice of the own part; milestones go to the first customer (assumed)."""
+    """Who shares the bill gets an invoice of the own part; milestones go to the first customer (assumed) [E18]."""
     project = office.project()
     first, second = office.share_the_bill(project, "60", "40")
     rows = approve_time(office.dataverse, office.time(project))
@@ -110,7 +110,7 @@ def test_one_proforma_for_each_customer(office: Works) -> None:
 
 
 def test_milestones_that_are_ready(office: Works) -> None:
-    """H1, C5, E20: a fixed-price line is invoiced by its milestones."""
+    """A fixed-price line is invoiced by its milestones [H1, C5, E20]."""
     project = office.project(BillingMethod.FIXED_PRICE)
     ready, later = office.milestone(project, "4000"), office.milestone(project, "6000")
     mark_milestone_ready(office.dataverse, ready)
@@ -128,7 +128,7 @@ def test_milestones_that_are_ready(office: Works) -> None:
 
 
 def test_what_stands_on_a_draft_cannot_be_taken_back(office: Works) -> None:
-    """E20: nor put on another draft."""
+    """Nor put on another draft [E20]."""
     project = office.project()
     entry = office.time(project)
     _, sale = approve_time(office.dataverse, entry)
@@ -141,7 +141,7 @@ def test_what_stands_on_a_draft_cannot_be_taken_back(office: Works) -> None:
 
 
 def test_editing_a_draft(office: Works) -> None:
-    """H12, R12: the amount follows quantity and price; only what is chargeable counts."""
+    """The amount follows quantity and price; only what is chargeable counts [H12, R12]."""
     project = office.project()
     for _ in range(2):
         unbilled(office, project)
@@ -171,7 +171,7 @@ def test_editing_a_draft(office: Works) -> None:
     ],
 )
 def test_what_cannot_be_edited(office: Works, method: BillingMethod, columns: dict[str, Any], why: str) -> None:
-    """H12: on time and material neither the class; on fixed price neither quantity nor price."""
+    """On time and material neither the class; on fixed price neither quantity nor price [H12]."""
     project = office.project(method)
     if method == BillingMethod.FIXED_PRICE:
         mark_milestone_ready(office.dataverse, office.milestone(project, "4000"))
@@ -203,7 +203,7 @@ def test_a_line_taken_off_a_draft_is_ready_again(office: Works) -> None:
 
 
 def test_a_confirmed_invoice_is_read_only(office: Works) -> None:
-    """H10: for users; the statuses are Draft, In review, Confirmed and Posted."""
+    """For users; the statuses are Draft, In review, Confirmed and Posted [H10]."""
     project = office.project()
     unbilled(office, project)
     proforma = create_proforma(office.dataverse, office.contract_of(project))
@@ -239,7 +239,7 @@ def test_a_confirmed_invoice_is_read_only(office: Works) -> None:
 
 
 def test_a_customer_invoice_posts_its_proforma(office: Works) -> None:
-    """R37: number, date, status Posted and tax, by whoever writes the customer invoice; and the milestones with it."""
+    """Number, date, status Posted and tax, by whoever writes the customer invoice; and the milestones with it [R37]."""
     project = office.project(BillingMethod.FIXED_PRICE)
     milestone = office.milestone(project, "4000")
     mark_milestone_ready(office.dataverse, milestone)

@@ -1,4 +1,4 @@
-"""Subcontracts in Dataverse: J10, J11, and the work that is done on them; by rule."""
+"""Subcontracts in Dataverse: [J10, J11], and the work that is done on them; by rule."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -67,7 +67,7 @@ def test_only_a_vendor_gets_a_subcontract(purchases: Purchases) -> None:
     ],
 )
 def test_the_states_it_goes_through(purchases: Purchases, steps: list[Step], status: int) -> None:
-    """J11."""
+    """Rule [J11]."""
     subcontract = purchases.subcontract(purchases.works.project())
     for step in steps:
         step(purchases.works.dataverse, subcontract)
@@ -86,7 +86,7 @@ def test_the_states_it_goes_through(purchases: Purchases, steps: list[Step], sta
     ],
 )
 def test_other_steps_are_refused(purchases: Purchases, before: list[Step], wrong: Step) -> None:
-    """J11."""
+    """Rule [J11]."""
     subcontract = purchases.subcontract(purchases.works.project())
     for step in before:
         step(purchases.works.dataverse, subcontract)
@@ -95,7 +95,7 @@ def test_other_steps_are_refused(purchases: Purchases, before: list[Step], wrong
 
 
 def test_users_edit_drafts_only(purchases: Purchases) -> None:
-    """J11: what Finance gives back is written all the same."""
+    """What Finance gives back is written all the same [J11]."""
     works = purchases.works
     subcontract = purchases.subcontract(works.project())
     line = purchases.ordered(subcontract)
@@ -125,7 +125,7 @@ def test_users_edit_drafts_only(purchases: Purchases) -> None:
 
 
 def test_work_costs_what_the_subcontract_says(purchases: Purchases) -> None:
-    """J10: hours and materials at the price of the line; they sell by the customer's list."""
+    """Hours and materials at the price of the line; they sell by the customer's list [J10]."""
     works = purchases.works
     project = works.project()
     hours = purchases.confirmed(project)
@@ -141,7 +141,7 @@ def test_work_costs_what_the_subcontract_says(purchases: Purchases) -> None:
 
 
 def test_an_expense_names_its_subcontract_line(purchases: Purchases) -> None:
-    """J10: its amount is its own."""
+    """Its amount is its own [J10]."""
     works = purchases.works
     project = works.project()
     line = purchases.confirmed(project, of=EXPENSE)
@@ -152,7 +152,7 @@ def test_an_expense_names_its_subcontract_line(purchases: Purchases) -> None:
 
 @pytest.mark.parametrize("end", [close_subcontract, cancel_subcontract])
 def test_nothing_is_done_on_what_has_ended(purchases: Purchases, end: Step) -> None:
-    """J11: a draft may be worked on."""
+    """A draft may be worked on [J11]."""
     works = purchases.works
     project = works.project()
     subcontract = purchases.subcontract(project)

@@ -1,4 +1,4 @@
-"""Project vendor invoices in Dataverse: J1, J3 to J6, J9, J14, J15, K8 and the documented refusals; by rule."""
+"""Project vendor invoices in Dataverse: [J1, J3 to J6, J9, J14, J15, K8] and the documented refusals; by rule."""
 
 from decimal import Decimal
 from typing import Any
@@ -70,7 +70,7 @@ def change(purchases: Purchases, table: str, row_id: object, *, outside: bool = 
 
 
 def test_goods_need_a_product(purchases: Purchases) -> None:
-    """The documented words; a retired product will do (J9)."""
+    """The documented words; a retired product will do [J9]."""
     project, invoice = purchases.works.project(), purchases.invoice()
     with pytest.raises(BusinessRuleViolation) as refused:
         purchases.charged(invoice, project, msdyn_product=None)
@@ -121,7 +121,7 @@ def test_vendors_that_come_while_the_workflow_is_off_have_no_account(purchases: 
 
 
 def test_users_do_not_edit_vendor_invoices(purchases: Purchases) -> None:
-    """J1: where that is switched on, only dual-write does; a project manager verifies and confirms."""
+    """Where that is switched on, only dual-write does; a project manager verifies and confirms [J1]."""
     works = purchases.works
     invoice = purchases.invoice()
     line = purchases.charged(invoice, works.project())
@@ -148,7 +148,7 @@ def test_users_do_not_edit_vendor_invoices(purchases: Purchases) -> None:
 
 
 def test_an_invoice_confirms_itself(purchases: Purchases) -> None:
-    """J3, J4, J7: cost and unbilled sale of each line, of its class; cost as charged, sale by the price list."""
+    """Cost and unbilled sale of each line, of its class; cost as charged, sale by the price list [J3, J4, J7]."""
     works = purchases.works
     project, invoice = works.project(), purchases.invoice()
     lines = [
@@ -182,7 +182,7 @@ def test_an_invoice_confirms_itself(purchases: Purchases) -> None:
 
 
 def test_a_line_that_comes_too_late_costs_nothing(purchases: Purchases) -> None:
-    """J3: the trap: an invoice that is created confirmed has no lines at that moment, and never makes an actual."""
+    """The trap: an invoice that is created confirmed has no lines at that moment, and never makes an actual [J3]."""
     works = purchases.works
     project, early, late = works.project(), purchases.invoice(automatic=True), purchases.invoice()
     assert purchases.status(early) == CONFIRMED
@@ -199,7 +199,7 @@ def test_a_line_that_comes_too_late_costs_nothing(purchases: Purchases) -> None:
 
 @pytest.mark.parametrize("method", [BillingMethod.FIXED_PRICE, None])
 def test_only_time_and_material_sells(purchases: Purchases, method: BillingMethod | None) -> None:
-    """J4, E5."""
+    """Rules [J4, E5]."""
     works = purchases.works
     project = works.internal() if method is None else works.project(method)
     invoice = purchases.invoice()
@@ -219,7 +219,7 @@ def test_a_line_that_is_not_charged(purchases: Purchases) -> None:
 
 
 def test_a_purchase_for_another_company(purchases: Purchases) -> None:
-    """K8: the same four; the vendor's charge is the lender's, the transfer price that of the borrower's list (K6)."""
+    """The same four; the vendor's charge is the lender's, the transfer price that of the borrower's list [K8, K6]."""
     works = purchases.works
     project, invoice = works.project(), purchases.invoice("GBPM")
     purchases.charged(invoice, project, TIME, "10", "88")
@@ -245,7 +245,7 @@ def test_a_purchase_for_another_company(purchases: Purchases) -> None:
 
 
 def test_a_project_manager_confirms(purchases: Purchases) -> None:
-    """J3, J4, J5: not before every line is verified; from then on nothing is edited."""
+    """Not before every line is verified; from then on nothing is edited [J3, J4, J5]."""
     works = purchases.works
     project, invoice = works.project(), purchases.invoice()
     lines = [purchases.charged(invoice, project), purchases.charged(invoice, project)]
@@ -270,7 +270,7 @@ def test_a_project_manager_confirms(purchases: Purchases) -> None:
 
 
 def test_an_invoice_on_hold(purchases: Purchases) -> None:
-    """J5: it is not confirmed there, and comes back to where its lines are."""
+    """It is not confirmed there, and comes back to where its lines are [J5]."""
     works = purchases.works
     invoice = purchases.invoice()
     purchases.charged(invoice, works.project())
@@ -294,7 +294,7 @@ def test_an_invoice_on_hold(purchases: Purchases) -> None:
 
 
 def test_what_was_worked_is_taken_back_for_what_is_charged(purchases: Purchases) -> None:
-    """J4, J6, J14: cost for cost; what the work sells for stands, and belongs to the new cost."""
+    """Cost for cost; what the work sells for stands, and belongs to the new cost [J4, J6, J14]."""
     works = purchases.works
     project = works.project()
     ordered = purchases.confirmed(project)
@@ -322,7 +322,7 @@ def test_what_was_worked_is_taken_back_for_what_is_charged(purchases: Purchases)
 
 
 def test_matching_takes_the_oldest_work_that_fits(purchases: Purchases) -> None:
-    """J6, J14: until the line's quantity is used up; other roles, tasks and lines do not fit, an empty one does."""
+    """Until the line's quantity is used up; other roles, tasks and lines do not fit, an empty one does [J6, J14]."""
     works = purchases.works
     project = works.project()
     ordered = purchases.confirmed(project)
@@ -345,7 +345,7 @@ def test_matching_takes_the_oldest_work_that_fits(purchases: Purchases) -> None:
 
 
 def test_a_line_without_work_sells_itself(purchases: Purchases) -> None:
-    """J14: nobody has entered what the subcontractor charges."""
+    """Nobody has entered what the subcontractor charges [J14]."""
     project = purchases.works.project()
     invoice = purchases.invoice()
     ordered = purchases.confirmed(project)
@@ -355,7 +355,7 @@ def test_a_line_without_work_sells_itself(purchases: Purchases) -> None:
 
 
 def test_a_project_manager_matches(purchases: Purchases) -> None:
-    """J5, J6: the first match puts the line in progress; matches can be taken back until it is complete."""
+    """The first match puts the line in progress; matches can be taken back until it is complete [J5, J6]."""
     works = purchases.works
     project = works.project()
     ordered = purchases.confirmed(project)
@@ -380,7 +380,7 @@ def test_a_project_manager_matches(purchases: Purchases) -> None:
 
 
 def test_a_line_of_no_subcontract_matches_nothing(purchases: Purchases) -> None:
-    """J6."""
+    """Rule [J6]."""
     works = purchases.works
     project = works.project()
     cost = purchases.worked(project, purchases.confirmed(project))[0]["msdyn_actualid"]
@@ -390,7 +390,7 @@ def test_a_line_of_no_subcontract_matches_nothing(purchases: Purchases) -> None:
 
 
 def test_work_that_is_charged_stays_as_it_is(purchases: Purchases) -> None:
-    """J4: no cancellation, no recall, no correction; nor of what the invoice made."""
+    """No cancellation, no recall, no correction; nor of what the invoice made [J4]."""
     works = purchases.works
     project = works.project()
     ordered = purchases.confirmed(project)
@@ -409,7 +409,7 @@ def test_work_that_is_charged_stays_as_it_is(purchases: Purchases) -> None:
 
 
 def test_a_contract_renews_what_vendors_charge(purchases: Purchases) -> None:
-    """E7, E8: costs once, sales once, whether the work was entered before or not."""
+    """Costs once, sales once, whether the work was entered before or not [E7, E8]."""
     works = purchases.works
     project = works.internal()
     ordered = purchases.confirmed(project)
@@ -439,7 +439,7 @@ def test_a_contract_renews_what_vendors_charge(purchases: Purchases) -> None:
 
 
 def test_a_usage_from_a_packing_slip_is_approved_by_itself(purchases: Purchases) -> None:
-    """J15, G18: its actuals name the transaction that Finance has costed, also when they are renewed."""
+    """Its actuals name the transaction that Finance has costed, also when they are renewed [J15, G18]."""
     works = purchases.works
     project = works.internal()
     with works.dataverse.transaction(outside=True) as tx:

@@ -1,4 +1,4 @@
-"""Expense categories and expense reports: I1 to I5, I9, C9, C11, C13; each test names its rule."""
+"""Expense categories and expense reports: [I1 to I5, I9, C9, C11, C13]; each test names its rule."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -36,7 +36,7 @@ def balance(books: Books, company: str = "USPM") -> Decimal:
 
 
 def test_the_accountant_sets_up_categories_of_new_shared_ones(books: Books) -> None:
-    """C13: in every integrated company and no other; the first of a type becomes the default (A3)."""
+    """In every integrated company and no other; the first of a type becomes the default [C13, A3]."""
     areas = {row["dataAreaId"] for row in books.all("ProjectCategories")}
     assert areas == {"uspm", "gbpm", "frrt"}
     parameters = books.one("IntegrationParameters", dataAreaId="gbpm")
@@ -45,14 +45,14 @@ def test_the_accountant_sets_up_categories_of_new_shared_ones(books: Books) -> N
 
 
 def test_project_categories_come_from_tied_shared_categories(books: Books) -> None:
-    """C13."""
+    """Rule [C13]."""
     books.insert("SharedCategories", CategoryId="LOOSE", CategoryName="Loose", CategoryType="Hour")
     with pytest.raises(BusinessRuleViolation, match="not tied to a transaction category"):
         books.insert("ProjectCategories", dataAreaId="uspm", CategoryId="LOOSE")
 
 
 def test_by_hand_where_the_accountant_is_slow(tmp_path: Path) -> None:
-    """C13: switched off, nothing is set up."""
+    """Switched off, nothing is set up [C13]."""
     clock = Clock()
     stores = [Store(tmp_path / f"{name}.db", SystemSchema.load(name), clock) for name in ("dataverse", "finance")]
     install(*stores, clock, Parameters(sets_up_categories=False))
@@ -67,7 +67,7 @@ def test_by_hand_where_the_accountant_is_slow(tmp_path: Path) -> None:
 
 
 def test_expense_categories_are_exported_by_company(books: Books) -> None:
-    """I1: from shared categories that can be used in Expense; those of no project stay at home."""
+    """From shared categories that can be used in Expense; those of no project stay at home [I1]."""
     exported = books.all("ProjExpenseCategoriesExport")
     assert [(row["dataAreaId"], row["CostType"]) for row in exported] == [
         ("uspm", "TRAVEL"), ("gbpm", "TRAVEL"), ("frrt", "TRAVEL"),
@@ -85,7 +85,7 @@ def test_expense_categories_are_exported_by_company(books: Books) -> None:
 
 
 def test_a_shared_category_that_leaves_expense_takes_its_categories_along(books: Books) -> None:
-    """I1."""
+    """Rule [I1]."""
     shared = {"CategoryId": f"{TRAVEL}-4"}
     books.change("SharedCategories", shared, CanBeUsedInExpense="No")
     assert {row["IsInactive"] for row in books.all("ProjExpenseCategoriesExport")} == {"Yes"}
@@ -97,7 +97,7 @@ def test_a_shared_category_that_leaves_expense_takes_its_categories_along(books:
 
 
 def test_a_report_goes_from_draft_to_posted_and_no_other_way(books: Books) -> None:
-    """I2."""
+    """Rule [I2]."""
     number = jobs.create_expense_report(books.finance, "USPM", WORKER, [spent()])["ReportNumber"]
     for step in (jobs.approve_expense_report, jobs.post_expense_report):
         with pytest.raises(BusinessRuleViolation, match="is Draft"):
@@ -114,7 +114,7 @@ def test_a_report_goes_from_draft_to_posted_and_no_other_way(books: Books) -> No
 
 
 def test_posting_makes_the_row_for_dataverse(books: Books) -> None:
-    """I3: net amount is the project's cost, tax the part that can be recovered (assumed)."""
+    """Net amount is the project's cost, tax the part that can be recovered (assumed) [I3]."""
     file(books, spent("240", description="Train", quantity=Decimal(2)))
     row = books.one("ProjExpensesExport")
     assert (row["ProjId"], row["ProjActivityNumber"], row["CostType"]) == ("PRJ-T", "TSK-2", "TRAVEL")
@@ -131,7 +131,7 @@ def entries(books: Books) -> list[tuple[object, object]]:
 
 
 def test_tax_that_cannot_be_recovered_is_cost(books: Books) -> None:
-    """I2: it goes to the integration account with the cost; the employee is owed the whole at once."""
+    """It goes to the integration account with the cost; the employee is owed the whole at once [I2]."""
     file(books, spent("107.50", tax_group="ST-STD"))
     line = books.one("ExpenseReportLines", TaxGroupCode="ST-STD")
     assert (line["TaxAmount"], line["NonRecoverableTaxAmount"]) == (Decimal("7.50"), Decimal("7.50"))
@@ -139,7 +139,7 @@ def test_tax_that_cannot_be_recovered_is_cost(books: Books) -> None:
 
 
 def test_recoverable_tax_posts_at_once(books: Books) -> None:
-    """I2."""
+    """Rule [I2]."""
     on_project = (Share("PRJ-G"),)
     file(books, spent("120", tax_group="VAT20", shares=on_project), company="GBPM")
     assert entries(books) == [("IntegrationAccount", 100), ("SalesTaxReceivable", 20), ("EmployeePayable", -120)]
@@ -148,7 +148,7 @@ def test_recoverable_tax_posts_at_once(books: Books) -> None:
 
 
 def test_an_expense_of_no_project_stays_at_home(books: Books) -> None:
-    """I2: only project expenses go to the integration account and to Dataverse."""
+    """Only project expenses go to the integration account and to Dataverse [I2]."""
     books.insert("ExpenseCategories", dataAreaId="uspm", CostType="SUPPLIES")
     with pytest.raises(BusinessRuleViolation, match="not tied to a shared category"):
         file(books, Expense("SUPPLIES", Decimal(50), "2026-03-02", ON_PROJECT))
@@ -158,7 +158,7 @@ def test_an_expense_of_no_project_stays_at_home(books: Books) -> None:
 
 
 def test_distributions_split_a_line_over_projects(books: Books) -> None:
-    """I9: one export row per project; the parts add up to the cent."""
+    """One export row per project; the parts add up to the cent [I9]."""
     shares = (Share("PRJ-T", Decimal("33.33")), Share("PRJ-I", Decimal("33.33")), Share("PRJ-T", Decimal("33.34")))
     file(books, spent("100.01", shares=shares))
     rows = books.all("ProjExpensesExport")
@@ -169,14 +169,14 @@ def test_distributions_split_a_line_over_projects(books: Books) -> None:
 
 
 def test_a_distribution_is_complete(books: Books) -> None:
-    """I9."""
+    """Rule [I9]."""
     with pytest.raises(BusinessRuleViolation, match="100 percent"):
         file(books, spent(shares=(Share("PRJ-T", Decimal(50)),)))
     assert len(books.all("ExpenseReports", dataAreaId="uspm")) == 2
 
 
 def test_an_expense_for_a_project_of_another_company(books: Books) -> None:
-    """I2, I9: posted where the employee is, exported to the company of the project (assumed)."""
+    """Posted where the employee is, exported to the company of the project (assumed) [I2, I9]."""
     file(books, spent(shares=(Share("PRJ-G", company="GBPM"),)))
     row = books.one("ProjExpensesExport")
     assert (row["ReferenceDataAreaId"], row["InterCompanyLE"]) == ("gbpm", "uspm")
@@ -199,7 +199,7 @@ def actual(books: Books, row: Any, kind: str = "Cost", sign: int = 1, **values: 
 
 
 def test_posting_the_journal_clears_the_integration_account(books: Books) -> None:
-    """I4: to project cost; and the export row says that the cost is there."""
+    """To project cost; and the export row says that the cost is there [I4]."""
     file(books, spent(), spent("99.95"))
     assert balance(books) == Decimal("339.95")
     costs = [actual(books, row) for row in books.all("ProjExpensesExport")]
@@ -210,7 +210,7 @@ def test_posting_the_journal_clears_the_integration_account(books: Books) -> Non
 
 
 def test_an_expense_lost_on_the_way_leaves_its_amount(books: Books) -> None:
-    """I4, R19 of the reconciliation rules."""
+    """Rules [I4, R19]."""
     file(books, spent("240"), spent("60"))
     first, _ = books.all("ProjExpensesExport")
     actual(books, first)
@@ -219,7 +219,7 @@ def test_an_expense_lost_on_the_way_leaves_its_amount(books: Books) -> None:
 
 
 def test_a_reversal_opens_the_account_again(books: Books) -> None:
-    """I4, E6: cancelling the approval reverses the cost until it is approved again."""
+    """Cancelling the approval reverses the cost until it is approved again [I4, E6]."""
     file(books, spent())
     row = books.one("ProjExpensesExport")
     actual(books, row)
@@ -232,7 +232,7 @@ def test_a_reversal_opens_the_account_again(books: Books) -> None:
 
 
 def test_the_account_clears_in_a_foreign_currency_too(books: Books) -> None:
-    """I4: the rate of the expense holds for its cost, whatever the day of the actual (assumed)."""
+    """The rate of the expense holds for its cost, whatever the day of the actual (assumed) [I4]."""
     file(books, Expense("TRAVEL", Decimal("33.33"), "2026-06-30", ON_PROJECT, currency="GBP"))
     assert balance(books) == Decimal("42.45")  # at 127.35
     actual(books, books.one("ProjExpensesExport"), AccountingDate="2026-07-01")  # the rate is another one then
@@ -241,7 +241,7 @@ def test_the_account_clears_in_a_foreign_currency_too(books: Books) -> None:
 
 
 def test_an_expense_entered_in_dataverse_has_another_offset(books: Books) -> None:
-    """I4: only what Finance posted goes through the integration account."""
+    """Only what Finance posted goes through the integration account [I4]."""
     cost = books.stage("Cost", "expense")
     books.do()
     assert books.entries(cost) == [("ProjectCost", 100), ("ProjectOffset", -100)]
@@ -249,7 +249,7 @@ def test_an_expense_entered_in_dataverse_has_another_offset(books: Books) -> Non
 
 
 def test_a_lent_employees_expense_clears_where_it_was_posted(books: Books) -> None:
-    """I4, K3: the resourcing cost of the lending company takes it off the account."""
+    """The resourcing cost of the lending company takes it off the account [I4, K3]."""
     file(books, spent("240", shares=(Share("PRJ-G", company="GBPM"),)))
     row = books.one("ProjExpensesExport")
     lent = actual(books, row, "ResourcingUnitCost", ProjectDataAreaId="GBPM", ResourcingCompany="USPM")
@@ -262,7 +262,7 @@ def test_a_lent_employees_expense_clears_where_it_was_posted(books: Books) -> No
 
 
 def test_a_finished_project_takes_no_expenses(books: Books) -> None:
-    """C11: neither on a report nor when it is posted; it heals when the project is reopened."""
+    """Neither on a report nor when it is posted; it heals when the project is reopened [C11]."""
     number = jobs.create_expense_report(books.finance, "USPM", WORKER, [spent()])["ReportNumber"]
     jobs.submit_expense_report(books.finance, "USPM", number)
     jobs.approve_expense_report(books.finance, "USPM", number)
@@ -278,7 +278,7 @@ def test_a_finished_project_takes_no_expenses(books: Books) -> None:
 
 
 def test_a_parent_task_blocks_posting_only_with_live_synchronisation(books: Books) -> None:
-    """C9, I5: the switch plays the live connection, where the far side's refusal stops the posting."""
+    """The switch plays the live connection, where the far side's refusal stops the posting [C9, I5]."""
     on_parent = (Share("PRJ-T", activity_number="TSK-1"),)
     books.parameters(BlockPostingOnSyncError="Yes")
     for shares in (on_parent, (Share("PRJ-T", activity_number="TSK-9"),)):
@@ -300,7 +300,7 @@ def test_a_parent_task_blocks_posting_only_with_live_synchronisation(books: Book
     ],
 )
 def test_what_cannot_be_posted_leaves_nothing_behind(books: Books, expense: Expense, why: str) -> None:
-    """I2; G6 and G9 for expenses are assumed."""
+    """That [G6, G9] hold for expenses too is assumed [I2]."""
     books.parameters(SetAccountingDateToOpenPeriod="No")
     with pytest.raises(BusinessRuleViolation, match=why):
         file(books, spent(), expense)
@@ -309,6 +309,6 @@ def test_what_cannot_be_posted_leaves_nothing_behind(books: Books, expense: Expe
 
 
 def test_only_integrated_companies_report_project_expenses(books: Books) -> None:
-    """A1."""
+    """Rule [A1]."""
     with pytest.raises(BusinessRuleViolation, match="not set up for the integration"):
         file(books, spent(), company="DEMF")

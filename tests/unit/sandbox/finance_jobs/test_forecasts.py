@@ -1,4 +1,4 @@
-"""Estimates become forecasts: D1 to D4, D6; each test names its rule."""
+"""Estimates become forecasts: [D1 to D4, D6]; each test names its rule."""
 
 import uuid
 from decimal import Decimal
@@ -69,7 +69,7 @@ def item(books: Books, kind: str, line: str, origin: str = NONE, price: str = "5
 
 
 def test_an_assignment_is_an_hour_forecast(books: Books) -> None:
-    """D1, D3: the model is the company's; the forecast follows its row and goes with it."""
+    """The model is the company's; the forecast follows its row and goes with it [D1, D3]."""
     books.parameters(ForecastModel="PLAN")
     row = hours(books)
     forecast = books.one("ForecastHours")
@@ -84,7 +84,7 @@ def test_an_assignment_is_an_hour_forecast(books: Books) -> None:
 
 
 def test_removing_and_adding_an_assignment_leaves_one_forecast(books: Books) -> None:
-    """D6: whichever of the two arrives first."""
+    """Whichever of the two arrives first [D6]."""
     first = hours(books)
     books.delete("ProjEstimateHoursImport", RecId=first["RecId"])
     second = hours(books)
@@ -99,7 +99,7 @@ def test_removing_and_adding_an_assignment_leaves_one_forecast(books: Books) -> 
 def test_cost_and_sales_of_an_expense_are_one_forecast(
     books: Books, sales_first: bool, origin_of_its_own: bool
 ) -> None:
-    """D3: whichever comes first, and whether the origin is the cost line or stands apart."""
+    """Whichever comes first, and whether the origin is the cost line or stands apart [D3]."""
     cost, sale = new(), new()
     origin = new() if origin_of_its_own else cost
     made = [("Cost", cost, origin if origin_of_its_own else NONE, "300"), ("Sales", sale, origin, "360")]
@@ -115,7 +115,7 @@ def test_cost_and_sales_of_an_expense_are_one_forecast(
 
 
 def test_estimates_of_different_origins_stay_apart(books: Books) -> None:
-    """D3."""
+    """Rule [D3]."""
     for _ in range(2):
         cost = new()
         expense(books, "Cost", cost)
@@ -124,7 +124,7 @@ def test_estimates_of_different_origins_stay_apart(books: Books) -> None:
 
 
 def test_an_estimate_that_gets_another_origin_leaves_its_forecast(books: Books) -> None:
-    """D3."""
+    """Rule [D3]."""
     one, two, sale = new(), new(), new()
     expense(books, "Cost", one)
     expense(books, "Cost", two)
@@ -135,7 +135,7 @@ def test_an_estimate_that_gets_another_origin_leaves_its_forecast(books: Books) 
 
 
 def test_cost_and_sales_of_a_material_are_one_forecast(books: Books) -> None:
-    """D3: in the currencies of either side."""
+    """In the currencies of either side [D3]."""
     cost = new()
     item(books, "Cost", cost)
     item(books, "Sales", new(), cost, "75")
@@ -146,7 +146,7 @@ def test_cost_and_sales_of_a_material_are_one_forecast(books: Books) -> None:
 
 
 def test_the_category_is_one_of_the_projects_company(books: Books) -> None:
-    """D4; that the row is refused, and heals when the category is set up, is assumed."""
+    """That the row is refused, and heals when the category is set up, is assumed [D4]."""
     key = {"dataAreaId": "uspm", "CategoryId": f"{TRAVEL}-4"}
     books.delete("ProjectCategories", **key)
     with pytest.raises(BusinessRuleViolation, match="in field 'Category' is not found"):
@@ -156,7 +156,7 @@ def test_the_category_is_one_of_the_projects_company(books: Books) -> None:
 
 
 def test_a_contracted_project_needs_a_profile(books: Books) -> None:
-    """D2; that the row is refused is assumed. Internal projects need none."""
+    """That the row is refused is assumed. Internal projects need none [D2]."""
     books.delete("CostAndRevenueProfileRules", dataAreaId="uspm")
     for write in (hours, lambda books: expense(books, "Cost", new()), lambda books: item(books, "Cost", new())):
         with pytest.raises(BusinessRuleViolation, match="No project cost and revenue profile rule applies"):

@@ -1,4 +1,4 @@
-"""Import from staging: G2 to G12, G17 to G19, G21, K4, A2; each test names its rule."""
+"""Import from staging: [G2 to G12, G17 to G19, G21, K4, A2]; each test names its rule."""
 
 import threading
 from decimal import Decimal
@@ -13,7 +13,7 @@ Books = Any
 
 
 def test_one_line_per_staged_actual(books: Books) -> None:
-    """G2: cost and unbilled sales are separate lines; what is in a journal is not taken again."""
+    """Cost and unbilled sales are separate lines; what is in a journal is not taken again [G2]."""
     cost, sale = books.stage("Cost"), books.stage("Sales", amount="200")
     billed = books.stage("BilledSales")
     first = jobs.import_from_staging(books.finance, "USPM")
@@ -25,14 +25,14 @@ def test_one_line_per_staged_actual(books: Books) -> None:
 
 
 def test_each_company_has_journals_of_its_own(books: Books) -> None:
-    """G2."""
+    """Rule [G2]."""
     books.stage(dataAreaId="gbpm", ProjectId="PRJ-G", TransactionCurrencyId="GBP")
     assert jobs.import_from_staging(books.finance, "USPM").lines == 0
     assert jobs.import_from_staging(books.finance, "GBPM").lines == 1
 
 
 def test_imports_at_the_same_time_make_no_line_twice(books: Books) -> None:
-    """G21."""
+    """Rule [G21]."""
     for _ in range(20):
         books.stage()
     runs = [threading.Thread(target=jobs.import_from_staging, args=(books.finance, "USPM")) for _ in range(4)]
@@ -47,7 +47,7 @@ def test_imports_at_the_same_time_make_no_line_twice(books: Books) -> None:
 
 
 def test_only_validated_rows_are_imported(books: Books) -> None:
-    """G3: a row whose actual Dataverse does not have, or has with other figures, is invalid."""
+    """A row whose actual Dataverse does not have, or has with other figures, is invalid [G3]."""
     books.parameters(PrevalidateActuals="Yes")
     good, absent, other = books.stage(), books.stage(), books.stage()
     held = {
@@ -67,7 +67,7 @@ def test_only_validated_rows_are_imported(books: Books) -> None:
 
 
 def test_a_row_that_changes_is_checked_again(books: Books) -> None:
-    """G3."""
+    """Rule [G3]."""
     books.parameters(PrevalidateActuals="Yes")
     row = books.stage()
     held = {row["ActualId"]: {"msdyn_quantity": Decimal(1), "msdyn_amount": Decimal(100)}}
@@ -77,7 +77,7 @@ def test_a_row_that_changes_is_checked_again(books: Books) -> None:
 
 
 def test_lines_of_actuals_that_went_are_invalid_until_they_come_back(books: Books) -> None:
-    """G13: the line status Invalid actuals."""
+    """The line status Invalid actuals [G13]."""
     row = books.stage()
     jobs.import_from_staging(books.finance, "USPM")
     jobs.prevalidate_staging(books.finance, "USPM", lambda _: None)
@@ -102,7 +102,7 @@ def test_lines_of_actuals_that_went_are_invalid_until_they_come_back(books: Book
     ],
 )
 def test_journals_by_period_of_the_transaction_date(books: Books, unit: str, starts: list[str]) -> None:
-    """G4."""
+    """Rule [G4]."""
     books.parameters(JournalPeriodUnit=unit)
     for day in ("2026-03-02", "2026-03-03", "2026-02-27", "2027-03-02", "2026-03-02"):
         books.stage(DocumentDate=day)
@@ -112,7 +112,7 @@ def test_journals_by_period_of_the_transaction_date(books: Books, unit: str, sta
 
 
 def test_one_open_journal_for_all_and_a_new_one_while_it_is_busy(books: Books) -> None:
-    """G4."""
+    """Rule [G4]."""
     books.parameters(JournalPeriodUnit="All")
     journals = []
     for _ in range(2):
@@ -126,7 +126,7 @@ def test_one_open_journal_for_all_and_a_new_one_while_it_is_busy(books: Books) -
 
 @pytest.mark.parametrize(("limit", "journals"), [(0, 2), (50, 5)])
 def test_lines_of_one_journal_are_limited(books: Books, limit: int, journals: int) -> None:
-    """G5: two hundred where the company sets no limit."""
+    """Two hundred where the company sets no limit [G5]."""
     books.parameters(LinesPerJournal=limit)
     for _ in range(201):
         books.stage()
@@ -144,7 +144,7 @@ def close(books: Books, until: str) -> None:
 
 
 def test_a_date_in_a_closed_period_moves_to_the_next_open_one(books: Books) -> None:
-    """G6: where the parameter is on."""
+    """Where the parameter is on [G6]."""
     close(books, "2026-03-31")
     row = books.stage()
     books.do()
@@ -154,7 +154,7 @@ def test_a_date_in_a_closed_period_moves_to_the_next_open_one(books: Books) -> N
 
 
 def test_without_the_parameter_posting_tells_of_the_closed_period(books: Books) -> None:
-    """G6."""
+    """Rule [G6]."""
     close(books, "2026-03-31")
     books.parameters(SetAccountingDateToOpenPeriod="No")
     row = books.stage()
@@ -166,7 +166,7 @@ def test_without_the_parameter_posting_tells_of_the_closed_period(books: Books) 
 
 @pytest.mark.parametrize(("day", "why"), [("2019-05-05", "No fiscal period exists"), ("2026-03-02", "No open fiscal")])
 def test_without_any_period_the_row_stays_behind(books: Books, day: str, why: str) -> None:
-    """G6: the reason stands in the log."""
+    """The reason stands in the log [G6]."""
     if day > "2024":
         close(books, "2099-01-01")
     row = books.stage(AccountingDate=day)
@@ -179,7 +179,7 @@ def test_without_any_period_the_row_stays_behind(books: Books, day: str, why: st
 
 
 def test_every_line_has_a_voucher_and_names_that_of_its_partner(books: Books) -> None:
-    """G7, F3: cost and unbilled sales, by the relationship between their actuals."""
+    """Cost and unbilled sales, by the relationship between their actuals [G7, F3]."""
     cost, sale, other = books.stage(), books.stage("Sales"), books.stage()
     books.relate(sale, "Unbilled", cost, "Cost")
     jobs.import_from_staging(books.finance, "USPM")
@@ -189,7 +189,7 @@ def test_every_line_has_a_voucher_and_names_that_of_its_partner(books: Books) ->
 
 
 def test_relationships_may_come_after_their_actuals(books: Books) -> None:
-    """G7: they are looked for again when the next rows come, or the journal is posted."""
+    """They are looked for again when the next rows come, or the journal is posted [G7]."""
     cost, sale = books.stage(), books.stage("Sales")
     jobs.import_from_staging(books.finance, "USPM")
     assert books.line(cost)["RelatedVoucher"] == ""
@@ -203,7 +203,7 @@ KINDS = {"source": ("Sales",), "fee": ("Sales", "fee", "15")}
 
 @pytest.mark.parametrize("first", ["source", "fee"])
 def test_a_fee_names_what_it_was_made_for(books: Books, first: str) -> None:
-    """G19: a fee line, linked to its source, whichever of them is posted first."""
+    """A fee line, linked to its source, whichever of them is posted first [G19]."""
     rows = {first: books.stage(*KINDS[first])}
     rows |= {name: books.stage(*kind) for name, kind in KINDS.items() if name != first}
     source, fee = rows["source"], rows["fee"]
@@ -217,7 +217,7 @@ def test_a_fee_names_what_it_was_made_for(books: Books, first: str) -> None:
 
 
 def test_a_cost_is_of_hours_expenses_or_items(books: Books) -> None:
-    """E-T, assumed for Finance: what data import lets through has no account to be posted against."""
+    """Assumed for Finance: what data import lets through has no account to be posted against [E-T]."""
     row = books.stage("Cost", "fee")
     imported = jobs.import_from_staging(books.finance, "USPM")
     assert imported.refused == (
@@ -233,7 +233,7 @@ def test_a_cost_is_of_hours_expenses_or_items(books: Books) -> None:
     [("time", "Hour", "1"), ("fee", "Revenue", "2"), ("material", "Item", "3"), ("retainer", "OnAccount", "5")],
 )
 def test_the_category_of_the_company_by_class(books: Books, of: str, kind: str, suffix: str) -> None:
-    """G8."""
+    """Rule [G8]."""
     row = books.stage("Sales" if of in ("fee", "retainer") else "Cost", of)
     jobs.import_from_staging(books.finance, "USPM")
     assert books.line(row)["CategoryType"] == kind
@@ -241,7 +241,7 @@ def test_the_category_of_the_company_by_class(books: Books, of: str, kind: str, 
 
 
 def test_without_a_transaction_category_the_default_counts(books: Books) -> None:
-    """G8, A3."""
+    """Rules [G8, A3]."""
     books.parameters(HourCategory="TCN-0000001002-CCCCC-1")
     row = books.stage(TransactionCategoryId="")
     jobs.import_from_staging(books.finance, "USPM")
@@ -250,7 +250,7 @@ def test_without_a_transaction_category_the_default_counts(books: Books) -> None
 
 @pytest.mark.parametrize("named", [True, False])
 def test_without_a_category_the_row_stays_behind(books: Books, named: bool) -> None:
-    """G8: neither a project category of the company nor a default; the log says so, and the next run heals."""
+    """Neither a project category of the company nor a default; the log says so, and the next run heals [G8]."""
     row = books.stage(TransactionCategoryId="TCN-0000001000-AAAAA" if named else "")
     key = {"dataAreaId": "uspm", "CategoryId": "TCN-0000001000-AAAAA-1"}
     if named:
@@ -271,7 +271,7 @@ def test_without_a_category_the_row_stays_behind(books: Books, named: bool) -> N
 
 
 def test_finances_own_rate_counts(books: Books) -> None:
-    """G9: the rate of the accounting date, not Dataverse's."""
+    """The rate of the accounting date, not Dataverse's [G9]."""
     row = books.stage(TransactionCurrencyId="GBP", ExchangeRate=Decimal("0.785"))
     books.do()
     assert books.line(row)["ExchangeRate"] == Decimal("127.35")
@@ -279,7 +279,7 @@ def test_finances_own_rate_counts(books: Books) -> None:
 
 
 def test_the_opposite_rate_counts_where_only_it_is_kept(books: Books) -> None:
-    """G9."""
+    """Rule [G9]."""
     row = books.stage(dataAreaId="gbpm", ProjectId="PRJ-G", TransactionCurrencyId="USD", Amount=Decimal(1000))
     books.do("GBPM")
     assert books.staged(row)["ExchangeRate"] == Decimal("78.523753")  # 100 / 127.35
@@ -287,7 +287,7 @@ def test_the_opposite_rate_counts_where_only_it_is_kept(books: Books) -> None:
 
 
 def test_without_a_rate_the_row_is_not_added(books: Books) -> None:
-    """G9: the message stands in the job log only."""
+    """The message stands in the job log only [G9]."""
     books.stage(TransactionCurrencyId="CHF")
     imported = jobs.import_from_staging(books.finance, "USPM")
     assert imported.lines == 0
@@ -295,7 +295,7 @@ def test_without_a_rate_the_row_is_not_added(books: Books) -> None:
 
 
 def test_a_rate_agreed_with_the_customer(books: Books) -> None:
-    """H8: 4 h of 250 GBP at 1.25 are 1,250 USD; the rate is kept times one hundred. It holds for sales alone."""
+    """4 h of 250 GBP at 1.25 are 1,250 USD; the rate is kept times one hundred. It holds for sales alone [H8]."""
     books.insert(
         "FixedExchangeRates",
         dataAreaId="uspm",
@@ -317,14 +317,14 @@ def test_a_rate_agreed_with_the_customer(books: Books) -> None:
     [("Chargeable", "CHARGE"), ("NonChargeable", "NONCHARGE"), ("Complimentary", "COMPLIMENT")],
 )
 def test_the_line_property_follows_the_billing_type(books: Books, billing_type: str, line_property: str) -> None:
-    """G10."""
+    """Rule [G10]."""
     row = books.stage("Sales", BillingType=billing_type)
     jobs.import_from_staging(books.finance, "USPM")
     assert books.line(row)["LineProperty"] == line_property
 
 
 def test_a_billing_type_without_line_property_is_refused_when_staged(books: Books) -> None:
-    """A2: the documented error, and it heals when the line property is set up."""
+    """The documented error, and it heals when the line property is set up [A2]."""
     missing = {"dataAreaId": "uspm", "BillingType": "NotAvailable"}
     books.delete("LineProperties", **missing)
     with pytest.raises(BusinessRuleViolation, match="Line property Not available doesn't exist"):
@@ -334,7 +334,7 @@ def test_a_billing_type_without_line_property_is_refused_when_staged(books: Book
 
 
 def test_a_billing_type_may_not_change_to_one_without_line_property(books: Books) -> None:
-    """A2."""
+    """Rule [A2]."""
     row = books.stage("Sales")
     books.delete("LineProperties", dataAreaId="uspm", BillingType="Complimentary")
     with pytest.raises(BusinessRuleViolation, match="Line property Complimentary doesn't exist"):
@@ -343,14 +343,14 @@ def test_a_billing_type_may_not_change_to_one_without_line_property(books: Books
 
 
 def test_a_line_property_that_went_keeps_the_row_back(books: Books) -> None:
-    """G10."""
+    """Rule [G10]."""
     books.stage()
     books.delete("LineProperties", dataAreaId="uspm", BillingType="NotAvailable")
     assert "Line property" in jobs.import_from_staging(books.finance, "USPM").refused[0][1]
 
 
 def test_dimensions_come_from_the_project(books: Books) -> None:
-    """G20: the default."""
+    """The default [G20]."""
     books.change("ProjectsV2", {"ProjectId": "PRJ-T"}, DimensionDisplayValue="001-022")
     row = books.stage()
     jobs.import_from_staging(books.finance, "USPM")
@@ -361,7 +361,7 @@ def test_dimensions_come_from_the_project(books: Books) -> None:
 
 
 def test_a_deleted_line_comes_back(books: Books) -> None:
-    """G12: with the next import, however often."""
+    """With the next import, however often [G12]."""
     row = books.stage()
     for _ in range(3):
         assert jobs.import_from_staging(books.finance, "USPM").lines == 1
@@ -373,7 +373,7 @@ def test_a_deleted_line_comes_back(books: Books) -> None:
 
 
 def test_a_posted_line_stays(books: Books) -> None:
-    """G12: only unposted lines come back, so only those go."""
+    """Only unposted lines come back, so only those go [G12]."""
     row = books.stage()
     books.do()
     line = books.line(row)
@@ -382,7 +382,7 @@ def test_a_posted_line_stays(books: Books) -> None:
 
 
 def test_a_staged_row_in_a_journal_stays(books: Books) -> None:
-    """G2: each line has its staged actual."""
+    """Each line has its staged actual [G2]."""
     row = books.stage()
     jobs.import_from_staging(books.finance, "USPM")
     with pytest.raises(DeleteRestricted):
@@ -390,7 +390,7 @@ def test_a_staged_row_in_a_journal_stays(books: Books) -> None:
 
 
 def test_rows_up_to_the_cut_off_are_beginning_balances(books: Books) -> None:
-    """G17: no ledger entries, but project transactions and figures for Dataverse; the cut-off is locked then."""
+    """No ledger entries, but project transactions and figures for Dataverse; the cut-off is locked then [G17]."""
     books.parameters(BeginningBalanceCutOff="2026-02-28")
     old, last, new = (books.stage(AccountingDate=f"2026-{day}") for day in ("01-15", "02-28", "03-01"))
     imported = jobs.import_from_staging(books.finance, "USPM")
@@ -413,7 +413,7 @@ def test_rows_up_to_the_cut_off_are_beginning_balances(books: Books) -> None:
 @pytest.mark.parametrize("origin", ["StockedVendorInvoice", "PackingSlip", "GeneralJournal"])
 @pytest.mark.parametrize("column", ["VendInvoiceLineProjTransId", "ExternalReference"])
 def test_costs_that_finance_has_posted_get_no_line(books: Books, origin: str, column: str) -> None:
-    """G18: only the unbilled sales come through; the cost takes over what was posted."""
+    """Only the unbilled sales come through; the cost takes over what was posted [G18]."""
     books.insert(
         "ProjectTransactions",
         dataAreaId="uspm",
@@ -451,7 +451,7 @@ def lend(books: Books, kind: str, amount: str, currency: str) -> Any:
 
 
 def test_intercompany_rows_need_the_relation(books: Books) -> None:
-    """K4: the documented message; the row comes through once the relation is set up."""
+    """The documented message; the row comes through once the relation is set up [K4]."""
     pair = {"dataAreaId": "gbpm", "BorrowingCompany": "uspm"}
     books.change("IntercompanyRelations", pair, HasTradingRelation="No")
     row = lend(books, "InterOrgSales", "1200", "USD")
@@ -466,7 +466,7 @@ def test_intercompany_rows_need_the_relation(books: Books) -> None:
 
 
 def test_intercompany_lines_resolve_their_project_in_the_borrowing_company(books: Books) -> None:
-    """K3."""
+    """Rule [K3]."""
     row = lend(books, "ResourcingUnitCost", "880", "GBP")
     jobs.import_from_staging(books.finance, "GBPM")
     line = books.line(row)

@@ -1,4 +1,4 @@
-"""Posting of invoice proposals, and intercompany invoices: G-L, G6, G15, H8, H9, H14, K4, K5, R9."""
+"""Posting of invoice proposals, and intercompany invoices: [G-L, G6, G15, H8, H9, H14, K4, K5, R9]."""
 
 from decimal import Decimal
 from typing import Any
@@ -59,7 +59,7 @@ def balance(books: Books, posting_type: str, area: str = "gbpm") -> Decimal:
 
 
 def test_what_an_invoice_posts_and_gives_back(books: Books) -> None:
-    """G-L, G15, R12: without WIP; voucher, amount, rate, tax and number on every billed row."""
+    """Without WIP; voucher, amount, rate, tax and number on every billed row [G-L, G15, R12]."""
     books.change("ProjectsV2", {"ProjectId": "PRJ-T"}, SalesTaxGroupId="ST-STD")
     propose(books)
     sale, free = books.stage("Sales", amount="200"), books.stage("Sales", amount="50", BillingType="NonChargeable")
@@ -87,7 +87,7 @@ def test_what_an_invoice_posts_and_gives_back(books: Books) -> None:
 
 
 def test_a_posted_proposal_changes_no_more(books: Books) -> None:
-    """H10: what a package still writes to its header shows nowhere."""
+    """What a package still writes to its header shows nowhere [H10]."""
     propose(books)
     sale = books.stage("Sales")
     books.do()
@@ -99,7 +99,7 @@ def test_a_posted_proposal_changes_no_more(books: Books) -> None:
 
 
 def test_an_agreed_rate(books: Books) -> None:
-    """H8: 4 hours at 250 pounds, at 1.25 kept as 125, are 1,250 dollars."""
+    """4 hours at 250 pounds, at 1.25 kept as 125, are 1,250 dollars [H8]."""
     books.change("ProjectContractHeaders", {"ProjectContractId": "ORD-uspm"}, SalesCurrencyCode="GBP")
     rate = {"ProjectContractId": "ORD-uspm", "CurrencyCode": "GBP", "ExchangeRate": Decimal(125)}
     books.insert("FixedExchangeRates", dataAreaId="uspm", **rate)
@@ -117,7 +117,7 @@ def test_an_agreed_rate(books: Books) -> None:
 
 
 def test_the_rate_of_the_accounting_date(books: Books) -> None:
-    """H8, H9: not of the day of the work."""
+    """Not of the day of the work [H8, H9]."""
     propose(books, SalesCurrency="GBP")
     sale = books.stage("Sales", amount="100", TransactionCurrencyId="GBP")
     books.do()
@@ -132,7 +132,7 @@ def test_the_rate_of_the_accounting_date(books: Books) -> None:
 
 
 def test_accrued_revenue_is_taken_back(books: Books) -> None:
-    """G-L with WIP, R9: nothing is left of the pair when all is invoiced."""
+    """With WIP: nothing is left of the pair when all is invoiced [G-L, R9]."""
     propose(books, area="gbpm")
     sale = books.stage("Sales", amount="200", **WIP)
     books.do("GBPM")
@@ -146,7 +146,7 @@ def test_accrued_revenue_is_taken_back(books: Books) -> None:
 
 
 def test_an_edited_confirmation_leaves_no_wip(books: Books) -> None:
-    """E10, R9: the original has accrued too, and its negative stays in Dataverse."""
+    """The original has accrued too, and its negative stays in Dataverse [E10, R9]."""
     propose(books, area="gbpm")
     original = books.stage("Sales", amount="1600", **WIP)
     parts = [
@@ -167,7 +167,7 @@ def test_an_edited_confirmation_leaves_no_wip(books: Books) -> None:
 
 
 def test_what_a_correction_replaced_took_its_wip_along(books: Books) -> None:
-    """E21, R9: its negative has travelled and is posted, so nothing of it is taken back twice."""
+    """Its negative has travelled and is posted, so nothing of it is taken back twice [E21, R9]."""
     propose(books, area="gbpm")
     original = books.stage("Sales", amount="1600", **WIP)
     reversal = books.stage("Sales", amount="-1600", **WIP, Quantity=Decimal(-1))
@@ -181,7 +181,7 @@ def test_what_a_correction_replaced_took_its_wip_along(books: Books) -> None:
 
 
 def test_a_credit_takes_revenue_back(books: Books) -> None:
-    """E14, R9: eight hours credited, six billed anew; what is open again has accrued by its own journal line."""
+    """Eight hours credited, six billed anew; what is open again has accrued by its own journal line [E14, R9]."""
     propose(books, area="gbpm")
     sale = books.stage("Sales", amount="1600", **WIP)
     books.do("GBPM")
@@ -210,7 +210,7 @@ def test_a_credit_takes_revenue_back(books: Books) -> None:
     [("ProfitAndLoss", "ProjectInvoicedOnAccount"), ("Balance", "ProjectWipInvoicedOnAccount")],
 )
 def test_milestones_are_invoiced_on_account(books: Books, post_costs: str, expected: str) -> None:
-    """G-L for fixed prices, without and with WIP."""
+    """Fixed prices, without and with WIP [G-L]."""
     profile(books, PostCosts=post_costs)
     milestone = {"ContractLineMilestoneIdentifier": "MIL-1", "ProjectContractId": "ORD-uspm", "ProjectNumber": "PRJ-T"}
     books.insert("ProjectContractLineMilestones", dataAreaId="uspm", **milestone, Amount=Decimal(4000))
@@ -221,7 +221,7 @@ def test_milestones_are_invoiced_on_account(books: Books, post_costs: str, expec
 
 
 def test_retainers_are_invoiced_on_account(books: Books) -> None:
-    """E17 (the ledger effect is assumed): and come back when they are used."""
+    """And come back when they are used; the ledger effect is assumed [E17]."""
     propose(books)
     propose(books, "INV-2")
     unbilled, used = books.stage("Sales", "retainer", "-5000"), books.stage("Sales", "retainer", "5000")
@@ -241,7 +241,7 @@ def test_retainers_are_invoiced_on_account(books: Books) -> None:
 
 
 def test_one_proposal_does_not_stop_another(books: Books) -> None:
-    """G6, G9, H14: without a rate or an open period a proposal waits with the reason on it, and heals."""
+    """Without a rate or an open period a proposal waits with the reason on it, and heals [G6, G9, H14]."""
     books.parameters(SetAccountingDateToOpenPeriod="No")
     for number, facts in (("INV-1", {}), ("INV-2", {"TransactionCurrencyId": "GBP"}), ("INV-3", {})):
         propose(books, number, SalesCurrency=facts.get("TransactionCurrencyId", "USD"))
@@ -268,7 +268,7 @@ def test_one_proposal_does_not_stop_another(books: Books) -> None:
 
 
 def test_a_finished_project_is_not_invoiced(books: Books) -> None:
-    """C11: by the documented words; it heals when the project is opened again."""
+    """By the documented words; it heals when the project is opened again [C11]."""
     propose(books)
     sale = books.stage("Sales")
     books.do()
@@ -313,7 +313,7 @@ def lent(books: Books, amount: str = "1200", **values: object) -> Row:
 
 
 def test_a_lending_company_invoices_what_it_lent(books: Books) -> None:
-    """K5, K6: 1,200 dollars, and the same number on a pending vendor invoice of the borrowing company."""
+    """1,200 dollars, and the same number on a pending vendor invoice of the borrowing company [K5, K6]."""
     sale, back = lent(books), lent(books, "-200", Quantity=Decimal(-1), UnitPrice=Decimal(200))
     (invoice,) = post_intercompany_invoice(books.finance, "GBPM", "USPM", "2026-03-31")
     facts = ("dataAreaId", "InvoiceType", "BorrowingCompany", "CustomerAccountNumber", "CurrencyCode", "TotalAmount")
@@ -353,7 +353,7 @@ def test_a_lending_company_invoices_what_it_lent(books: Books) -> None:
     ],
 )
 def test_what_an_intercompany_invoice_needs(books: Books, what: dict[str, str], why: str) -> None:
-    """K4, G6: nothing is written on either side, and it heals with the set-up."""
+    """Nothing is written on either side, and it heals with the set-up [K4, G6]."""
     lent(books)
     table = what.pop("table")
     before = {row["RecId"]: row for row in books.all(table, dataAreaId="gbpm")}

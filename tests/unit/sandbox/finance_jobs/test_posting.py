@@ -1,4 +1,4 @@
-"""Posting of integration journals: G5, G7, G11, G13 to G15, G-L, H6, K3, K6; each test names its rule."""
+"""Posting of integration journals: [G5, G7, G11, G13 to G15, G-L, H6, K3, K6]; each test names its rule."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -14,7 +14,7 @@ Books = Any
 
 
 def test_posting_writes_back_to_the_staged_row(books: Books) -> None:
-    """G15: amount in accounting currency, rate, voucher, sales tax, and that it is journalised."""
+    """Amount in accounting currency, rate, voucher, sales tax, and that it is journalised [G15]."""
     books.change("ProjectsV2", {"ProjectId": "PRJ-T"}, SalesTaxGroupId="ST-STD")
     sale = books.stage("Sales", amount="200", TransactionCurrencyId="GBP")
     _, posting = books.do()
@@ -31,7 +31,7 @@ def test_posting_writes_back_to_the_staged_row(books: Books) -> None:
 
 
 def test_every_posted_line_is_one_project_transaction(books: Books) -> None:
-    """G2, G7: each with the voucher of its line."""
+    """Each with the voucher of its line [G2, G7]."""
     cost, sale = books.stage("Cost", amount="88"), books.stage("Sales", amount="200")
     books.do()
     transactions = books.all("ProjectTransactions")
@@ -43,7 +43,7 @@ def test_every_posted_line_is_one_project_transaction(books: Books) -> None:
 
 
 def test_a_reversal_equals_its_original(books: Books) -> None:
-    """R10 of the reconciliation rules, in the ledger: both posted, they cancel out."""
+    """In the ledger: both posted, they cancel out [R10]."""
     original = books.stage("Cost", amount="88.40", TransactionCurrencyId="GBP")
     reversal = books.stage("Cost", amount="-88.40", TransactionCurrencyId="GBP", Quantity=Decimal(-1))
     books.do()
@@ -66,7 +66,7 @@ def profile(books: Books, area: str = "uspm", **values: str) -> None:
     ("of", "offset"), [("time", "PayrollAllocation"), ("expense", "ProjectOffset"), ("material", "ProjectItemOffset")]
 )
 def test_costs_without_wip(books: Books, of: str, offset: str) -> None:
-    """G-L: debit cost, credit payroll allocation or offset; unbilled sales touch no account."""
+    """Debit cost, credit payroll allocation or offset; unbilled sales touch no account [G-L]."""
     cost, sale = books.stage("Cost", of), books.stage("Sales", of)
     books.do()
     assert books.entries(cost) == [("ProjectCost", 100), (offset, -100)]
@@ -74,7 +74,7 @@ def test_costs_without_wip(books: Books, of: str, offset: str) -> None:
 
 
 def test_costs_and_revenue_with_wip(books: Books) -> None:
-    """G-L: the pair of WIP sales value and accrued revenue comes on top."""
+    """The pair of WIP sales value and accrued revenue comes on top [G-L]."""
     british = {"dataAreaId": "gbpm", "ProjectId": "PRJ-G", "TransactionCurrencyId": "GBP"}
     cost, sale = books.stage("Cost", **british), books.stage("Sales", amount="200", **british)
     free = books.stage("Sales", amount="50", **british, BillingType="NonChargeable")
@@ -94,7 +94,7 @@ def test_costs_and_revenue_with_wip(books: Books) -> None:
     ],
 )
 def test_modes_of_posting_costs(books: Books, post_costs: str, entries: list[tuple[str, int]]) -> None:
-    """G-L: revenue accrues only where costs go to profit and loss."""
+    """Revenue accrues only where costs go to profit and loss [G-L]."""
     profile(books, PostCosts=post_costs, AccrueRevenue="Yes")
     cost, sale = books.stage("Cost"), books.stage("Sales")
     books.do()
@@ -103,7 +103,7 @@ def test_modes_of_posting_costs(books: Books, post_costs: str, entries: list[tup
 
 
 def test_internal_projects_post_to_profit_and_loss(books: Books) -> None:
-    """G-L: always, whatever the rules say."""
+    """Always, whatever the rules say [G-L]."""
     profile(books, PostCosts="NoLedger")
     cost = books.stage("Cost", ProjectId="PRJ-I")
     books.do()
@@ -111,7 +111,7 @@ def test_internal_projects_post_to_profit_and_loss(books: Books) -> None:
 
 
 def test_the_most_specific_profile_rule_wins(books: Books) -> None:
-    """D2: all, group, contract, project; that order among them is assumed."""
+    """All, group, contract, project; that order among them is assumed [D2]."""
     books.change("ProjectsV2", {"ProjectId": "PRJ-T"}, ProjectGroupId="G1")
     books.insert("CostAndRevenueProfiles", dataAreaId="uspm", ProfileId="WIP", AccrueRevenue="Yes")
     rules = [{"ProjectGroupId": "G1"}, {"ProjectContractId": "ORD-uspm"}, {"ProjectId": "PRJ-T"}]
@@ -126,7 +126,7 @@ def test_the_most_specific_profile_rule_wins(books: Books) -> None:
 
 
 def test_a_contracted_project_needs_a_profile(books: Books) -> None:
-    """D2: without one the line stays in error; it posts after the rule is set up."""
+    """Without one the line stays in error; it posts after the rule is set up [D2]."""
     books.delete("CostAndRevenueProfileRules", dataAreaId="uspm")
     row = books.stage()
     _, posting = books.do()
@@ -138,7 +138,7 @@ def test_a_contracted_project_needs_a_profile(books: Books) -> None:
 
 
 def test_a_procured_item_clears_its_integration_account(books: Books) -> None:
-    """J2: the offset of a cost that comes from a vendor invoice of Finance."""
+    """The offset of a cost that comes from a vendor invoice of Finance [J2]."""
     cost = books.stage("Cost", "material", VendInvoiceLineProjTransId="VI-1")
     books.do()
     assert books.entries(cost) == [("ProjectCost", 100), ("IntegrationAccount", -100)]
@@ -146,7 +146,7 @@ def test_a_procured_item_clears_its_integration_account(books: Books) -> None:
 
 
 def test_a_voucher_that_does_not_balance_is_refused(books: Books) -> None:
-    """G-L: debits equal credits, in each currency."""
+    """Debits equal credits, in each currency [G-L]."""
     entries = [Entry("ProjectCost", "540100", Decimal(1), Decimal(2)), Entry("Offset", "1", Decimal(-1), Decimal(-3))]
     with books.finance.transaction() as tx, pytest.raises(BusinessRuleViolation, match="do not balance"):
         post_voucher(tx, "uspm", "V-1", "2026-03-02", "GBP", entries)
@@ -160,7 +160,7 @@ def close(books: Books, day: str, status: str = "Closed") -> None:
 
 
 def test_good_lines_post_and_lines_in_error_move(books: Books) -> None:
-    """G14: to a journal of their own that names the original and is not tried again until it is set to draft."""
+    """To a journal of their own that names the original and is not tried again until it is set to draft [G14]."""
     books.parameters(JournalPeriodUnit="All", SetAccountingDateToOpenPeriod="No")
     close(books, "2026-02-01")
     good, bad = books.stage(), books.stage(AccountingDate="2026-02-05")
@@ -185,7 +185,7 @@ def test_good_lines_post_and_lines_in_error_move(books: Books) -> None:
 
 
 def test_a_journal_whose_lines_all_fail_is_the_error_journal(books: Books) -> None:
-    """G13, G14: the header's status is Error; nothing moves (assumed)."""
+    """The header's status is Error; nothing moves (assumed) [G13, G14]."""
     books.parameters(SetAccountingDateToOpenPeriod="No")
     close(books, "2026-03-01")
     row = books.stage()
@@ -196,7 +196,7 @@ def test_a_journal_whose_lines_all_fail_is_the_error_journal(books: Books) -> No
 
 
 def test_new_rows_do_not_join_journals_in_error(books: Books) -> None:
-    """G14."""
+    """Rule [G14]."""
     test_a_journal_whose_lines_all_fail_is_the_error_journal(books)
     (journal,) = {row["JournalId"] for row in books.all("IntegrationJournalLines")}
     row = books.stage()
@@ -205,7 +205,7 @@ def test_new_rows_do_not_join_journals_in_error(books: Books) -> None:
 
 
 def test_a_posted_journal_stays_posted(books: Books) -> None:
-    """G13."""
+    """Rule [G13]."""
     books.stage()
     imported, _ = books.do()
     with pytest.raises(BusinessRuleViolation, match="is posted"):
@@ -215,7 +215,7 @@ def test_a_posted_journal_stays_posted(books: Books) -> None:
 
 
 def test_a_journal_in_processing_for_a_day_is_a_draft_again(books: Books) -> None:
-    """G13."""
+    """Rule [G13]."""
     row = books.stage()
     (journal,) = jobs.import_from_staging(books.finance, "USPM").journals
     jobs.start_batch_posting(books.finance, "USPM", journal)
@@ -227,7 +227,7 @@ def test_a_journal_in_processing_for_a_day_is_a_draft_again(books: Books) -> Non
 
 
 def test_more_than_a_hundred_lines_post_in_batch(books: Books) -> None:
-    """G5."""
+    """Rule [G5]."""
     for _ in range(101):
         books.stage()
     books.do()
@@ -242,7 +242,7 @@ def test_more_than_a_hundred_lines_post_in_batch(books: Books) -> None:
     [("Project", ""), ("ProjectContract", "ST-STD"), ("Customer", "ST-EXEMPT"), ("Search", "ST-STD")],
 )
 def test_where_the_tax_group_comes_from(books: Books, method: str, group: str) -> None:
-    """H6: project, contract, customer, or the first of them that has one."""
+    """Project, contract, customer, or the first of them that has one [H6]."""
     books.parameters(SalesTaxGroupMethod=method)
     books.change("ProjectContractHeaders", {"ProjectContractId": "ORD-uspm"}, SalesTaxGroupCode="ST-STD")
     customer = {"dataAreaId": "uspm", "CustomerAccount": "C-000001"}
@@ -253,7 +253,7 @@ def test_where_the_tax_group_comes_from(books: Books, method: str, group: str) -
 
 
 def test_accountants_may_edit_the_tax_group_of_a_line(books: Books) -> None:
-    """G11."""
+    """Rule [G11]."""
     row = books.stage("Sales")
     jobs.import_from_staging(books.finance, "USPM")
     books.change("IntegrationJournalLines", {"ActualsImportId": row["ActualsImportId"]}, TaxGroupCode="ST-STD")
@@ -263,7 +263,7 @@ def test_accountants_may_edit_the_tax_group_of_a_line(books: Books) -> None:
 
 @pytest.mark.parametrize(("kind", "billing_type"), [("Cost", "NotAvailable"), ("Sales", "Complimentary")])
 def test_only_chargeable_sales_are_taxed(books: Books, kind: str, billing_type: str) -> None:
-    """G15; that it is so is assumed."""
+    """That it is so is assumed [G15]."""
     books.change("ProjectsV2", {"ProjectId": "PRJ-T"}, SalesTaxGroupId="ST-STD")
     row = books.stage(kind, BillingType=billing_type)
     books.do()
@@ -274,7 +274,7 @@ def test_only_chargeable_sales_are_taxed(books: Books, kind: str, billing_type: 
 
 
 def test_the_example_of_ten_hours_lent(books: Books) -> None:
-    """K3, K6: 10 h for 120 USD, 88 GBP and 200 USD; the lending company has ledger entries, but no transactions."""
+    """10 h for 120 USD, 88 GBP and 200 USD; the lending company has ledger entries, but no transactions [K3, K6]."""
     hours = {"Quantity": Decimal(10), "ResourcingCompany": "GBPM", "ProjectDataAreaId": "USPM"}
     lent = {**hours, "dataAreaId": "gbpm"}
     unit_cost = books.stage("ResourcingUnitCost", amount="88", **lent, Amount=Decimal(880), TransactionCurrencyId="GBP")

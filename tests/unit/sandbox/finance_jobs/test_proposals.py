@@ -1,4 +1,4 @@
-"""Invoice proposals and their lines: C7, F3, G3, G8, G10, G21, H2 to H6, R12, R14; each test names its rule."""
+"""Invoice proposals and their lines: [C7, F3, G3, G8, G10, G21, H2 to H4, H6, R12, R14]; each test names its rule."""
 
 from decimal import Decimal
 from typing import Any
@@ -42,7 +42,7 @@ def header(books: Books, number: str = "INV-1") -> Row:
 
 
 def test_the_header_shows_on_the_form(books: Books) -> None:
-    """H2: what the package says, for the customer of the contract or its funding source."""
+    """What the package says, for the customer of the contract or its funding source [H2]."""
     source = {"ProjectContractID": "ORD-uspm", "FundingSourceId": "CC-2", "CustomerOrOrganization": "C-000002"}
     books.insert("ProjectFundingSources", dataAreaId="uspm", **source)
     proposal = propose(books, InvoiceHeaderText="Works", PaymentTermsName="Net30")
@@ -54,7 +54,7 @@ def test_the_header_shows_on_the_form(books: Books) -> None:
 
 
 def test_finance_makes_no_proposals_of_its_own(books: Books) -> None:
-    """H2: users can neither create nor delete them."""
+    """Users can neither create nor delete them [H2]."""
     propose(books)
     with pytest.raises(BusinessRuleViolation, match="neither created"), books.finance.transaction(outside=True) as tx:
         tx.insert("ProjInvoiceProposalHeaders", {"dataAreaId": "uspm", "InvoiceProposalId": "INV-9"})
@@ -63,7 +63,7 @@ def test_finance_makes_no_proposals_of_its_own(books: Books) -> None:
 
 
 def test_the_number_sequence_lets_users_change_the_number(books: Books) -> None:
-    """H2: else the header cannot be written; it heals with the set-up."""
+    """Else the header cannot be written; it heals with the set-up [H2]."""
     sequence = {"dataAreaId": "uspm", "NumberSequenceCode": "PIP"}
     books.change("NumberSequences", sequence, AllowsUserChanges="No")
     with pytest.raises(BusinessRuleViolation, match="lower and to higher"):
@@ -73,7 +73,7 @@ def test_the_number_sequence_lets_users_change_the_number(books: Books) -> None:
 
 
 def test_no_line_before_every_unbilled_sale_is_posted(books: Books) -> None:
-    """H3, R14: the amount stays nothing, and the log says which one is missing."""
+    """The amount stays nothing, and the log says which one is missing [H3, R14]."""
     propose(books)
     done, late = books.stage("Sales", amount="300"), books.stage("Sales", amount="200")
     books.do()
@@ -95,7 +95,7 @@ def test_no_line_before_every_unbilled_sale_is_posted(books: Books) -> None:
 
 
 def test_the_number_of_lines_is_that_of_dataverse(books: Books) -> None:
-    """H4: the documented message; the next import tries again."""
+    """The documented message; the next import tries again [H4]."""
     propose(books)
     sale = books.stage("Sales", amount="300")
     books.do()
@@ -108,7 +108,7 @@ def test_the_number_of_lines_is_that_of_dataverse(books: Books) -> None:
 
 
 def test_dataverse_itself_is_asked(books: Books) -> None:
-    """H4: the one the sandbox was installed with; it knows nothing of this proforma."""
+    """The one the sandbox was installed with; it knows nothing of this proforma [H4]."""
     propose(books)
     sale = books.stage("Sales")
     books.do()
@@ -118,7 +118,7 @@ def test_dataverse_itself_is_asked(books: Books) -> None:
 
 
 def test_a_line_has_what_its_billed_sale_has(books: Books) -> None:
-    """H3, G8, G10."""
+    """Rules [H3, G8, G10]."""
     propose(books)
     task = {"TaskNumber": "TSK-2", "Description": "On site", "StartDate": "2026-02-27"}
     sale = books.stage("Sales", amount="120", Quantity=Decimal(3), Amount=Decimal(360))
@@ -141,7 +141,7 @@ def test_a_line_has_what_its_billed_sale_has(books: Books) -> None:
 
 
 def test_a_second_import_adds_nothing(books: Books) -> None:
-    """G21."""
+    """Rule [G21]."""
     propose(books)
     sale = books.stage("Sales")
     books.do()
@@ -151,7 +151,7 @@ def test_a_second_import_adds_nothing(books: Books) -> None:
 
 
 def test_without_its_relationship_a_billed_sale_waits(books: Books) -> None:
-    """F3: nobody knows whether what is behind it is posted."""
+    """Nobody knows whether what is behind it is posted [F3]."""
     propose(books)
     sale = books.stage("Sales")
     books.do()
@@ -163,7 +163,7 @@ def test_without_its_relationship_a_billed_sale_waits(books: Books) -> None:
 
 
 def test_a_credit_waits_for_its_original(books: Books) -> None:
-    """H3 (assumed for credits): the invoice it takes back is posted first."""
+    """The invoice it takes back is posted first (assumed) [H3]."""
     propose(books)
     propose(books, "INV-2")
     sale = books.stage("Sales", amount="500")
@@ -179,7 +179,7 @@ def test_a_credit_waits_for_its_original(books: Books) -> None:
 
 
 def test_only_what_is_chargeable_counts(books: Books) -> None:
-    """R12: the others are lines that add nothing (assumed)."""
+    """The others are lines that add nothing (assumed) [R12]."""
     propose(books)
     kinds = {"Chargeable": "300", "NonChargeable": "200", "Complimentary": "100"}
     sales = [books.stage("Sales", amount=amount, BillingType=kind) for kind, amount in kinds.items()]
@@ -195,7 +195,7 @@ def test_only_what_is_chargeable_counts(books: Books) -> None:
 
 
 def test_only_validated_rows_where_the_company_wants_that(books: Books) -> None:
-    """G3."""
+    """Rule [G3]."""
     propose(books)
     sale = books.stage("Sales")
     books.do()
@@ -208,7 +208,7 @@ def test_only_validated_rows_where_the_company_wants_that(books: Books) -> None:
 
 
 def test_a_proposal_in_another_currency(books: Books) -> None:
-    """H8: an invoice is in the currency of its contract."""
+    """An invoice is in the currency of its contract [H8]."""
     propose(books, SalesCurrency="GBP")
     sale = books.stage("Sales")
     books.do()
@@ -225,7 +225,7 @@ def test_a_proposal_in_another_currency(books: Books) -> None:
     [("Project", "ST-EXEMPT"), ("ProjectContract", "ST-STD"), ("Customer", "ST-STD"), ("Search", "ST-EXEMPT")],
 )
 def test_the_sales_tax_group_by_method(books: Books, method: str, expected: str) -> None:
-    """H6: project, contract, customer, or the first of them that has one."""
+    """Project, contract, customer, or the first of them that has one [H6]."""
     books.parameters(SalesTaxGroupMethod=method)
     books.change("ProjectsV2", {"ProjectId": "PRJ-T"}, SalesTaxGroupId="ST-EXEMPT")
     books.change("ProjectContractHeaders", {"ProjectContractId": "ORD-uspm"}, SalesTaxGroupCode="ST-STD")
@@ -241,7 +241,7 @@ def test_the_sales_tax_group_by_method(books: Books, method: str, expected: str)
 
 
 def test_the_item_sales_tax_group(books: Books) -> None:
-    """H6: of the released product, of the project category, of milestones their own parameter; for both documents."""
+    """Of the released product, of the project category, of milestones their own parameter; for both documents [H6]."""
     books.change("ProjectsV2", {"ProjectId": "PRJ-T"}, SalesTaxGroupId="ST-STD")
     books.change("ReleasedProducts", {"dataAreaId": "uspm", "ProductNumber": "P-1001"}, SalesItemTaxGroupCode="EXEMPT")
     books.parameters(MilestoneItemTaxGroup="EXEMPT")
@@ -283,7 +283,7 @@ def statuses(books: Books) -> tuple[object, object]:
 
 
 def test_a_milestone_becomes_a_line(books: Books) -> None:
-    """E12, C7, R16: of its on-account transaction, which is on a proposal from then on and invoiced after posting."""
+    """Of its on-account transaction, which is on a proposal from then on and invoiced after posting [E12, C7, R16]."""
     milestone(books, "MIL-1", "4000")
     propose(books)
     facts = {"TransactionClassification": MILESTONE, "TransactionCategoryId": "", "UnitPrice": Decimal(4000)}
@@ -307,11 +307,11 @@ def test_a_milestone_becomes_a_line(books: Books) -> None:
     fill(books)
     assert statuses(books) == ("CreditnoteProposal", "CreditnoteProposal")
     jobs.post_invoice_proposals(books.finance, "USPM")
-    assert statuses(books) == ("Posted", "Posted"), "E13: it can be invoiced again"
+    assert statuses(books) == ("Posted", "Posted"), "[E13]: it can be invoiced again"
 
 
 def test_a_milestone_that_is_not_there_yet(books: Books) -> None:
-    """F3 for milestones: the proposal waits for it."""
+    """The proposal waits for the relationship of a milestone too [F3]."""
     propose(books)
     billed(books, None, Amount=Decimal(1), TransactionClassification=MILESTONE, ExternalOriginReference="MIL-1")
     ((_, why),) = fill(books).held

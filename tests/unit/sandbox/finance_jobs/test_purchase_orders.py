@@ -1,4 +1,4 @@
-"""Purchase orders in Finance, those of projects and those of subcontracts: J8, J10 to J14; each test names its rule."""
+"""Purchase orders in Finance, of projects and of subcontracts: [J8, J10 to J14]; each test names its rule."""
 
 from decimal import Decimal
 from typing import Any
@@ -35,7 +35,7 @@ def role(books: Books) -> str:
 
 
 def test_orders_and_receipts_cost_nothing(books: Books) -> None:
-    """J8: neither makes a project transaction or a ledger entry; the invoice costs."""
+    """Neither makes a project transaction or a ledger entry; the invoice costs [J8]."""
     lines = [OrderLine(Decimal(4), Decimal(25), "Site materials", project_id="PRJ-T")]
     order = create_purchase_order(books.finance, "USPM", VENDOR, lines)
     number = str(order["PurchaseOrderNumber"])
@@ -108,7 +108,7 @@ def order(books: Books) -> Row:
 
 
 def test_a_subcontract_is_a_purchase_order(books: Books) -> None:
-    """J10: in the vendor's language; the number and how far it is come back."""
+    """In the vendor's language; the number and how far it is come back [J10]."""
     header = subcontract(books, SubConDate="2026-02-20")
     made = order(books)
     assert (header["PurchaseOrderNumber"], header["PurchStatus"]) == (made["PurchaseOrderNumber"], "Backorder")
@@ -118,7 +118,7 @@ def test_a_subcontract_is_a_purchase_order(books: Books) -> None:
 
 
 def test_an_order_needs_the_vendors_language(books: Books) -> None:
-    """J10."""
+    """Rule [J10]."""
     books.change("VendorsV2", {"dataAreaId": "uspm", "VendorAccountNumber": VENDOR}, LanguageId="")
     with pytest.raises(BusinessRuleViolation, match="Field 'Language' must be filled in for vendor V-000001"):
         subcontract(books)
@@ -128,7 +128,7 @@ def test_an_order_needs_the_vendors_language(books: Books) -> None:
 
 
 def test_every_line_is_a_line_of_the_order(books: Books) -> None:
-    """J10: Finance finds the procurement category; changes follow."""
+    """Finance finds the procurement category; changes follow [J10]."""
     subcontract(books)
     hours, travel = line(books), line(books, "SCL-2", "Expense", PurchUnit="ea")
     goods = line(books, "SCL-3", "Material", ItemId="P-1002", PurchUnit="ea")
@@ -155,7 +155,7 @@ def test_every_line_is_a_line_of_the_order(books: Books) -> None:
 
 
 def test_a_line_needs_its_mapping(books: Books) -> None:
-    """J10: by transaction type, with role or transaction category where set up so; materials are released products."""
+    """By transaction type, with role or transaction category where set up so; materials are released products [J10]."""
     subcontract(books)
     node = {"ProcurementCategoryName": "Permits and fees"}
     books.insert(
@@ -173,7 +173,7 @@ def test_a_line_needs_its_mapping(books: Books) -> None:
 
 
 def test_confirming_takes_the_lines_of_that_moment(books: Books) -> None:
-    """J10: the trap: what comes later is not confirmed, and nothing is received on it."""
+    """The trap: what comes later is not confirmed, and nothing is received on it [J10]."""
     subcontract(books)
     line(books)
     confirm(books)
@@ -195,7 +195,7 @@ def test_confirming_takes_the_lines_of_that_moment(books: Books) -> None:
 
 
 def test_a_header_that_comes_confirmed_confirms_nothing(books: Books) -> None:
-    """J10: the order is there, its lines are not yet."""
+    """The order is there, its lines are not yet [J10]."""
     subcontract(books, SubConStatus="Confirmed", AccountingDate="2026-03-02")
     line(books)
     assert order(books)["DocumentState"] == "Confirmed"
@@ -206,7 +206,7 @@ def test_a_header_that_comes_confirmed_confirms_nothing(books: Books) -> None:
     ("status", "state", "purchase"), [("Closed", "Finalized", "Backorder"), ("Canceled", "Confirmed", "Canceled")]
 )
 def test_the_order_ends_with_its_subcontract(books: Books, status: str, state: str, purchase: str) -> None:
-    """J11."""
+    """Rule [J11]."""
     subcontract(books)
     confirm(books)
     confirm(books, status)
@@ -215,7 +215,7 @@ def test_the_order_ends_with_its_subcontract(books: Books, status: str, state: s
 
 
 def test_what_is_closed_was_confirmed(books: Books) -> None:
-    """J11: also where Finance learns of both at once, so that late work is still received."""
+    """Also where Finance learns of both at once, so that late work is still received [J11]."""
     subcontract(books)
     line(books)
     confirm(books, "Closed")
@@ -226,7 +226,7 @@ def test_what_is_closed_was_confirmed(books: Books) -> None:
 
 
 def test_the_order_is_dataverses(books: Books) -> None:
-    """J10, J12: callers from outside change no subcontract order, and nobody confirms or receives it by hand."""
+    """Callers from outside change no subcontract order, and nobody confirms or receives it by hand [J10, J12]."""
     subcontract(books)
     line(books)
     number = str(order(books)["PurchaseOrderNumber"])
@@ -271,7 +271,7 @@ def ordered(books: Books) -> Books:
 
 
 def test_one_receipt_per_accounting_date(ordered: Books) -> None:
-    """J12, R24: of what the journals have posted, and once."""
+    """Of what the journals have posted, and once [J12, R24]."""
     first, second = work(ordered), work(ordered, hours="4")
     later = work(ordered, hours="6", day="2026-03-03")
     ordered.stage("Cost", "time")
@@ -299,7 +299,7 @@ def test_one_receipt_per_accounting_date(ordered: Books) -> None:
 
 
 def test_an_approval_that_is_cancelled_is_sent_back(ordered: Books) -> None:
-    """J12, R24: the reversal is received as a negative quantity."""
+    """The reversal is received as a negative quantity [J12, R24]."""
     work(ordered)
     work(ordered, hours="-8", AdjustmentStatus=192350002)
     ordered.do()
@@ -310,7 +310,7 @@ def test_an_approval_that_is_cancelled_is_sent_back(ordered: Books) -> None:
 
 
 def test_what_an_invoice_replaces_is_received_once(ordered: Books) -> None:
-    """J14, R24: the entry is received; its reversal and the cost of the invoice are not."""
+    """The entry is received; its reversal and the cost of the invoice are not [J14, R24]."""
     work(ordered, AdjustmentStatus=192350001, MatchedVendorInvoice="S-1")
     work(ordered, hours="-8", AdjustmentStatus=192350002, MatchedVendorInvoice="S-1")
     work(ordered, MatchedVendorInvoice="S-1", VendInvoiceLineProjTransId="USPM-PV1")
@@ -327,7 +327,7 @@ def receive(books: Books, hours: str = "40") -> None:
 
 
 def test_an_invoice_from_receipt_quantities(ordered: Books) -> None:
-    """J14: it names the subcontract line; the order follows, and shows it to Dataverse."""
+    """It names the subcontract line; the order follows, and shows it to Dataverse [J14]."""
     receive(ordered)
     assert ordered.one("SubContractPurchaseOrderHeaders")["PurchStatus"] == "Received"
     made = invoice_purchase_order(ordered.finance, "USPM", str(order(ordered)["PurchaseOrderNumber"]), "S-7")
@@ -350,7 +350,7 @@ def test_an_invoice_from_receipt_quantities(ordered: Books) -> None:
 
 
 def test_another_quantity_is_only_warned_about(ordered: Books) -> None:
-    """J14, R25."""
+    """Rules [J14, R25]."""
     receive(ordered, "10")
     number = str(order(ordered)["PurchaseOrderNumber"])
     made = invoice_purchase_order(ordered.finance, "USPM", number, "S-8", quantities={1: Decimal("12.5")})
@@ -360,7 +360,7 @@ def test_another_quantity_is_only_warned_about(ordered: Books) -> None:
 
 
 def test_receipts_that_go_to_the_ledger(ordered: Books) -> None:
-    """J13: then the work itself never does; the invoice takes the accrual back, and its own cost is posted."""
+    """Then the work itself never does; the invoice takes the accrual back, and its own cost is posted [J13]."""
     ordered.parameters(PostReceiptsToLedger="Yes")
     entry = work(ordered, hours="10")
     other = ordered.stage("Cost", "time")

@@ -1,4 +1,4 @@
-"""How the seed sets up project accounting in Finance (A2, A3, C13)."""
+"""How the seed sets up project accounting in Finance [A2, A3, C13]."""
 
 from datetime import date, timedelta
 from itertools import pairwise
@@ -13,13 +13,13 @@ def areas(books: Books, table: str) -> set[object]:
 
 
 def test_integrated_companies_and_no_others_are_set_up(books: Books) -> None:
-    """A1, A3."""
+    """Rules [A1, A3]."""
     for table in ("IntegrationParameters", "LineProperties", "CostAndRevenueProfileRules", "IntercompanyRelations"):
         assert areas(books, table) == INTEGRATED
 
 
 def test_every_billing_type_has_its_line_property(books: Books) -> None:
-    """A2: five records per company."""
+    """Five records per company [A2]."""
     assert len(books.all("LineProperties", dataAreaId="uspm")) == 5
     members = books.finance.schema.tables["ProjActualsImports"].columns["BillingType"].members
     assert {row["BillingType"] for row in books.all("LineProperties", dataAreaId="frrt")} == set(members)

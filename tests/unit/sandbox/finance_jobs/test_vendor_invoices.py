@@ -1,4 +1,4 @@
-"""Vendor invoices in Finance: J1 to J3, J7, J9, J15, K5, K8, G18, C11; each test names its rule."""
+"""Vendor invoices in Finance: [J1 to J3, J7, J9, J15, K5, K8, G18, C11]; each test names its rule."""
 
 from decimal import Decimal
 from typing import Any
@@ -74,7 +74,7 @@ def balance(books: Books, company: str = "USPM") -> Decimal:
 
 
 def test_an_invoice_is_pending_until_it_is_posted(books: Books) -> None:
-    """J1: nothing is posted and nothing shows before."""
+    """Nothing is posted and nothing shows before [J1]."""
     header = create_pending_vendor_invoice(books.finance, "USPM", bill(description="Bolts"))
     told = {name: header[name] for name in ("InvoiceStatus", "CurrencyCode", "TransDate", "Description")}
     assert told == {
@@ -103,7 +103,7 @@ def test_an_invoice_is_pending_until_it_is_posted(books: Books) -> None:
     ],
 )
 def test_what_cannot_be_entered(books: Books, invoice: VendorInvoice, why: str) -> None:
-    """J7, K8 (its classes)."""
+    """Its category [J7], and the classes between companies [K8]."""
     with pytest.raises(BusinessRuleViolation, match=why):
         create_pending_vendor_invoice(books.finance, "USPM", invoice)
     assert books.all("VendorInvoiceHeaders") == []
@@ -121,7 +121,7 @@ def test_a_unit_that_finance_does_not_know(books: Books) -> None:
 
 
 def test_a_finished_project_takes_no_invoice(books: Books) -> None:
-    """C11: neither when it is entered nor when it is posted."""
+    """Neither when it is entered nor when it is posted [C11]."""
     header = create_pending_vendor_invoice(books.finance, "USPM", bill())
     books.change("ProjectsV2", {"ProjectId": "PRJ-T"}, ProjectStage="Completed")
     message = "Project stage finished doesn't allow recording in the project"
@@ -132,7 +132,7 @@ def test_a_finished_project_takes_no_invoice(books: Books) -> None:
 
 
 def test_class_follows_the_procurement_category(books: Books) -> None:
-    """J7: hours, expenses, and items by the company's default where nothing is mapped."""
+    """Hours, expenses, and items by the company's default where nothing is mapped [J7]."""
     post(
         books,
         line(category="Contract labour", role=role(books)),
@@ -153,7 +153,7 @@ def test_class_follows_the_procurement_category(books: Books) -> None:
 
 
 def test_goods_without_a_number_are_the_write_in_product(books: Books) -> None:
-    """J9: one released product per company."""
+    """One released product per company [J9]."""
     post(books, line(description="Two bags of cement"))
     row = exported(books)
     assert (row["ItemId"], row["DisplayProductNumber"]) == ("WRITE-IN", "WRITE-IN")
@@ -166,7 +166,7 @@ def test_goods_without_a_number_are_the_write_in_product(books: Books) -> None:
 
 
 def test_cost_goes_to_the_procurement_account(books: Books) -> None:
-    """J1, J2: and both sets show the invoice with its project lines only."""
+    """And both sets show the invoice with its project lines only [J1, J2]."""
     header = post(books, line(), line("1", "30", project_id=""), description="Fittings")
     assert entries(books, header) == [
         ("IntegrationAccount", 100),
@@ -211,13 +211,13 @@ def test_cost_goes_to_the_procurement_account(books: Books) -> None:
 
 
 def test_an_invoice_without_a_project_stays_at_home(books: Books) -> None:
-    """J1."""
+    """Rule [J1]."""
     post(books, line(project_id=""))
     assert [books.all(table) for table in EXPORTS] == [[], [], []]
 
 
 def test_tax_that_is_lost_is_cost_and_other_tax_is_not(books: Books) -> None:
-    """J2: 7.5 per cent that nobody gives back, 20 per cent that the state does."""
+    """7.5 per cent that nobody gives back, 20 per cent that the state does [J2]."""
     header = post(books, line(tax_group="ST-STD"))
     assert entries(books, header) == [("IntegrationAccount", Decimal("107.50")), ("VendorBalance", Decimal("-107.50"))]
     assert (exported(books)["LineAmount"], exported(books)["PurchPrice"]) == (Decimal("107.50"), Decimal("53.75"))
@@ -228,7 +228,7 @@ def test_tax_that_is_lost_is_cost_and_other_tax_is_not(books: Books) -> None:
 
 @pytest.mark.parametrize("of", ["material", "time", "expense"])
 def test_the_journal_clears_the_account(books: Books, of: str) -> None:
-    """J2, J7: whatever the class; the export shows that the cost is there."""
+    """Whatever the class; the export shows that the cost is there [J2, J7]."""
     post(books, line("3", "33.33"))
     cost = stage(books, exported(books), of=of)
     assert balance(books) == Decimal("99.99")
@@ -239,7 +239,7 @@ def test_the_journal_clears_the_account(books: Books, of: str) -> None:
 
 
 def test_a_foreign_invoice_clears_by_its_own_rate(books: Books) -> None:
-    """J2: the journal may come in another period than the invoice."""
+    """The journal may come in another period than the invoice [J2]."""
     post(books, line("1", "99.99"), currency="EUR", day="2025-12-30")
     row = exported(books)
     stage(books, row, TransactionCurrencyId="EUR", AccountingDate="2026-03-02")
@@ -249,14 +249,14 @@ def test_a_foreign_invoice_clears_by_its_own_rate(books: Books) -> None:
 
 
 def test_work_that_an_invoice_replaces_goes_back_where_it_was_posted(books: Books) -> None:
-    """J4: the reversal names the invoice but no line of it."""
+    """The reversal names the invoice but no line of it [J4]."""
     reversal = books.stage("Cost", "time", "-100", MatchedVendorInvoice="S-1001")
     books.do()
     assert books.entries(reversal) == [("ProjectCost", -100), ("PayrollAllocation", 100)]
 
 
 def test_closed_periods(books: Books) -> None:
-    """G6."""
+    """Rule [G6]."""
     books.change("FiscalPeriods", {"dataAreaId": "uspm", "StartDate": "2026-03-01"}, Status="Closed")
     header = post(books)
     (first, *_) = books.all("LedgerEntries", Voucher=header["Voucher"])
@@ -267,7 +267,7 @@ def test_closed_periods(books: Books) -> None:
 
 
 def test_a_currency_without_a_rate(books: Books) -> None:
-    """G9."""
+    """Rule [G9]."""
     with pytest.raises(BusinessRuleViolation, match="exchange rate between CHF and USD"):
         post(books, currency="CHF")
 
@@ -276,7 +276,7 @@ def test_a_currency_without_a_rate(books: Books) -> None:
 
 
 def test_stocked_goods_are_costed_at_once(books: Books) -> None:
-    """J2, G18: no journal repeats the cost; the sale comes through; a reversal takes the same figures back."""
+    """No journal repeats the cost; the sale comes through; a reversal takes the same figures back [J2, G18]."""
     header = post(books, line("2", "42.50", item="P-1002"))
     assert entries(books, header) == [("ProjectCost", 85), ("VendorBalance", -85)]
     assert balance(books) == 0
@@ -300,14 +300,14 @@ def test_stocked_goods_are_costed_at_once(books: Books) -> None:
 
 
 def test_a_stocked_purchase_needs_a_profile(books: Books) -> None:
-    """D2."""
+    """Rule [D2]."""
     books.delete("CostAndRevenueProfileRules", dataAreaId="uspm")
     with pytest.raises(BusinessRuleViolation, match="profile rule applies to project PRJ-T"):
         post(books, line(item="P-1002"))
 
 
 def test_another_companys_charge_is_cost_at_once(books: Books) -> None:
-    """K5: same number, project cost on posting, nothing to Dataverse, which has the cost already."""
+    """Same number, project cost on posting, nothing to Dataverse, which has the cost already [K5]."""
     charged = line("10", "120", category="Contract labour", role=role(books))
     invoice = VendorInvoice("ICV-GBPM", "IC-000123", (charged,), intercompany=True)
     pending = create_pending_vendor_invoice(books.finance, "USPM", invoice)
@@ -321,7 +321,7 @@ def test_another_companys_charge_is_cost_at_once(books: Books) -> None:
 
 
 def test_a_purchase_for_another_companys_project(books: Books) -> None:
-    """K8: posted where the vendor is, exported with both companies; the lending company's journal clears it."""
+    """Posted where the vendor is, exported with both companies; the lending company's journal clears it [K8]."""
     post(books, line("8", "90", category="Contract labour", role=role(books), company="GBPM", project_id="PRJ-G"))
     row = exported(books)
     assert (row["DAreaId"], row["ProjDataAreaId"], row["ProjId"]) == ("uspm", "gbpm", "PRJ-G")
@@ -332,7 +332,7 @@ def test_a_purchase_for_another_companys_project(books: Books) -> None:
 
 
 def test_a_packing_slip_is_costed_at_once(books: Books) -> None:
-    """J15, G18: the cost actual of the usage gets no line."""
+    """The cost actual of the usage gets no line [J15, G18]."""
     slip = post_packing_slip(books.finance, "USPM", "PRJ-T", [SlipLine("P-1004", Decimal(2), "TSK-2")])
     assert entries(books, slip) == [("ProjectCost", 1196), ("ItemIssue", -1196)]
     taken = books.one("PackingSlipLines")
@@ -358,7 +358,7 @@ def test_a_packing_slip_is_costed_at_once(books: Books) -> None:
     [("No", None, False), ("Yes", None, True), ("No", True, True), ("Yes", False, False)],
 )
 def test_who_confirms(books: Books, company_asks: str, clerk_says: bool | None, manual: bool) -> None:
-    """J3: the company's parameter, which the clerk may override; payment is only held where somebody confirms."""
+    """The company's parameter, which the clerk may override; payment is only held where somebody confirms [J3]."""
     books.parameters(IsManualVerificationRequired=company_asks, IsVendorPaymentBlocked="Yes")
     header = post(books, manual_verification=clerk_says)
     assert books.one("VendInvoiceExportsV2")["SubcontractInvoice"] == ("No" if manual else "Yes")
@@ -366,7 +366,7 @@ def test_who_confirms(books: Books, company_asks: str, clerk_says: bool | None, 
 
 
 def test_payment_is_held_until_the_confirmation_is_known(books: Books) -> None:
-    """J3: what comes back from Dataverse releases it; a draft does not."""
+    """What comes back from Dataverse releases it; a draft does not [J3]."""
     header = post(books, manual_verification=True, blocks_payment=True)
     reference = {"TableRefId": header["TableRefId"]}
     for status, approved in (("Draft", "No"), ("InReview", "No"), ("Confirmed", "Yes")):
@@ -375,7 +375,7 @@ def test_payment_is_held_until_the_confirmation_is_known(books: Books) -> None:
 
 
 def test_an_accountant_may_release_payment(books: Books) -> None:
-    """J3."""
+    """Rule [J3]."""
     pending = create_pending_vendor_invoice(books.finance, "USPM", bill(manual_verification=True, blocks_payment=True))
     reference = str(pending["TableRefId"])
     with pytest.raises(BusinessRuleViolation, match="is not posted"):

@@ -71,7 +71,7 @@ def test_the_same_seed_plays_the_same_days(tmp_path: Path) -> None:
 
 
 def test_work_is_on_open_leaf_tasks(works: Works) -> None:
-    """C9, C11."""
+    """Rules [C9, C11]."""
     played(works)
     parents = {row["msdyn_parenttask"] for row in works.all("msdyn_projecttask")}
     rows = [*works.all("msdyn_timeentry"), *works.all("msdyn_materialusagelog")]
@@ -82,14 +82,14 @@ def test_work_is_on_open_leaf_tasks(works: Works) -> None:
 
 
 def test_nothing_is_lost_or_won(works: Works) -> None:
-    """E6, R10, R11: reversals are the opposite of their originals; what stands of an entry is what was approved."""
+    """Reversals are the opposite of their originals; what stands of an entry is what was approved [E6, R10, R11]."""
     played(works, 5)
     actuals = {row["msdyn_actualid"]: row for row in works.all(TABLE)}
     originals: dict[object, list[object]] = defaultdict(list)
     for row in works.all("msdyn_transactionconnection"):
         if row["msdyn_transaction1role"] == "Reversing":
             originals[row["msdyn_transaction2"]].append(row["msdyn_transaction1"])
-    invoiced = {key for key in originals if actuals[key]["msdyn_billingstatus"] == 192350002}  # E9: not adjusted
+    invoiced = {key for key in originals if actuals[key]["msdyn_billingstatus"] == 192350002}  # [E9]: not adjusted
     adjusted = {key for key, row in actuals.items() if row["msdyn_adjustmentstatus"] == 192350001} | invoiced
     reversals = {key for key, row in actuals.items() if row["msdyn_adjustmentstatus"] == 192350002}
     assert adjusted == set(originals)
@@ -159,7 +159,7 @@ def test_every_event_can_be_played_by_itself(works: Works, name: str) -> None:
 
 
 def test_a_milestone_is_credited_once_finance_has_posted_it(works: Works) -> None:
-    """E13: what a customer invoice from Finance has set to Posted."""
+    """What a customer invoice from Finance has set to Posted [E13]."""
     for name in ("milestone-ready", "create-proforma", "confirm-proforma"):
         number = event(works, name).get("invoice")
     with pytest.raises(NothingToPlay, match="to correct"):
@@ -220,7 +220,7 @@ def known_to_finance(works: Works, number: str) -> None:
 
 
 def test_an_expense_is_posted_where_finance_knows_the_project(works: Works) -> None:
-    """I2: its export waits for the integration."""
+    """Its export waits for the integration [I2]."""
     number = str(works.one("msdyn_project", msdyn_projectid=works.project())["msdyn_projectnumber"])
     known_to_finance(works, number)
     facts = event(works, "post-expense", project=number)
@@ -270,7 +270,7 @@ def test_the_control_plane_says_what_is_wrong(
 
 
 def test_switches_through_the_control_plane(sandbox: Sandbox) -> None:
-    """E22, I3."""
+    """Rules [E22, I3]."""
     url = f"{sandbox.info['control']}/switches"
     assert httpx.put(url, json={"protect_actuals": True}).json()["protect_actuals"] is True
     assert httpx.get(url).json() == {

@@ -60,7 +60,7 @@ def test_an_event_without_what_it_needs(works: Works, name: str) -> None:
 
 
 def test_vendors_invoice(purchases: Purchases, project: str) -> None:
-    """J1, J7, J8: of every kind, some from orders, all for the project, with numbers of their own."""
+    """Of every kind, some from orders, all for the project, with numbers of their own [J1, J7, J8]."""
     facts = [event(purchases, "post-vendor-invoice", project, seed) for seed in range(12)]
     assert {one["project"] for one in facts} == {project}
     assert {"order" in one for one in facts} == {True, False}
@@ -74,7 +74,7 @@ def test_vendors_invoice(purchases: Purchases, project: str) -> None:
 
 
 def test_what_the_group_charges_is_posted_first(purchases: Purchases, project: str) -> None:
-    """K5: it lies there, pending, since the lending company has invoiced."""
+    """It lies there, pending, since the lending company has invoiced [K5]."""
     works = purchases.works
     category = finance(purchases, "ProjectCategories", dataAreaId="uspm", CategoryType="Hour")[0]["CategoryId"]
     lent = VendorLine(Decimal(2), Decimal(120), project_id=project, project_category=str(category))
@@ -85,14 +85,14 @@ def test_what_the_group_charges_is_posted_first(purchases: Purchases, project: s
 
 
 def test_a_payment_is_held(purchases: Purchases, project: str) -> None:
-    """J3."""
+    """Rule [J3]."""
     facts = event(purchases, "hold-payment", project)
     (row,) = finance(purchases, "VendInvoiceExportsV2", VendorInvoiceNum=facts["invoice"])
     assert (facts["held"], row["SubcontractInvoice"]) == (True, "No")
 
 
 def test_a_project_manager_confirms(purchases: Purchases, project: str) -> None:
-    """J3: of the invoices that wait for somebody, one of the project."""
+    """Of the invoices that wait for somebody, one of the project [J3]."""
     works = purchases.works
     record = str(works.one("msdyn_project", msdyn_projectnumber=project)["msdyn_projectid"])
     invoice = purchases.invoice()
@@ -105,7 +105,7 @@ def test_a_project_manager_confirms(purchases: Purchases, project: str) -> None:
 
 
 def test_goods_are_taken_from_stock(purchases: Purchases, project: str) -> None:
-    """J15."""
+    """Rule [J15]."""
     facts = event(purchases, "post-packing-slip", project)
     (row,) = finance(purchases, "PackingSlips", PackingSlipNumber=facts["slip"])
     assert (row["ProjectId"], facts["item"] in ("P-1002", "P-1004")) == (project, True)
@@ -170,7 +170,7 @@ def staged(purchases: Purchases, actual_id: str, project: str) -> None:
 
 
 def test_a_subcontract_from_the_order_to_the_invoice(purchases: Purchases, project: str) -> None:
-    """J10 to J14."""
+    """Rules [J10 to J14]."""
     works = purchases.works
     purchases.vendor()
     made = event(purchases, "create-subcontract", project)

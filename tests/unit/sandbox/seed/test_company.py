@@ -224,7 +224,7 @@ def test_task_trees_have_levels(small: tuple[SeedSummary, Store, Store]) -> None
 
 
 def test_milestones_add_up_to_their_line(small: tuple[SeedSummary, Store, Store]) -> None:
-    """C5."""
+    """Rule [C5]."""
     with small[1].reading() as tx:
         sums: dict[object, Decimal] = defaultdict(Decimal)
         for row in tx.scan("msdyn_contractlinescheduleofvalue"):
@@ -248,7 +248,7 @@ def test_lines_and_projects_agree_about_the_contract(small: tuple[SeedSummary, S
 
 
 def test_a_work_based_contract_has_its_customer(small: tuple[SeedSummary, Store, Store]) -> None:
-    """C2."""
+    """Rule [C2]."""
     with small[1].reading() as tx:
         customers: dict[object, set[object]] = defaultdict(set)
         for row in tx.scan("msdyn_projectcontractsplitbillingrule"):
