@@ -180,7 +180,7 @@ def main(actuals: Annotated[int, typer.Option(help="Actuals on each side.")] = 1
             f"{one['step']:8} {one['seconds']:8.1f} s, {one['processor']:8.1f} s of processors, "
             f"peak so far {one['peak_mib']:,} MiB"
         )
-    # each that was lost breaks the map's comparison, R1 and R4
+    # each that was lost breaks the map's comparison, [R1, R4]
     assert result["breaks"]["critical"] >= 3 * BROKEN, result
     typer.echo(json.dumps({"actuals": actuals, **result}))
 

@@ -115,6 +115,7 @@ def test_metadata_is_read_not_guessed(dataverse: Dataverse) -> None:
 
 
 def test_facets_come_when_asked_for(dataverse: Dataverse) -> None:
+    """Length and precision stand on the type of the column [DV10]."""
     account = dataverse.metadata("account", facets=True)
     assert account.attribute("name").max_length == 160
     assert account.attribute("creditlimit").precision == 4
@@ -191,6 +192,7 @@ def test_upserts_by_a_key_with_a_lookup(dataverse: Dataverse, company: str, name
 
 
 def test_an_upsert_is_all_or_nothing_and_says_why(dataverse: Dataverse, company: str, name: str) -> None:
+    """One transaction [DV7]."""
     with pytest.raises(Refused, match="maximum allowed length") as caught:
         dataverse.upsert_many(GROUP, [group(name, company), group(f"{name}2", company, "x" * 999)])
     assert caught.value.status == 400
@@ -200,6 +202,7 @@ def test_an_upsert_is_all_or_nothing_and_says_why(dataverse: Dataverse, company:
 
 @pytest.mark.parametrize("character", "/<>*%&:\\?+")
 def test_keys_that_no_url_can_carry(dataverse: Dataverse, company: str, character: str) -> None:
+    """Nothing is sent [DV5]."""
     with pytest.raises(ForbiddenKey) as caught:
         dataverse.upsert_many(GROUP, [group("good", company), group(f"bad{character}name", company)])
     assert (caught.value.column, caught.value.position) == ("msdyn_groupid", 1)
@@ -273,6 +276,7 @@ def test_lookups_are_bound_and_emptied_through_their_navigation_properties(datav
 
 
 def test_changes_since_a_token(dataverse: Dataverse, company: str, name: str) -> None:
+    """Deleted rows come by their id [DV4]."""
     full = dataverse.changes(GROUPS, select=GROUP_COLUMNS, token=None)
     assert full.token is None
     before = [row for page in full for row in page]

@@ -40,6 +40,7 @@ def test_rows_are_read_by_company_whatever_its_column(finance: Finance) -> None:
 
 
 def test_metadata_has_keys_types_and_members(finance: Finance) -> None:
+    """Rule [FO2]."""
     projects = finance.metadata("ProjectsV2")
     assert (projects.entity, projects.keys) == ("ProjectV2", ("dataAreaId", "ProjectId"))
     parties = finance.metadata("GlobalParties")
@@ -50,6 +51,7 @@ def test_metadata_has_keys_types_and_members(finance: Finance) -> None:
 
 
 def test_reads_all_companies_or_one(finance: Finance, sandbox: Sandbox) -> None:
+    """Not only the user's own company [FO1]."""
     rows = [row for page in finance.read(GROUPS, select=["dataAreaId", "CustomerGroupId"]) for row in page]
     with sandbox.finance_store.reading() as tx:
         assert len(rows) == tx.count(GROUPS)
@@ -109,6 +111,7 @@ def test_a_key_that_could_be_a_wildcard_is_left_to_the_link(
 
 
 def test_filters_by_enumeration(finance: Finance) -> None:
+    """By equality, with the name of the enumeration [FO3]."""
     people = finance.condition("GlobalParties", {"PartyType": "Person"})
     assert people == "PartyType eq Microsoft.Dynamics.DataEntities.DirPartyType'Person'"
     rows = [row for page in finance.read("GlobalParties", select=["PartyType"], filter=people) for row in page]

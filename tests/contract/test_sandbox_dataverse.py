@@ -250,7 +250,7 @@ def test_annotations_come_only_when_asked_for(api: httpx.Client, make: Callable[
 
 
 def test_filters(api: httpx.Client, make: Callable[..., str], company: str) -> None:
-    """webapi/query/filter-rows: text compares without case, quotes are doubled, In takes a JSON array."""
+    """webapi/query/filter-rows: text compares without case [DV3], quotes are doubled, In takes a JSON array."""
     names = ["O'Neil Bridges", "Allow Notes Ltd", "o'neil tunnels", "Zeta"]
     ids = [
         make("account", name=name, msdyn_company=company, creditlimit=Decimal(index))
@@ -374,7 +374,7 @@ def test_binds(api: httpx.Client, make: Callable[..., str], account: str, compan
 
 
 def test_upsert(api: httpx.Client, company: str) -> None:
-    """data-platform/use-upsert-insert-update-record: only the representation tells created from updated."""
+    """data-platform/use-upsert-insert-update-record: only the representation tells created from updated [DV6]."""
     number = unique("C")
     url = f"accounts(accountnumber='{number}',_msdyn_company_value={company})"
     created = api.patch(url, json={"name": "One"})

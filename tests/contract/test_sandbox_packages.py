@@ -216,7 +216,7 @@ def test_tokens_of_blobs_stay_out_of_the_trace(api: httpx.Client, blobs: httpx.C
 
 
 def test_an_import_inserts_and_updates_by_key(api: httpx.Client, blobs: httpx.Client, sandbox: Sandbox) -> None:
-    """data-management-api.md; that the target is upserted by entity key is general knowledge of data management."""
+    """data-management-api.md; that the target is upserted by entity key is general knowledge of it [FO5]."""
     row, other = relationship(), relationship()
     execution, state = import_rows(api, blobs, package([row, other]))
     assert state == "Succeeded"
@@ -255,7 +255,7 @@ def test_unknown_and_used_execution_ids(api: httpx.Client, blobs: httpx.Client) 
 
 
 def test_imports_do_not_run_in_parallel(api: httpx.Client, blobs: httpx.Client) -> None:
-    """data-management-api.md: ImportFromPackage must not be called in parallel; it fails. The words are assumed."""
+    """data-management-api.md: ImportFromPackage must not be called in parallel; it fails [FO5]. Words assumed."""
     first, second = (upload(api, blobs, package([relationship()])) for _ in range(2))
     execution = do(api, "ImportFromPackage", **order(first))
     assert "parallel" in refused(api, "ImportFromPackage", **order(second))
@@ -319,7 +319,7 @@ def test_a_package_without_data_does_nothing(api: httpx.Client, blobs: httpx.Cli
 
 
 def test_without_a_field_map_nothing_is_staged(api: httpx.Client, blobs: httpx.Client, sandbox: Sandbox) -> None:
-    """Observed by one author."""
+    """Observed by one author [FO4]."""
     row = relationship()
     assert import_rows(api, blobs, package([row], manifest(fields=())))[1] == "Succeeded"
     assert stored(sandbox, row) is None

@@ -35,6 +35,7 @@ GUID = "6f1f7a0c-5d5b-4c8e-9a3b-0d1f2e3c4b5a"
     ],
 )
 def test_refusals_of_dataverse(status: int, code: str, message: str, kind: type[errors.DualsyncError]) -> None:
+    """The code decides, and the status only where it says nothing [DV8]."""
     error = dataverse.classify(status, {"error": {"code": code, "message": message}}, "raw")
     assert type(error) is kind
     assert message in str(error)
@@ -166,6 +167,7 @@ METADATA = b"""<?xml version="1.0"?>
 
 
 def test_metadata_of_finance() -> None:
+    """Keys, types and members come from one document [FO2]."""
     thing = parse_metadata(METADATA)["Things"]
     assert (thing.entity, thing.keys) == ("Thing", ("dataAreaId", "Id"))
     assert thing.column("IsOn").members == ("No", "Yes")

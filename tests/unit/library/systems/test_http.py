@@ -152,6 +152,7 @@ def test_repeats_a_creation_that_certainly_was_not_done(wire: Wire, service: Ser
 
 
 def test_obeys_retry_after(wire: Wire, service: Service) -> None:
+    """The service is not asked before the time it names [DV9]."""
     wire.answers = [httpx.Response(429, headers={"Retry-After": "17"}), ok()]
     service.get("rows")
     assert 17 <= wire.slept[0] < 18
@@ -286,6 +287,7 @@ def test_a_busy_identity_service_is_waited_for(wire: Wire, service: Service) -> 
 
 
 def test_follows_links_as_they_are_with_the_same_headers(wire: Wire, service: Service) -> None:
+    """The page size goes with every page [DV2]."""
     link = (
         f"{ROOT}/rows?$select=a&$skiptoken=%3Ccookie%20pagenumber=%222%22%20pagingcookie=%22%253ccookie%2520page%22/%3E"
     )
@@ -350,6 +352,7 @@ def test_logs_tell_requests_without_keys_values_or_tokens(wire: Wire, service: S
 
 
 def test_filters_are_split_below_the_limit() -> None:
+    """The address of a request stays below its limit [DV1]."""
     terms = [f"name eq 'Müller {number}'" for number in range(50)]
     parts = list(or_filters(terms, 400))
     assert " or ".join(parts) == " or ".join(f"({term})" for term in terms)

@@ -141,6 +141,7 @@ def test_a_client_without_the_package_api_says_so() -> None:
 
 
 def test_the_package_names_every_column_and_holds_the_rows() -> None:
+    """The field map names all columns, or Finance stages none [FO4]."""
     rows = [{"ThingId": UUID(int=1), "Name": 'say "hi", all'}, {"ThingId": "ü"}]
     with zipfile.ZipFile(io.BytesIO(build_package("group", ENTITY, TARGET, COLUMNS, rows))) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
