@@ -1,0 +1,1 @@
+"""Recordings: the decisions of a played week, and the state that an earlier version left behind."""

@@ -1,0 +1,289 @@
+"""Records the played week anew: plays it in the sandbox, keeps what went into each decision and what came out.
+
+Run by hand, from the root of the repository, where the decisions are meant to be others than they were::
+
+    PYTHONPATH=include:plugins:tests python -m recorded.record_week
+
+It runs the end-to-end tests named in :data:`PLAYED`, the played week among them, in this process, and takes down every
+transfer of every run. That is some thousands, so those are kept that show something no other one shows (see
+:func:`shown_by`), the smallest first. It takes about a quarter of an hour. Give names of test files as arguments to
+look at fewer; ``--keep FOLDER`` keeps all that was recorded, ``--from FOLDER`` chooses anew from what was kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pickle
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pyarrow as pa
+import pytest
+from upath import UPath
+
+from dualsync.frames import read_table
+from dualsync.mapping.catalog import MAPS_FOLDER
+from dualsync.mapping.model import TRIGGER
+from dualsync.mapping.parts import part_name
+from dualsync.sync.documents.completeness import due
+from dualsync.sync.legs.runtime import Leg, Runtime
+from dualsync.sync.lookups.parents import Parents
+from dualsync.sync.reconcile import transform
+from dualsync.sync.reconcile.approved import approved_plan
+from dualsync.sync.run import pipeline
+from recorded.legs import ARCHIVE, Answers, RecordedLeg, as_text, outcomes, plain, read_archive, write_archive
+
+TESTS = Path(__file__).parents[1]
+
+PLAYED = (
+    "test_cycle_week",
+    "test_setup_changes",
+    "test_setup_owners",
+    "test_setup_held_back",
+    "test_cycle_owners",
+    "test_units_subcontracts",
+    "test_repair_replay",
+    "test_repair_resend",
+    "test_cycle_held_back",
+    "test_cycle_cutover",
+    "test_setup_equal",
+    "test_setup_dry_runs",
+    "test_setup_commands",
+    "test_cycle_corrections",
+    "test_cycle_estimates",
+    "test_cycle_expenses",
+    "test_cycle_finance",
+    "test_cycle_intercompany",
+    "test_cycle_loop",
+    "test_invoices_corrected",
+    "test_invoices_story",
+    "test_subcontracts_accounting",
+    "test_vendor_invoice_maps",
+    "test_vendor_invoices_accounting",
+    "test_vendor_invoices_intercompany",
+)
+"""Test files whose runs are recorded."""
+
+LARGEST = 4000
+"""A transfer with more rows, over all its tables, is not kept."""
+
+
+class Recorder:
+    """A pytest plugin that takes down every transfer of every run in this process.
+
+    Args:
+        folder: Where each transfer is put, as a file of its own.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._number = 0
+        self._answers: Answers = {}
+        self._patches = [
+            mock.patch.object(pipeline, "reconcile", partial(self._reconcile, pipeline.reconcile)),
+            mock.patch.object(transform, "Parents", partial(_Listening, self)),
+        ]
+
+    def pytest_sessionstart(self) -> None:
+        """Begin to listen."""
+        for patch in self._patches:
+            patch.start()
+
+    def pytest_sessionfinish(self) -> None:
+        """Listen no more."""
+        for patch in self._patches:
+            patch.stop()
+
+    def note(self, question: tuple[Any, ...], asked: Any, answers: dict[Any, Any]) -> None:
+        """Take down what was answered about each of those that were asked about; nothing is an answer too."""
+        known = self._answers.setdefault(as_text(question), {})
+        known |= {as_text(one): answers.get(one) for one in asked}
+
+    def _reconcile(self, real: Any, leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str, Any]:
+        self._answers = {}
+        waiting = [unit.join_key for unit in due(leg, runtime)]
+        trigger_base = _trigger_base(leg, runtime)
+        done: dict[str, Any] = real(leg, runtime, extracted)
+        if not any((runtime.settings.home / "maps").glob("*.yaml")):
+            self._number += 1
+            test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition("/")[2].partition(" ")[0]
+            run = {name: value for name, value in leg.run.to_dict().items() if name != "folder"}
+            cutover = runtime.settings.cutover.get(leg.company)
+            recorded = RecordedLeg(
+                name=leg.label,
+                test=test,
+                map=leg.map.map,
+                direction=leg.direction,
+                company=leg.company,
+                run=run,
+                settings={
+                    "companies": list(runtime.settings.companies),
+                    "time_zone": runtime.settings.time_zone,
+                    "cutover": None if cutover is None else cutover.isoformat(),
+                },
+                full=extracted["full"],
+                missing=extracted["missing"],
+                due=waiting,
+                base=_table(extracted["base"]),
+                trigger_base=_table(trigger_base),
+                lines=_table(leg.folder.file("lines.parquet")),
+                approved=_table(approved_plan(leg, runtime)) if leg.run.approved else None,
+                answers=self._answers,
+                **{name: _table(leg.folder.file(f"{name}.parquet")) for name in _STEP},
+            )
+            (self._folder / f"{self._number:05d}.pickle").write_bytes(pickle.dumps(recorded))
+        return done
+
+
+_STEP = ("source", "want", "have", "plan", "deletes")
+
+
+def _trigger_base(leg: Leg, runtime: Runtime) -> UPath | None:
+    """The base that the header's own transfer looks at beside its own."""
+    if leg.map.unit is None or leg.map.trigger is None or leg.map.sends_trigger:
+        return None
+    return runtime.base_path(part_name(leg.map.map, TRIGGER), leg.company)
+
+
+def _table(path: UPath | str | None) -> pa.Table | None:
+    return None if path is None or not UPath(path).exists() else read_table(UPath(path))
+
+
+class _Listening(Parents):
+    """``Parents`` that lets the recorder listen."""
+
+    def __init__(self, recorder: Recorder, runtime: Runtime, company: str) -> None:
+        super().__init__(runtime, company)
+        self._recorder = recorder
+
+    def finance_values(self, parent: Any, paths: Any, ids: Any, *, anywhere: bool = False) -> Any:
+        found = super().finance_values(parent, paths, ids, anywhere=anywhere)
+        answers = {one: plain(values) for one, values in found.items()}
+        self._recorder.note(("finance_values", parent.map, paths, anywhere), ids, answers)
+        return found
+
+    def record_ids(self, lookup_map: Any, paths: Any, keys: Any, *, company: str | None = None) -> Any:
+        found = super().record_ids(lookup_map, paths, keys, company=company)
+        self._recorder.note(("record_ids", lookup_map.map, paths, company), keys, found)
+        return found
+
+    def through(self, lookup: Any, ids: Any) -> Any:
+        found = super().through(lookup, ids)
+        answers = {one: plain([value]) for one, value in found.items()}
+        self._recorder.note(("through", lookup.dataverse), ids, answers)
+        return found
+
+    def records_through(self, lookup: Any, values: Any) -> Any:
+        found = super().records_through(lookup, values)
+        self._recorder.note(("records_through", lookup.dataverse), values, found)
+        return found
+
+    def why_missing_records(self, parent: Any, attribute: str, ids: Any) -> Any:
+        asked = list(ids)
+        found = super().why_missing_records(parent, attribute, asked)
+        answers = {one: [why.state, why.rule, why.reason] for one, why in found.items()}
+        self._recorder.note(("why_missing_records", parent.map, attribute), asked, answers)
+        return found
+
+    def why_missing_keys(self, parent: Any, columns: Any, paths: Any, keys: Any, *, company: str | None = None) -> Any:
+        asked = list(keys)
+        found = super().why_missing_keys(parent, columns, paths, asked, company=company)
+        answers = {one: [why.state, why.rule, why.reason] for one, why in found.items()}
+        self._recorder.note(("why_missing_keys", parent.map, columns, paths, company), asked, answers)
+        return found
+
+
+# --- choosing -------------------------------------------------------------------------------------------------------
+
+
+def shown_by(leg: RecordedLeg) -> set[tuple[Any, ...]]:
+    """What a transfer shows: a set of facts of which each is to be shown by at least one transfer that is kept."""
+    way = (leg.map, leg.direction)
+    known = leg.base is not None
+    options = {
+        name
+        for name in ("dry_run", "keys", "rows", "resend", "approved")
+        if leg.run[name] and (name != "keys" or leg.map in leg.run["keys"])
+    }
+    shown: set[tuple[Any, ...]] = {("ran", *way, known), ("mode", leg.direction, leg.run["mode"], known)}
+    shown |= {("option", name, leg.direction) for name in options}
+    shown.add(("company", *way, leg.company in ("USPM", "_global")))
+    if leg.deletes.num_rows:
+        shown.add(("deletes", *way))
+    for action, rule in outcomes(leg.plan):
+        shown |= {("ended", *way, action, rule), ("ended by", leg.direction, action, rule, known, *sorted(options))}
+    waves = leg.plan.column("wave").to_pylist()
+    shown |= {("wave", *way) for wave in waves if wave}
+    for action, columns, keep in zip(
+        *(leg.plan.column(name).to_pylist() for name in ("action", "columns", "keep")), strict=True
+    ):
+        shown |= {("written", *way, name) for name in columns if action == "update"}
+        shown |= {("kept", *way, action, name) for name in keep}
+    return shown
+
+
+def rows_of(leg: RecordedLeg) -> int:
+    """The rows of all tables of a transfer."""
+    base = 0 if leg.base is None else leg.base.num_rows
+    return int(leg.source.num_rows + leg.have.num_rows + base)
+
+
+def choose(folder: Path) -> Iterator[RecordedLeg]:
+    """The transfers to keep: small ones first, each of them shows something that those before it do not."""
+    files = sorted(folder.rglob("*.pickle"))
+    sizes, shows = {}, {}
+    for file in files:
+        leg = pickle.loads(file.read_bytes())
+        sizes[file], shows[file] = rows_of(leg), shown_by(leg)
+    left = set().union(*(shows[file] for file in files if sizes[file] <= LARGEST))
+    kept: list[Path] = []
+    while left:
+        # a transfer costs time whatever it holds, so that one row weighs little against another transfer
+        file = max(files, key=lambda one: len(shows[one] & left) / (200 + sizes[one]) if sizes[one] <= LARGEST else 0)
+        left -= shows[file]
+        kept.append(file)
+    print(f"{len(kept)} of {len(files)} transfers are kept")
+    lost = set().union(*shows.values()) - set().union(*(shows[file] for file in kept))
+    for one in sorted(lost, key=str):
+        print("not kept, since only larger transfers show it:", one)
+    for number, file in enumerate(sorted(kept), 1):
+        leg = pickle.loads(file.read_bytes())
+        yield replace(leg, name=f"{number:03d} {leg.name}")
+
+
+def main() -> int:
+    """Record, choose, write the archive."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("tests", nargs="*", default=PLAYED)
+    parser.add_argument("--keep", type=Path)
+    parser.add_argument("--from", dest="kept", type=Path)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = given.kept or given.keep or Path(scratch)
+        if given.kept is None:
+            folder.mkdir(parents=True, exist_ok=True)
+            files = [str(file) for name in given.tests for file in TESTS.rglob(f"{name}.py")]
+            failed = pytest.main(
+                ["-q", "-p", "no:randomly", "-p", "no:cacheprovider", *files], plugins=[Recorder(folder)]
+            )
+            if failed:
+                return int(failed)
+        maps = {file.stem: file.read_text(encoding="utf-8") for file in sorted(MAPS_FOLDER.rglob("*.yaml"))}
+        write_archive(ARCHIVE, choose(folder), maps)
+    print(f"{ARCHIVE}: {ARCHIVE.stat().st_size:,} bytes; its rows by action and rule, for the test:")
+    counted = Counter(one for leg in read_archive()[0] for one in outcomes(leg.plan))
+    for one, number in sorted(counted.items()):
+        print(f"    {one}: {number},")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
