@@ -41,7 +41,7 @@ class Transient(DualsyncError):
     """A failure that may be gone at the next try.
 
     Attributes:
-        retry_after: seconds that the service asked to wait, None where it named no time.
+        retry_after: Seconds that the service asked to wait, None where it named no time.
         maybe_applied: True if the request may have been carried out although no usable answer came back. A creation
             must then be looked up before it is sent again.
     """
@@ -92,7 +92,7 @@ class MapErrors(Terminal):
     """Table maps that cannot be used.
 
     Attributes:
-        problems: one line for each problem, with file and line where known.
+        problems: One line for each problem, with file and line where known.
     """
 
     def __init__(self, problems: Sequence[str]) -> None:
@@ -108,8 +108,8 @@ class ForbiddenKey(Terminal):
     """A key value holds a character that cannot stand in the URL of a record.
 
     Attributes:
-        column: the column that holds the value. The value itself is not repeated anywhere.
-        position: place of the row among those of the request, from 0.
+        column: The column that holds the value. The value itself is not repeated anywhere.
+        position: Place of the row among those of the request, from 0.
     """
 
     def __init__(self, message: str, *, column: str, position: int = 0) -> None:
@@ -134,7 +134,7 @@ class LegsFailed(Terminal):
     """Some legs of a map did not settle.
 
     Attributes:
-        legs: names of the legs.
+        legs: Names of the legs.
     """
 
     def __init__(self, message: str, *, legs: Sequence[str]) -> None:
@@ -147,10 +147,10 @@ class Refused(Terminal):
 
     Attributes:
         status: HTTP status.
-        code: the service's own error code, such as `0x80040217`; empty where it gave none.
-        message: the reason, in one text that a person can read. May quote values of the row: store it, never log it.
-        details: the single messages that the reason was made of.
-        raw: the beginning of the service's own text.
+        code: The service's own error code, such as ``0x80040217``; empty where it gave none.
+        message: The reason, in one text that a person can read. May quote values of the row: store it, never log it.
+        details: The single messages that the reason was made of.
+        raw: The beginning of the service's own text.
     """
 
     def __init__(self, status: int, code: str, message: str, *, details: Sequence[str] = (), raw: str = "") -> None:

@@ -1,9 +1,9 @@
 """Settings: where the two systems are, how to sign in, and the limits dualsync keeps.
 
-They come from four places, the later winning over the earlier: the file `dualsync.toml` in the home folder, the
-environment (`DUALSYNC_COMPANIES`, nested with two underscores: `DUALSYNC_DATAVERSE__URL`), a running sandbox named by
-`DUALSYNC_SANDBOX`, and what the caller passes (`Settings.load(overrides)`). A sandbox replaces both systems as a
-whole, so that its credentials are never mixed with the address of a real environment.
+They come from four places, the later winning over the earlier: the file ``dualsync.toml`` in the home folder, the
+environment (``DUALSYNC_COMPANIES``, nested with two underscores: ``DUALSYNC_DATAVERSE__URL``), a running sandbox that
+``DUALSYNC_SANDBOX`` names, and what the caller passes (``Settings.load(overrides)``). A sandbox replaces both systems
+as a whole, so that its credentials are never mixed with the address of a real environment.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Side = Literal["dataverse", "finance"]
 
 
 def _split(value: object) -> object:
-    """Read a list given as text, as environment variables have to: `USPM, GBPM`."""
+    """Read a list given as text, as environment variables have to: ``USPM, GBPM``."""
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
@@ -56,13 +56,13 @@ class EndpointSettings(_Part):
     """One of the two systems and the application that signs in to it.
 
     Attributes:
-        url: root of the environment, https, without a path.
-        authority: the tenant's address at the identity service, https with the tenant as its path.
-        client_id: the application (client) id.
-        client_secret: its secret; or
-        client_secret_file: a file that holds nothing but the secret; or
-        certificate_path: a PEM file with private key and certificate, and
-        certificate_password: the password of that private key, if it has one.
+        url: Root of the environment, https, without a path.
+        authority: The tenant's address at the identity service, https with the tenant as its path.
+        client_id: The application (client) id.
+        client_secret: The application's secret. One of this and the next two must be given.
+        client_secret_file: A file that holds nothing but the secret.
+        certificate_path: A PEM file with private key and certificate.
+        certificate_password: The password of that private key, if it has one.
         ca_file: PEM file of the authorities to trust for this system and its identity service, instead of the usual.
         verify: False switches off the check of certificates. Never do that outside a test environment.
     """
@@ -108,7 +108,7 @@ class EndpointSettings(_Part):
         """The client secret, read from its file where one is named; None with a certificate.
 
         Raises:
-            SettingsError: the file cannot be read or is empty.
+            SettingsError: The file cannot be read or is empty.
         """
         if self.client_secret_file is None:
             return self.client_secret
@@ -138,10 +138,10 @@ class Retries(_Part):
     """How long one request is tried again after a Transient failure.
 
     Attributes:
-        attempts: sends at most, the first included.
-        waiting: seconds of waiting at most, over all attempts. A Retry-After beyond it ends the attempts at once.
-        first_wait: seconds before the second attempt, doubled for every further one.
-        longest_wait: upper bound of one such wait, in seconds. A Retry-After is obeyed also where it is longer.
+        attempts: Most times that the request is sent, the first included.
+        waiting: Most seconds of waiting, over all attempts. A Retry-After beyond it ends the attempts at once.
+        first_wait: Seconds before the second attempt, doubled for every further one.
+        longest_wait: Upper bound of one such wait, in seconds. A Retry-After is obeyed also where it is longer.
     """
 
     attempts: PositiveInt = 6
@@ -160,9 +160,9 @@ class BatchSizes(_Part):
     """Rows of one request.
 
     Attributes:
-        dataverse_writes: targets of one UpsertMultiple or UpdateMultiple, which are one transaction each.
-        finance_writes: rows of one unit of work against Finance, which takes them one request each.
-        finance_package: rows of one data package.
+        dataverse_writes: Targets of one UpsertMultiple or UpdateMultiple, which are one transaction each.
+        finance_writes: Rows of one unit of work against Finance, which takes them one request each.
+        finance_package: Rows of one data package.
     """
 
     dataverse_writes: Annotated[int, Field(ge=1, le=1000)] = 500
@@ -178,13 +178,13 @@ class Concurrency(_Part):
 
 
 class Guards(_Part):
-    """What one leg may do without a person agreeing.
+    """What one transfer may do without the approval of a person.
 
     Attributes:
-        deletes: deletions at most.
-        update_share: share of the known rows (0 to 1) in which values may be overwritten at most; what fills an empty
+        deletes: Most deletions.
+        update_share: Largest share of the known rows (0 to 1) in which values may be overwritten. What fills an empty
             column, such as the voucher that comes back, is not counted.
-        resend: rows at most that a re-send of breaks writes.
+        resend: Most rows that a re-send of exceptions writes.
     """
 
     deletes: NonNegativeInt = 100
@@ -196,8 +196,9 @@ class Nightly(_Part):
     """The DAG of the nightly reconciliation.
 
     Attributes:
-        schedule: when it runs, as a cron expression in `time_zone`; empty for runs by hand only.
-        fail_on_critical: whether the DAG run fails where critical breaks exist; its parameter of that name overrides.
+        schedule: When it runs, as a cron expression in ``time_zone``; empty for runs by hand only.
+        fail_on_critical: Whether the DAG run fails where critical exceptions exist; its parameter of that name
+            overrides.
     """
 
     schedule: str = "0 2 * * *"
@@ -205,7 +206,7 @@ class Nightly(_Part):
 
 
 def _off(value: object) -> object:
-    """Read `off`, since neither TOML nor the environment can say None."""
+    """Read ``off``, since neither TOML nor the environment can say None."""
     return None if isinstance(value, str) and value.strip().casefold() == "off" else value
 
 
@@ -213,18 +214,18 @@ _Count = Annotated[NonNegativeInt | None, BeforeValidator(_off)]
 
 
 class Alerts(_Part):
-    """When the nightly reconciliation tells somebody, and whom. A threshold that is `off` tells nobody.
+    """When the nightly reconciliation sends an alert, and to whom. A threshold that is ``off`` sends none.
 
     Attributes:
-        critical: tells of a night with more critical breaks than this.
-        errors: tells of a night with more breaks of severity error than this.
-        new: tells of a night with more breaks than this that no night before has seen.
-        matched_below: tells of a night whose share of matched amounts (0 to 1) is below this.
-        failed: tells of a night of which something failed.
-        email_to: who gets an e-mail.
-        email_from: its sender; empty for the one that the connection names.
-        email_connection: id of the Airflow connection of type `smtp`.
-        webhooks: ids of Airflow connections of type `dualsync_webhook`: Microsoft Teams or Slack.
+        critical: Alert where there are more critical exceptions than this.
+        errors: Alert where there are more exceptions of severity error than this.
+        new: Alert where there are more exceptions than this that no earlier reconciliation has seen.
+        matched_below: Alert where the share of matched amounts (0 to 1) is below this.
+        failed: Whether there is an alert where part of the reconciliation failed.
+        email_to: Who gets an e-mail.
+        email_from: Its sender; empty for the one that the connection names.
+        email_connection: Id of the Airflow connection of type ``smtp``.
+        webhooks: Ids of Airflow connections of type ``dualsync_webhook``: Microsoft Teams or Slack.
     """
 
     critical: _Count = 0
@@ -242,15 +243,15 @@ class Settings(_Part):
     """All settings of dualsync.
 
     Attributes:
-        home: the folder that holds suites, overrides and, below `.dualsync`, all state.
-        ledger_url: SQLAlchemy URL of the ledger; default a SQLite file below `home`.
-        runs_url: folder of the run folders, a path or an fsspec URL; default below `home`.
-        state_url: folder of the bases, a path or an fsspec URL; default below `home`.
-        companies: codes of the integrated companies, in upper case. Others are never touched.
-        cutover: by company code, the day from which rows that only one side has are created by maps of transactions
+        home: The folder that holds suites, overrides and, below ``.dualsync``, all state.
+        ledger_url: SQLAlchemy URL of the ledger; default a SQLite file below ``home``.
+        runs_url: Folder of the run folders, a path or an fsspec URL; default below ``home``.
+        state_url: Folder of the bases, a path or an fsspec URL; default below ``home``.
+        companies: Codes of the integrated companies, in upper case. Others are never touched.
+        cutover: By company code, the day from which rows that only one side has are created by maps of transactions
             (actuals, estimates, expenses); older ones are history that the other side already has in its own way.
-        dataverse, finance: the two systems; None where nothing is configured (see `endpoint`).
-        nightly, alerts: the nightly reconciliation, and whom it tells.
+        dataverse, finance: The two systems; None where nothing is configured (see ``endpoint``).
+        nightly, alerts: The nightly reconciliation, and whom it tells.
         time_zone: IANA name of the zone in which a date without a time is meant, and of the nightly reconciliation.
     """
 
@@ -308,7 +309,7 @@ class Settings(_Part):
         """The settings of one system.
 
         Raises:
-            SettingsError: nothing is configured for it.
+            SettingsError: Nothing is configured for it.
         """
         endpoint = self.dataverse if side == "dataverse" else self.finance
         if endpoint is None:
@@ -320,11 +321,11 @@ class Settings(_Part):
         """Collect the settings from file, environment, sandbox and caller.
 
         Args:
-            overrides: settings of the caller, nested as in the file; they win.
-            environ: the environment; default that of the process.
+            overrides: Settings of the caller, nested as in the file; they win.
+            environ: The environment; default that of the process.
 
         Raises:
-            SettingsError: names every wrong setting and where it may come from. Values are not repeated.
+            SettingsError: Names every wrong setting and where it may come from. Values are not repeated.
         """
         environ = os.environ if environ is None else environ
         given = dict(overrides or {})
@@ -341,8 +342,8 @@ class Settings(_Part):
 def find_home(start: Path | None = None) -> Path:
     """The home folder where none is named.
 
-    The nearest parent of `start` (default: the working folder) that holds the project file of dualsync, else that of
-    the installed copy, else `start` itself.
+    The nearest parent of ``start`` (default: the working folder) that holds the project file of dualsync, else that of
+    the installed copy, else ``start`` itself.
     """
     start = (start or Path.cwd()).resolve()
     for folder in (start, *start.parents, *Path(__file__).resolve().parents):
@@ -388,7 +389,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _from_sandbox(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Both systems of the sandbox whose description (the JSON line of `dualsync sandbox serve`) is named."""
+    """Both systems of the sandbox whose description (the JSON line of ``dualsync sandbox serve``) is named."""
     name = environ.get(f"{PREFIX}SANDBOX")
     if not name:
         return {}

@@ -18,7 +18,7 @@ def this_process() -> str:
 
 
 def has_ended(holder: str) -> bool:
-    """Whether a holder certainly is no more. Of other hosts nobody can tell."""
+    """Whether the process that holds a lease has certainly ended; False for a process of another host."""
     host, _, process = holder.partition("|")
     if host != platform.node() or not process:
         return False

@@ -27,14 +27,14 @@ class Catalog(Mapping[str, TableMap]):
     """The table maps by name, parts of maps among them. Build it with :meth:`load`, or from maps already read.
 
     Args:
-        maps: the maps as read; a later one replaces an earlier one of the same name.
+        maps: The maps as read; a later one replaces an earlier one of the same name.
 
     Attributes:
-        maps: all that runs by itself: each map with the rows that are left to it, and each part.
-        files: the maps as they stand in their files, without parts of their own.
+        maps: All that runs by itself: each map with the rows that are left to it, and each part.
+        files: The maps as they stand in their files, without parts of their own.
 
     Raises:
-        MapErrors: a map names a map that does not exist, a part has the name of a map, or maps need each other in a
+        MapErrors: A map names a map that does not exist, a part has the name of a map, or maps need each other in a
             circle.
     """
 
@@ -61,10 +61,10 @@ class Catalog(Mapping[str, TableMap]):
         A file is read again only when its modification time or size has changed.
 
         Args:
-            extra_dir: folder with further YAML files; one replaces the package's map of the same name or adds a map.
+            extra_dir: Folder with further YAML files; one replaces the package's map of the same name or adds a map.
 
         Raises:
-            MapErrors: everything wrong in any file, or two files of one folder holding the same map.
+            MapErrors: Everything wrong in any file, or two files of one folder holding the same map.
         """
         problems: list[str] = []
         found: dict[str, TableMap] = {}
@@ -165,7 +165,7 @@ class Catalog(Mapping[str, TableMap]):
         """Names of the enabled maps of an area and of the reference maps that they or those need, parents first.
 
         Raises:
-            MapErrors: there is no such area.
+            MapErrors: There is no such area.
         """
         own = self.area(area)
         if not own:

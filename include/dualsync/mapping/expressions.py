@@ -84,7 +84,7 @@ class Expression:
     """A parsed filter. The empty text is the filter that every row matches.
 
     Attributes:
-        text: the filter as OData.
+        text: The filter as OData.
     """
 
     text: str
@@ -95,7 +95,7 @@ class Expression:
         """Read a filter, OData or X++.
 
         Raises:
-            ExpressionError: the text is not a filter of this language.
+            ExpressionError: The text is not a filter of this language.
         """
         return _parse(text.strip())
 
@@ -121,7 +121,7 @@ class Expression:
         """DuckDB SQL that is true or false, never null.
 
         Args:
-            table: name to qualify the quoted columns with.
+            table: Name to qualify the quoted columns with.
         """
         prefix = f"{_quoted(table)}." if table else ""
         return "TRUE" if self._node is None else _sql(self._node, prefix)

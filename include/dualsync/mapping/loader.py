@@ -125,15 +125,15 @@ def read_model(file: Path, model: type[M], shown: Path | None = None) -> tuple[M
     """Read one YAML file into a typed model.
 
     Args:
-        file: the YAML file.
-        model: what it holds.
-        shown: how errors name the file; the path itself where None.
+        file: The YAML file.
+        model: What it holds.
+        shown: How errors name the file; the path itself where None.
 
     Returns:
         The model, and where its parts stand.
 
     Raises:
-        MapErrors: all that is wrong in the file, each with file, line, place and nearest known word.
+        MapErrors: All that is wrong in the file, each with file, line, place and nearest known word.
     """
     shown = shown or file
     text = file.read_text(encoding="utf-8")

@@ -339,7 +339,7 @@ class Lookup(_Pair):
         """The ``on`` of the lookup, or of the given target table where it is polymorphic.
 
         Raises:
-            KeyError: the lookup is polymorphic and has no such target.
+            KeyError: The lookup is polymorphic and has no such target.
         """
         if self.targets is None:
             return dict(self.on or {})
@@ -718,7 +718,7 @@ class TableMap(_Model):
         """The lookup on the given Dataverse attribute.
 
         Raises:
-            KeyError: the map declares no such lookup.
+            KeyError: The map declares no such lookup.
         """
         for lookup in self.lookups:
             if lookup.dataverse == attribute:

@@ -32,8 +32,8 @@ def rule_answers(rows: pd.DataFrame, check: Mapping[str, Any]) -> pd.Series[Any]
     """Whether each row fulfils a rule.
 
     Args:
-        rows: rows with the rule's columns, in Arrow-backed types.
-        check: what :func:`rule_check` made of the rule.
+        rows: Rows with the rule's columns, in Arrow-backed types.
+        check: What :func:`rule_check` made of the rule.
 
     Returns:
         True, False or nothing for each row. Rows that lack a value in one of the columns have no answer, except where

@@ -27,16 +27,16 @@ class Column:
     """One column of a Dataverse table or a Finance entity set.
 
     Attributes:
-        name: as the Web API or OData spells it.
+        name: As the Web API or OData spells it.
         kind: ``option`` is a Dataverse choice (whole numbers), ``enum`` a Finance enum (member names); ``date`` has no
             time of day, ``instant`` is a point in time in UTC.
-        length: most characters of a text, None where unknown or unlimited.
-        scale: digits after the point of a decimal (Dataverse money 4, other Dataverse decimals 10, Finance 6).
-        required: the system refuses a new row without it.
-        options: number to label (option, bool) or to member (enum); None where not known.
-        targets: logical names of the tables a lookup can point to.
-        key: the primary id in Dataverse, part of the entity key in Finance.
-        note: name of the Finance enum, and what is assumed.
+        length: Most characters of a text, None where unknown or unlimited.
+        scale: Digits after the point of a decimal (Dataverse money 4, other Dataverse decimals 10, Finance 6).
+        required: The system refuses a new row without it.
+        options: Number to label (option, bool) or to member (enum); None where not known.
+        targets: Logical names of the tables a lookup can point to.
+        key: The primary id in Dataverse, part of the entity key in Finance.
+        note: Name of the Finance enum, and what is assumed.
     """
 
     name: str
@@ -82,7 +82,7 @@ class Schema:
     """The tables of both sides.
 
     Args:
-        tables: all tables.
+        tables: All tables.
     """
 
     def __init__(self, tables: list[Table]) -> None:
@@ -97,7 +97,7 @@ class Schema:
         """A Dataverse table by logical name or a Finance entity set.
 
         Raises:
-            SchemaMismatch: there is none of that name; names the nearest.
+            SchemaMismatch: There is none of that name; names the nearest.
         """
         try:
             return self.tables[side, name]
@@ -109,7 +109,7 @@ class Schema:
         """One column.
 
         Raises:
-            SchemaMismatch: the table or the column is not known; names the nearest.
+            SchemaMismatch: The table or the column is not known; names the nearest.
         """
         columns = self.table(side, table).columns
         try:

@@ -49,7 +49,7 @@ def build_suite(table_map: TableMap, schema: Schema) -> dict[str, Any]:
     rules have ``check`` too, and a column that is made of it.
 
     Raises:
-        SchemaMismatch: a column of the map is not in the schema.
+        SchemaMismatch: A column of the map is not in the schema.
     """
     expectations: list[dict[str, Any]] = []
     for direction in DIRECTIONS:
@@ -85,9 +85,9 @@ def write_suites(catalog: Catalog, schema: Schema, folder: Path) -> list[Path]:
     """Write the suites of all maps.
 
     Args:
-        catalog: the maps.
-        schema: the columns of both sides.
-        folder: the folder of the suite files, see :func:`suites_folder`.
+        catalog: The maps.
+        schema: The columns of both sides.
+        folder: The folder of the suite files, see :func:`suites_folder`.
 
     Returns:
         The files that were missing or differed.
@@ -109,11 +109,11 @@ def load_suite(home: Path, name: str) -> dict[str, Any]:
     """The committed suite of a map.
 
     Args:
-        home: the folder that holds ``great_expectations``.
-        name: the map's name.
+        home: The folder that holds ``great_expectations``.
+        name: The map's name.
 
     Raises:
-        MapErrors: the map has no suite, which must not mean that its rows go unchecked.
+        MapErrors: The map has no suite, which must not mean that its rows go unchecked.
     """
     file = suites_folder(home) / f"{name}.json"
     try:

@@ -36,11 +36,11 @@ class Failure:
     """One row that breaks one rule.
 
     Attributes:
-        position: the row's position in the frame, from 0.
-        rule: map, column and rule, such as ``projects.ProjectName.length``.
+        position: The row's position in the frame, from 0.
+        rule: Map, column and rule, such as ``projects.ProjectName.length``.
         severity: ``critical`` holds the row back, ``warning`` only tells.
-        reason: why, for a person; holds no value of the row.
-        column: the column on the receiving side; of a business rule, the first of its columns.
+        reason: Why, for a person; holds no value of the row.
+        column: The column on the receiving side; of a business rule, the first of its columns.
     """
 
     position: int
@@ -55,10 +55,10 @@ class RuleCount:
     """How many rows a rule was asked of.
 
     Attributes:
-        position: the rule's position in the suite, from 0.
-        rows: rows it was asked of.
-        missing: those without a value, about which it says nothing.
-        broken: those that break it.
+        position: The rule's position in the suite, from 0.
+        rows: Rows it was asked of.
+        missing: Those without a value, about which it says nothing.
+        broken: Those that break it.
     """
 
     position: int
@@ -71,10 +71,10 @@ def validate_rows(frame: pd.DataFrame, suite: Mapping[str, Any], side: Side) -> 
     """Check rows against the rules of the receiving side.
 
     Args:
-        frame: the rows, columns named and typed as on the receiving side, plus ``__create``. All rows are new where
+        frame: The rows, columns named and typed as on the receiving side, plus ``__create``. All rows are new where
             that column is missing. Rules of columns that the frame lacks are left out.
-        suite: a suite as :func:`dualsync.mapping.suites.build_suite` makes it.
-        side: the side that the rows are written to.
+        suite: A suite as :func:`dualsync.mapping.suites.build_suite` makes it.
+        side: The side that the rows are written to.
 
     Returns:
         The failures, by row position and rule.

@@ -6,7 +6,7 @@
         for page in systems.dataverse.read("msdyn_projects", select=["msdyn_projectnumber", "msdyn_subject"]):
             ...
 
-Both clients are safe to share between threads. Errors are those of `dualsync.errors`.
+Both clients are safe to share between threads. Errors are those of ``dualsync.errors``.
 """
 
 from __future__ import annotations
@@ -84,13 +84,13 @@ def open_systems(
     """Clients of both systems. Nothing is sent before the first call.
 
     Args:
-        settings: addresses, credentials and limits.
-        transport: carries the requests instead of the network, for tests.
-        sleep: waits that many seconds before another attempt.
-        clock: seconds of a clock that never goes back, for the life of tokens.
+        settings: Addresses, credentials and limits.
+        transport: Carries the requests instead of the network, for tests.
+        sleep: Waits that many seconds before another attempt.
+        clock: Seconds of a clock that never goes back, for the life of tokens.
 
     Raises:
-        SettingsError: a system is not configured, or its ca_file cannot be used.
+        SettingsError: A system is not configured, or its ca_file cannot be used.
     """
     return Systems(
         open_dataverse(settings, transport=transport, sleep=sleep, clock=clock),
@@ -105,7 +105,7 @@ def open_dataverse(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Dataverse:
-    """A client of Dataverse alone; see `open_systems`."""
+    """A client of Dataverse alone; see ``open_systems``."""
     endpoint = settings.endpoint("dataverse")
     service = Service(
         "Dataverse",
@@ -125,7 +125,7 @@ def open_finance(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Finance:
-    """A client of Finance alone; see `open_systems`."""
+    """A client of Finance alone; see ``open_systems``."""
     endpoint = settings.endpoint("finance")
     service = Service(
         "Finance",

@@ -1,8 +1,8 @@
 """Signing in: tokens of the identity service by msal, carried to every request of one system.
 
 msal speaks through the same HTTP library as everything else. Instance discovery is asked of Microsoft only for
-authorities that are Microsoft's; any other host (a private cloud, the sandbox) is taken as it is configured, since the
-question would go out to the public login service [SI1].
+authorities that are Microsoft's; any other host (a private cloud, the sandbox) is taken as it is configured, since
+msal would ask the public login service about it.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class BearerAuth(httpx.Auth):
     Thread-safe. Tokens are kept in memory only.
 
     Args:
-        endpoint: the system and the application that signs in to it.
+        endpoint: The system and the application that signs in to it.
         client: HTTP client for the identity service.
-        clock: seconds of a clock that never goes back.
+        clock: Seconds of a clock that never goes back.
     """
 
     def __init__(
@@ -61,11 +61,11 @@ class BearerAuth(httpx.Auth):
         """A token that is good for some minutes.
 
         Args:
-            refused: a token the system did not accept; a new one is fetched if it is still the current one.
+            refused: A token the system did not accept; a new one is fetched if it is still the current one.
 
         Raises:
-            SignInFailed: the identity service refuses the application.
-            Transient: the identity service is not available.
+            SignInFailed: The identity service refuses the application.
+            Transient: The identity service is not available.
         """
         with self._lock:
             if not self._token or self._token == refused or self._clock() >= self._until:

@@ -1,4 +1,7 @@
-"""The Dataverse Web API as far as synchronisation needs it (reference: dataverse-web-api)."""
+"""The Dataverse Web API as far as synchronisation needs it.
+
+Comments name the page of Microsoft's documentation (developer/data-platform) that says so.
+"""
 
 from __future__ import annotations
 
@@ -45,10 +48,10 @@ if TYPE_CHECKING:
 
 API_PATH = "api/data/v9.2"
 
-# Characters that no value of an alternate key may hold in a URL [DV5].
+# Characters that no value of an alternate key may hold in a URL (page define-alternate-keys-entity).
 FORBIDDEN_IN_KEYS = frozenset("/<>*%&:\\?+")
 
-# The service takes URLs up to 32 KB [DV1].
+# The service takes URLs up to 32 KB (page webapi/query/overview).
 _URL_LIMIT = 30_000
 _TARGET_TABLE = "Microsoft.Dynamics.CRM.lookuplogicalname"
 _EXPIRED = "0x80044352"
@@ -72,8 +75,8 @@ class UpsertRow:
     """One row to create or update by an alternate key.
 
     Attributes:
-        key: the key's columns, all of them; lookups among them as Bind or as GUID text.
-        values: the other columns, only those that shall change; lookups as Bind, None empties a column.
+        key: The key's columns, all of them; lookups among them as Bind or as GUID text.
+        values: The other columns, only those that shall change; lookups as Bind, None empties a column.
     """
 
     key: Mapping[str, object]
@@ -84,8 +87,8 @@ class Changes:
     """What changed in a table since a token. Iterate once over its pages of rows.
 
     Attributes:
-        deleted: ids of deleted rows seen so far. The service gives no keys of them.
-        token: where to go on next time; None until the last page was read.
+        deleted: Ids of deleted rows seen so far. The service gives no keys of them.
+        token: Where to go on next time; None until the last page was read.
     """
 
     def __init__(self, iterator: Iterator[Row], columns: _Columns, root: str) -> None:
@@ -96,7 +99,7 @@ class Changes:
         self.token: str | None = None
 
     def __iter__(self) -> Iterator[list[Row]]:
-        """Yield the new and updated rows of each page, in the form of `Dataverse.read`."""
+        """Yield the new and updated rows of each page, in the form of ``Dataverse.read``."""
         for page in self._pages:
             rows: list[Row] = []
             for row in page["value"]:
@@ -116,13 +119,13 @@ class Dataverse:
     """One Dataverse environment. Thread-safe.
 
     Rows are dictionaries keyed by attribute name: lookups by the attribute's own name with the record id as lower-case
-    text, polymorphic ones also `<attribute>@type` with the logical name of the table they point to, the record id
-    always, and the row version as `@etag`. Money and decimal columns are Decimal; dates and moments are text, as the
+    text, polymorphic ones also ``<attribute>@type`` with the logical name of the table they point to, the record id
+    always, and the row version as ``@etag``. Money and decimal columns are Decimal; dates and moments are text, as the
     service writes them.
 
     Args:
-        service: the transport.
-        page_size: rows of a page.
+        service: The transport.
+        page_size: Rows of a page.
     """
 
     def __init__(self, service: Service, *, page_size: int = 5000) -> None:
@@ -146,11 +149,11 @@ class Dataverse:
         """Describe a table (logical name); kept for the life of the client.
 
         Args:
-            table: logical name.
-            facets: also lengths, precisions, options and date behaviours, which cost eight more requests.
+            table: Logical name.
+            facets: Also lengths, precisions, options and date behaviours, which cost eight more requests.
 
         Raises:
-            SchemaMismatch: there is no such table.
+            SchemaMismatch: There is no such table.
         """
         return self._metadata.table(table, facets=facets)
 
@@ -172,14 +175,14 @@ class Dataverse:
         """Read the rows of a table, a page at a time.
 
         Args:
-            set_name: entity set name.
-            select: attribute names.
-            filter: OData `$filter`, with the names of the wire (`_x_value` for lookups).
-            order_by: OData `$orderby`.
-            page_size: rows of a page; default that of the client, at most 5000.
+            set_name: Entity set name.
+            select: Attribute names.
+            filter: OData ``$filter``, with the names of the wire (``_x_value`` for lookups).
+            order_by: OData ``$orderby``.
+            page_size: Rows of a page; default that of the client, at most 5000.
 
         Raises:
-            SchemaMismatch: unknown set or column.
+            SchemaMismatch: Unknown set or column.
         """
         columns = self._columns(set_name, select)
         url = with_query(set_name, {"$select": columns.select, "$filter": filter, "$orderby": order_by})
@@ -187,19 +190,20 @@ class Dataverse:
             yield columns.pick(page["value"])
 
     def changes(self, set_name: str, *, select: Sequence[str], token: str | None) -> Changes:
-        """Read what changed since `token` was given out; everything where it is None.
+        """Read what changed since ``token`` was given out; everything where it is None.
 
-        The feed is at-least-once: it may hold rows that did not change. Deletions come last [DV4].
+        The feed is at-least-once: it may hold rows that did not change. Deletions come last (page
+        use-change-tracking-synchronize-data-external-systems).
 
         Args:
-            set_name: entity set name.
-            select: attribute names.
-            token: `Changes.token` of the read before.
+            set_name: Entity set name.
+            select: Attribute names.
+            token: ``Changes.token`` of the read before.
 
         Raises:
-            ChangeTokenExpired: the token is too old, or was made for other columns, whose values in unchanged rows
+            ChangeTokenExpired: The token is too old, or was made for other columns, whose values in unchanged rows
                 would never arrive. Raised here or while reading.
-            SchemaMismatch: unknown set or column.
+            SchemaMismatch: Unknown set or column.
         """
         columns = self._columns(set_name, select)
         url = with_query(set_name, {"$select": columns.select})
@@ -215,7 +219,7 @@ class Dataverse:
         """Read rows by record id; ids without a row are left out. The order is the service's.
 
         Raises:
-            SchemaMismatch: unknown set or column.
+            SchemaMismatch: Unknown set or column.
         """
         columns = self._columns(set_name, select)
         primary = columns.info.primary_id
@@ -233,11 +237,11 @@ class Dataverse:
     ) -> list[Row]:
         """Read the rows that fit any of the conditions, each a set of columns and their values.
 
-        The service compares text without regard to case, and its `%` and `_` may act as wildcards [DV3]: compare
-        the rows that come back exactly.
+        The service compares text without regard to case, and its ``%`` and ``_`` may act as wildcards (page
+        webapi/query/filter-rows): compare the rows that come back exactly.
 
         Raises:
-            SchemaMismatch: unknown set or column.
+            SchemaMismatch: Unknown set or column.
         """
         columns = self._columns(set_name, select)
         info = columns.info
@@ -267,12 +271,12 @@ class Dataverse:
         """Create or update rows by an alternate key, in one UpsertMultiple: all of them or none.
 
         Doing it again changes nothing, so it is repeated after Transient failures. The service tells neither ids nor
-        which rows were created [DV7]. No two rows may have the same key.
+        which rows were created (page bulk-operations). No two rows may have the same key.
 
         Raises:
-            ForbiddenKey: a key value that cannot stand in a URL; nothing was sent.
-            SchemaMismatch: the columns of the keys are no active alternate key, or a column is unknown.
-            Refused: with the service's code and message; it need not say which row it means.
+            ForbiddenKey: A key value that cannot stand in a URL; nothing was sent.
+            SchemaMismatch: The columns of the keys are no active alternate key, or a column is unknown.
+            Refused: With the service's code and message; it need not say which row it means.
         """
         info = self.metadata(table)
         targets = [
@@ -289,12 +293,12 @@ class Dataverse:
         """Update rows by record id, in one UpdateMultiple: all of them or none. Repeated after Transient failures.
 
         Args:
-            table: logical name.
-            rows: record id and the columns that shall change, as in UpsertRow.
+            table: Logical name.
+            rows: Record id and the columns that shall change, as in UpsertRow.
 
         Raises:
-            NotFound: a row does not exist.
-            Refused: with the service's code and message.
+            NotFound: A row does not exist.
+            Refused: With the service's code and message.
         """
         info = self.metadata(table)
         targets = [
@@ -311,8 +315,8 @@ class Dataverse:
         """Create a row under a given record id; never touches one that exists.
 
         Raises:
-            AlreadyExists: there is such a row, perhaps from an attempt of this call whose answer was lost.
-            Refused: with the service's code and message.
+            AlreadyExists: There is such a row, perhaps from an attempt of this call whose answer was lost.
+            Refused: With the service's code and message.
         """
         info = self.metadata(table)
         self._service.send(
@@ -327,15 +331,15 @@ class Dataverse:
         """Update one row; never creates it.
 
         Args:
-            table: logical name.
-            id: record id.
-            values: the columns that shall change, as in UpsertRow.
-            etag: the row version it must still have.
+            table: Logical name.
+            id: Record id.
+            values: The columns that shall change, as in UpsertRow.
+            etag: The row version it must still have.
 
         Raises:
-            NotFound: there is no such row.
-            RowChanged: it has another version.
-            Refused: with the service's code and message.
+            NotFound: There is no such row.
+            RowChanged: It has another version.
+            Refused: With the service's code and message.
         """
         info = self.metadata(table)
         self._service.send(
@@ -350,9 +354,9 @@ class Dataverse:
         """Delete one row.
 
         Raises:
-            NotFound: there is no such row, perhaps because an attempt of this call whose answer was lost deleted it.
-            RowChanged: it has another version than `etag`.
-            Refused: with the service's code and message.
+            NotFound: There is no such row, perhaps because an attempt of this call whose answer was lost deleted it.
+            RowChanged: It has another version than ``etag``.
+            Refused: With the service's code and message.
         """
         info = self.metadata(table)
         headers = {"If-Match": etag} if etag else {}
@@ -402,7 +406,8 @@ class Dataverse:
         body: dict[str, Any] = {}
         for name, value in values.items():
             if name in without:
-                # In an upsert such a value would win over the key in the URL when the row is new [DV6].
+                # In an upsert such a value would win over the key in the URL when the row is new
+                # (page use-upsert-insert-update-record).
                 raise ValueError(f"{info.table}.{name} is part of the key and must not be among the values")
             attribute = info.attribute(name)
             if not attribute.is_lookup:
@@ -458,7 +463,10 @@ class _Columns:
 
 
 def classify(status: int, data: Any, text: str) -> DualsyncError | None:
-    """The meaning of a refusal of Dataverse [DV8]; None where its status says it all."""
+    """The meaning of a refusal of Dataverse; None where its status says it all.
+
+    The codes are those of Microsoft's page compose-http-requests-handle-errors and of answers that others published.
+    """
     error = data.get("error") if isinstance(data, dict) else None
     if not isinstance(error, dict):
         return None

@@ -1,7 +1,8 @@
 """What a Dataverse environment says about its tables: columns, lookups, alternate keys, navigation properties.
 
 Nothing of this is guessed. Entity set names can be changed and do not follow from the table's name; navigation
-properties are case sensitive and differ from the column for many lookups (dataverse-web-api, sections 1, 5 and 11).
+properties are case sensitive and differ from the column for many lookups (Microsoft's pages
+web-api-service-documents and query-metadata-web-api).
 """
 
 from __future__ import annotations
@@ -35,12 +36,12 @@ class AttributeInfo:
     """One column.
 
     Attributes:
-        type: Dataverse's AttributeType, such as `String`, `Money`, `Picklist`, `Lookup`, `Customer`.
-        targets: logical names of the tables a lookup may point to, sorted.
-        max_length: characters a text may have.
-        precision: decimal places of a number.
-        options: number and label of each choice.
-        date_behavior: `UserLocal`, `DateOnly` or `TimeZoneIndependent`.
+        type: Dataverse's AttributeType, such as ``String``, ``Money``, ``Picklist``, ``Lookup``, ``Customer``.
+        targets: Logical names of the tables a lookup may point to, sorted.
+        max_length: Characters a text may have.
+        precision: Decimal places of a number.
+        options: Number and label of each choice.
+        date_behavior: ``UserLocal``, ``DateOnly`` or ``TimeZoneIndependent``.
 
     The last four are None unless the facets were asked for.
     """
@@ -60,7 +61,7 @@ class AttributeInfo:
 
 @dataclass(frozen=True, slots=True)
 class KeyInfo:
-    """An alternate key. It can be used only when `active`: Dataverse builds its index in the background."""
+    """An alternate key. It can be used only when ``active``: Dataverse builds its index in the background."""
 
     name: str
     columns: tuple[str, ...]
@@ -72,13 +73,13 @@ class TableInfo:
     """One table.
 
     Attributes:
-        table: logical name.
-        set_name: entity set name, as in URLs.
-        primary_id: attribute of the record id.
+        table: Logical name.
+        set_name: Entity set name, as in URLs.
+        primary_id: Attribute of the record id.
         change_tracking: True if the service can tell what changed.
-        attributes: columns by logical name.
-        keys: alternate keys.
-        navigation: navigation property by lookup attribute and target table.
+        attributes: Columns by logical name.
+        keys: Alternate keys.
+        navigation: Navigation property by lookup attribute and target table.
     """
 
     table: str
@@ -93,7 +94,7 @@ class TableInfo:
         """One column.
 
         Raises:
-            SchemaMismatch: the environment does not have it.
+            SchemaMismatch: The environment does not have it.
         """
         try:
             return self.attributes[name]
@@ -101,7 +102,7 @@ class TableInfo:
             raise SchemaMismatch(f"Dataverse table {self.table} has no column {name}") from None
 
     def wire_name(self, name: str) -> str:
-        """The name of a column in `$select`, `$filter` and rows: lookups are read as `_name_value`."""
+        """The name of a column in ``$select``, ``$filter`` and rows: lookups are read as ``_name_value``."""
         return f"_{name}_value" if self.attribute(name).is_lookup else name
 
 
@@ -116,10 +117,10 @@ class DataverseMetadata:
         self._tables: dict[str, str] = {}
 
     def table(self, table: str, *, facets: bool = False) -> TableInfo:
-        """One table by its logical name; with `facets` also lengths, precisions, options and date behaviours.
+        """One table by its logical name; with ``facets`` also lengths, precisions, options and date behaviours.
 
         Raises:
-            SchemaMismatch: the environment has no such table.
+            SchemaMismatch: The environment has no such table.
         """
         known = self._full if facets else self._plain
         with self._lock:
@@ -132,7 +133,7 @@ class DataverseMetadata:
         """One table by its entity set name.
 
         Raises:
-            SchemaMismatch: the environment has no such set.
+            SchemaMismatch: The environment has no such set.
         """
         with self._lock:
             if set_name not in self._tables:
@@ -179,7 +180,7 @@ class DataverseMetadata:
         )
 
     def _facets(self, path: str) -> dict[str, dict[str, Any]]:
-        """Facets by column. Each lives on a type of its own and needs a cast [DV10]."""
+        """Facets by column. Each lives on a type of its own and needs a cast (page query-metadata-web-api)."""
 
         def of(kind: str, select: str, expand: str = "") -> list[dict[str, Any]]:
             cast = f"{path}/Microsoft.Dynamics.CRM.{kind}AttributeMetadata"

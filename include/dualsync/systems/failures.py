@@ -13,12 +13,12 @@ def lost(error: httpx.TransportError, who: str, what: str) -> DualsyncError:
     """Make an error of dualsync of a failure to send a request or to receive its answer.
 
     Args:
-        error: the failure.
-        who: the service.
-        what: the request, without anything secret.
+        error: The failure.
+        who: The service.
+        what: The request, without anything secret.
 
     Returns:
-        An error that says in `maybe_applied` whether the request may have reached the service.
+        An error that says in ``maybe_applied`` whether the request may have reached the service.
     """
     if isinstance(error, (httpx.PoolTimeout, httpx.ConnectTimeout)):
         return TimedOut(f"{who}: no connection in time for {what}")

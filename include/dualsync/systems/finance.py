@@ -1,7 +1,7 @@
-"""The OData service of Finance as far as synchronisation needs it.
+"""The OData service of Finance as far as synchronisation needs it (Microsoft's page odata).
 
-Every request says `cross-company=true`: without it only rows of the user's default company are seen, and changing a
-row of another one fails as if it did not exist [FO1].
+Every request says ``cross-company=true``: without it only rows of the user's default company are seen, and changing a
+row of another one fails as if it did not exist.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _FILTER_LIMIT = 6000
 _PLAIN = "':"
 _ACROSS = {"cross-company": "true"}
 _NUMBERS = frozenset({"Edm.Decimal", "Edm.Double"})
-# What `gt` compares; enumerations only know eq and ne [FO3].
+# What `gt` compares; enumerations only know eq and ne.
 _ORDERED = _NUMBERS | {"Edm.String", "Edm.Int32", "Edm.Int64", "Edm.DateTimeOffset"}
 _FAILURES = frozenset({500, 502, 503, 504})
 _HOLLOW = ("Exception has been thrown by the target of an invocation", "An error has occurred", "")
@@ -54,13 +54,13 @@ _HOLLOW = ("Exception has been thrown by the target of an invocation", "An error
 class Finance:
     """One Finance environment. Thread-safe.
 
-    Rows are dictionaries keyed by column name, with the row version as `@etag`. Decimal columns are Decimal,
+    Rows are dictionaries keyed by column name, with the row version as ``@etag``. Decimal columns are Decimal,
     enumerations are the names of their members; dates and moments are text, as the service writes them: a date is
     noon in UTC, an empty one 1900-01-01. There are no nulls.
 
     Args:
-        service: the transport.
-        packages: imports rows of entities that OData does not show.
+        service: The transport.
+        packages: Imports rows of entities that OData does not show.
     """
 
     def __init__(self, service: Service, packages: Packages | None = None) -> None:
@@ -86,7 +86,7 @@ class Finance:
         """Describe an entity by its public collection name; kept for the life of the client.
 
         Raises:
-            SchemaMismatch: there is no such entity.
+            SchemaMismatch: There is no such entity.
         """
         return self._metadata.of_set(set_name)
 
@@ -105,20 +105,20 @@ class Finance:
         """Read the rows of an entity, a page of up to 10,000 at a time.
 
         Args:
-            set_name: public collection name.
-            select: column names.
-            filter: OData `$filter`.
-            order_by: OData `$orderby`; default the entity's key.
-            company: only rows of this company, in any case.
-            company_column: the column that holds the company of a row.
+            set_name: Public collection name.
+            select: Column names.
+            filter: OData ``$filter``.
+            order_by: OData ``$orderby``; default the entity's key.
+            company: Only rows of this company, in any case.
+            company_column: The column that holds the company of a row.
 
         Finance counts its pages by position: a row that somebody creates or deletes meanwhile moves all others, and one
         is read twice or never. So each page after the first asks for the keys beyond the last one read, unless another
-        order is wanted, the key holds columns that Finance does not order (enumerations), or the last row's key a `*`,
-        which Finance may take for a wildcard.
+        order is wanted, the key holds columns that Finance does not order (enumerations), or the last row's key holds
+        a ``*``, which Finance may take for a wildcard.
 
         Raises:
-            SchemaMismatch: unknown entity or column.
+            SchemaMismatch: Unknown entity or column.
         """
         info = self.metadata(set_name)
         names = list(dict.fromkeys(select))
@@ -154,11 +154,11 @@ class Finance:
     ) -> list[Row]:
         """Read the rows that fit any of the conditions, each a set of columns and their values.
 
-        The service compares text without regard to case and takes `*` for a wildcard: compare the rows that come back
+        The service compares text without regard to case and takes ``*`` for a wildcard: compare the rows that come back
         exactly.
 
         Raises:
-            SchemaMismatch: unknown entity or column.
+            SchemaMismatch: Unknown entity or column.
         """
         terms = [self.condition(set_name, one) for one in conditions]
         rows: list[Row] = []
@@ -168,10 +168,10 @@ class Finance:
         return rows
 
     def condition(self, set_name: str, values: Mapping[str, object]) -> str:
-        """The `$filter` text that all these columns have these values.
+        """The ``$filter`` text that all these columns have these values.
 
         Raises:
-            SchemaMismatch: unknown entity or column.
+            SchemaMismatch: Unknown entity or column.
         """
         info = self.metadata(set_name)
         return " and ".join(f"{name} eq {_literal(info, name, value)}" for name, value in values.items())
@@ -181,19 +181,19 @@ class Finance:
     def create(self, set_name: str, values: Mapping[str, object]) -> Row:
         """Create one row.
 
-        Sent again by itself only where it certainly was not carried out. After a Transient error with `maybe_applied`
+        Sent again by itself only where it certainly was not carried out. After a Transient error with ``maybe_applied``
         look for the row before trying again.
 
         Args:
-            set_name: public collection name.
-            values: column values; enumerations as member names, no None. The company is part of them.
+            set_name: Public collection name.
+            values: Column values; enumerations as member names, no None. The company is part of them.
 
         Returns:
             The row with everything that Finance filled in, all columns.
 
         Raises:
-            AlreadyExists: a row with that key exists.
-            Refused: with the messages of Finance's business logic.
+            AlreadyExists: A row with that key exists.
+            Refused: With the messages of Finance's business logic.
         """
         info = self.metadata(set_name)
         body = self._body(info, values)
@@ -207,9 +207,9 @@ class Finance:
         """Update one row; only the given columns.
 
         Raises:
-            NotFound: there is no such row.
-            RowChanged: somebody else changed it at the same time; read it again.
-            Refused: with the messages of Finance's business logic.
+            NotFound: There is no such row.
+            RowChanged: Somebody else changed it at the same time; read it again.
+            Refused: With the messages of Finance's business logic.
         """
         info = self.metadata(set_name)
         self._service.send("PATCH", self._address(info, key), body=self._body(info, values), repeatable=True)
@@ -218,8 +218,8 @@ class Finance:
         """Delete one row.
 
         Raises:
-            NotFound: there is no such row, perhaps because an attempt of this call whose answer was lost deleted it.
-            Refused: with the messages of Finance's business logic.
+            NotFound: There is no such row, perhaps because an attempt of this call whose answer was lost deleted it.
+            Refused: With the messages of Finance's business logic.
         """
         self._service.send("DELETE", self._address(self.metadata(set_name), key), repeatable=True)
 
@@ -233,11 +233,11 @@ class Finance:
         target: str,
         key: Sequence[str],
     ) -> ImportResult:
-        """Insert or update rows by data package, for entities that OData does not show; see `Packages.import_rows`.
+        """Insert or update rows by data package, for entities that OData does not show; see ``Packages.import_rows``.
 
         Raises:
-            Refused: Finance took the package as a whole amiss, or does not say which rows failed.
-            Transient: no end in time, or another import is running. Importing the same rows again does no harm.
+            Refused: Finance rejected the whole package, or does not say which rows failed.
+            Transient: No end in time, or another import is running. Importing the same rows again does no harm.
         """
         if self._packages is None:
             raise ValueError("this client has no package API")
@@ -286,7 +286,7 @@ def _literal(info: EntityInfo, name: str, value: object) -> str:
 
 
 def _beyond(info: EntityInfo, last: list[tuple[str, object]]) -> str:
-    """The `$filter` text of the keys that come after this one."""
+    """The ``$filter`` text of the keys that come after this one."""
     (name, value), *rest = last
     text = _literal(info, name, value)
     return f"{name} ge {text} and ({name} gt {text} or ({_beyond(info, rest)}))" if rest else f"{name} gt {text}"
@@ -297,7 +297,7 @@ def _is_date(value: object) -> bool:
 
 
 def _noon(value: object) -> str:
-    """A date as Finance writes it (values on the wire)."""
+    """A date as Finance writes it: noon in UTC."""
     return f"{value}T12:00:00Z"
 
 
@@ -310,7 +310,7 @@ def _exact(rows: list[Row], numbers: list[str]) -> None:
 
 
 def classify(status: int, data: Any, text: str) -> DualsyncError | None:
-    """The meaning of a refusal of Finance (error shape); None where its status says it all.
+    """The meaning of a refusal of Finance; None where its status says it all.
 
     The status tells little: a missing row and a business rule are both 400, a duplicate may be 400 or 500.
     """

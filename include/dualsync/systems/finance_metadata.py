@@ -1,7 +1,7 @@
 """What a Finance environment says about its entities: key columns, types, members of enumerations.
 
-`$metadata` is the one documented source. It describes every public entity at once and may be tens of megabytes, so it
-is read once for each client and as a stream [FO2].
+``$metadata`` is the one documented source. It describes every public entity at once and may be tens of megabytes, so it
+is read once for each client and as a stream (Microsoft's page odata).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ColumnInfo:
-    """One column: its type (`Edm.String`, or the full name of an enumeration) and the enumeration's members."""
+    """One column: its type (``Edm.String``, or the full name of an enumeration) and the enumeration's members."""
 
     type: str
     members: tuple[str, ...] = ()
@@ -34,10 +34,10 @@ class EntityInfo:
     """One entity.
 
     Attributes:
-        set_name: public collection name, as in URLs.
-        entity: public entity name.
-        keys: key columns, in the order of the metadata.
-        columns: all columns by name.
+        set_name: Public collection name, as in URLs.
+        entity: Public entity name.
+        keys: Key columns, in the order of the metadata.
+        columns: All columns by name.
     """
 
     set_name: str
@@ -49,7 +49,7 @@ class EntityInfo:
         """One column.
 
         Raises:
-            SchemaMismatch: the environment does not have it.
+            SchemaMismatch: The environment does not have it.
         """
         try:
             return self.columns[name]
@@ -69,7 +69,7 @@ class FinanceMetadata:
         """One entity by its public collection name.
 
         Raises:
-            SchemaMismatch: the environment has none.
+            SchemaMismatch: The environment has none.
         """
         with self._lock:
             if self._entities is None:
@@ -85,7 +85,7 @@ def parse_metadata(body: bytes) -> dict[str, EntityInfo]:
     """Entities by collection name from a CSDL document.
 
     Raises:
-        ValueError: it is none.
+        ValueError: It is none.
     """
     types: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {}
     enumerations: dict[str, tuple[str, ...]] = {}

@@ -82,13 +82,13 @@ class Service:
     """One system over HTTP. Thread-safe.
 
     Args:
-        name: how the system is called in messages and logs.
-        root: address that relative paths are below, without a closing slash.
-        client: the HTTP client, already with sign-in.
-        classify: makes an error of a refusal: status, parsed body (None if it is no JSON) and its text; None where
+        name: How the system is called in messages and logs.
+        root: Address that relative paths are below, without a closing slash.
+        client: The HTTP client, already with sign-in.
+        classify: Makes an error of a refusal: status, parsed body (None if it is no JSON) and its text; None where
             there is nothing to say beyond the status.
-        retries: limits of trying again.
-        sleep: waits that many seconds.
+        retries: Limits of trying again.
+        sleep: Waits that many seconds.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class Service:
         """The full address of a path below the root, or of a link that the service gave.
 
         Raises:
-            BrokenProtocol: the link leads to another host, which must never see the token.
+            BrokenProtocol: The link leads to another host, which must never see the token.
         """
         if not urlsplit(target).scheme:
             return f"{self.root}/{target}"
@@ -154,16 +154,16 @@ class Service:
 
         Args:
             method: HTTP method.
-            target: path and query below the root, or a link of the service, which is used as it is.
-            headers: further headers.
-            body: is sent as JSON unless None.
-            content: is sent as it is, instead of a body.
-            parse: makes the result of the body.
+            target: Path and query below the root, or a link of the service, which is used as it is.
+            headers: Further headers.
+            body: Is sent as JSON unless None.
+            content: Is sent as it is, instead of a body.
+            parse: Makes the result of the body.
             repeatable: True if doing it twice is the same as doing it once.
 
         Raises:
-            Transient: still failing after the last attempt; `maybe_applied` tells whether it may have been done.
-            Terminal: refused, or not to be had.
+            Transient: Still failing after the last attempt; ``maybe_applied`` tells whether it may have been done.
+            Terminal: Refused, or not to be had.
         """
         url = self.url(target)
         fields = _CONVENTION | {"x-ms-client-request-id": str(uuid.uuid4()), **(headers or {})}
@@ -267,11 +267,11 @@ def open_client(
     """An HTTP client that signs in to one system, with the limits of the settings.
 
     Args:
-        endpoint: the system.
-        settings: time-outs and number of connections.
-        side: which system it is.
-        transport: what carries the requests instead of the network, for tests.
-        clock: seconds of a clock that never goes back, for the life of tokens.
+        endpoint: The system.
+        settings: Time-outs and number of connections.
+        side: Which system it is.
+        transport: What carries the requests instead of the network, for tests.
+        clock: Seconds of a clock that never goes back, for the life of tokens.
     """
     connections = settings.concurrency.dataverse if side == "dataverse" else settings.concurrency.finance
     options = _options(endpoint, settings, transport)

@@ -12,7 +12,7 @@ _NOISE = re.compile(r"^validate(?:Write|Field) failed on ", re.IGNORECASE)
 def clean_messages(text: str) -> list[str]:
     """The messages that a person can act on, from the text of an error.
 
-    After `Infolog:` Finance joins its messages with their severities, and repeats each as a note of the place in its
+    After ``Infolog:`` Finance joins its messages with their severities, and repeats each as a note of the place in its
     code that refused; those notes are left out unless there is nothing else.
     """
     _, found, log = text.partition("Infolog:")

@@ -33,7 +33,7 @@ def guid_literal(value: object) -> str:
     """A GUID, bare and in lower case.
 
     Raises:
-        ValueError: it is none. A stray text here would change the meaning of the URL.
+        ValueError: It is none. A stray text here would change the meaning of the URL.
     """
     text = str(value)
     if not _GUID.match(text):
@@ -45,7 +45,7 @@ def instant_text(value: datetime) -> str:
     """A moment in UTC and whole seconds, as both services write it.
 
     Raises:
-        ValueError: the moment has no zone.
+        ValueError: The moment has no zone.
     """
     if value.tzinfo is None:
         raise ValueError("a moment needs its time zone")
@@ -56,7 +56,7 @@ def literal(value: object) -> str:
     """The OData literal of a Python value by its type; text is quoted, all others are bare.
 
     Raises:
-        TypeError: no such literal, a float among them.
+        TypeError: No such literal, a float among them.
     """
     match value:
         case None:
@@ -83,8 +83,8 @@ def wire_value(value: object) -> object:
     """A Python value as it is put into a JSON body; moments in UTC and whole seconds.
 
     Raises:
-        TypeError: a float, whose digits nobody can answer for, or something that is no value of a column.
-        ValueError: a Decimal that is no number.
+        TypeError: A float, whose digits nobody can answer for, or something that is no value of a column.
+        ValueError: A Decimal that is no number.
     """
     if isinstance(value, datetime):
         return instant_text(value)
@@ -96,11 +96,11 @@ def wire_value(value: object) -> object:
 
 
 def or_filters(terms: Iterable[str], limit: int) -> Iterator[str]:
-    """Join conditions by `or`, in as few filters as stay below a length once they are percent-encoded.
+    """Join conditions by ``or``, in as few filters as stay below a length once they are percent-encoded.
 
     Args:
-        terms: conditions; each is put in parentheses.
-        limit: length in characters. A single condition may be longer.
+        terms: Conditions; each is put in parentheses.
+        limit: Length in characters. A single condition may be longer.
     """
     chosen: list[str] = []
     length = 0
@@ -131,17 +131,17 @@ def pages(
     """Read page after page by the links of the service, which are opaque and used as they are.
 
     Args:
-        service: where to read.
-        url: the first page.
-        headers: sent with each page; Dataverse wants the same page size on all of them [DV2].
-        following: makes the address of the next page of the last row of this one; None where it is the link's.
+        service: Where to read.
+        url: The first page.
+        headers: Sent with each page; Dataverse wants the same page size on all of them.
+        following: Makes the address of the next page of the last row of this one; None where it is the link's.
 
     Yields:
-        The body of each page, with the rows in `value`.
+        The body of each page, with the rows in ``value``.
 
     Raises:
-        BrokenProtocol: a link that was followed already, or one to another host.
-        BrokenReply: a page that is not one.
+        BrokenProtocol: A link that was followed already, or one to another host.
+        BrokenReply: A page that is not one.
     """
     followed: set[str] = set()
     while url:
@@ -158,15 +158,15 @@ def pages(
 
 
 def picked(rows: list[Row], columns: list[tuple[str, str]], what: str) -> list[Row]:
-    """Rows with only the wanted columns, under the wanted names, and the row version as `@etag`.
+    """Rows with only the wanted columns, under the wanted names, and the row version as ``@etag``.
 
     Args:
-        rows: rows of a page.
-        columns: pairs of the wanted name and the one on the wire.
-        what: the table, for the message.
+        rows: Rows of a page.
+        columns: Pairs of the wanted name and the one on the wire.
+        what: The table, for the message.
 
     Raises:
-        SchemaMismatch: a row lacks a column. Taken for empty, it would be cleared on the other side.
+        SchemaMismatch: A row lacks a column. Taken for empty, it would be cleared on the other side.
     """
     try:
         return [{"@etag": row.get("@odata.etag"), **{name: row[wire] for name, wire in columns}} for row in rows]

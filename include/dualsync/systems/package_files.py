@@ -1,4 +1,6 @@
-"""Data packages as files: a zip of a manifest, a header and the rows of one entity [FO4].
+"""Data packages as files: a zip of a manifest, a header and the rows of one entity.
+
+The layout follows Microsoft's page data-import-export-job.
 
 Finance stages only columns that the manifest's field map names, so the map is written in full.
 """
@@ -52,14 +54,14 @@ def build_package(
     """A data package with the rows of one entity.
 
     Args:
-        group: name of the import project in Finance.
-        entity: the entity's label.
-        target: the entity's name in Finance's code.
-        columns: the columns that are written.
-        rows: values by column; one that is missing or None leaves its cell empty.
+        group: Name of the import project in Finance.
+        entity: The entity's label.
+        target: The entity's name in Finance's code.
+        columns: The columns that are written.
+        rows: Values by column; one that is missing or None leaves its cell empty.
 
     Raises:
-        TypeError: a value has no text that means the same to Finance, a float among them.
+        TypeError: A value has no text that means the same to Finance, a float among them.
     """
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -80,7 +82,7 @@ def cell(value: object) -> str:
     """A value as text; moments in UTC.
 
     Raises:
-        TypeError: no text means the same to Finance.
+        TypeError: No text means the same to Finance.
     """
     match value:
         case None:

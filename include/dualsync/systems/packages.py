@@ -1,4 +1,4 @@
-"""Imports rows by data package, for entities that OData does not show [FO5].
+"""Imports rows by data package, for entities that OData does not show (Microsoft's page data-management-api).
 
 The rows go as a file to Finance's storage; Finance reads it in a job of its own, inserting or updating each row by its
 key and each for itself. Good rows stay when others fail, so the errors are fetched row by row. Two imports at once fail
@@ -43,8 +43,8 @@ class RowError:
     """A row that Finance did not take.
 
     Attributes:
-        key: values of the key columns, as they were given.
-        message: the reason. May quote values of the row: store it, never log it.
+        key: Values of the key columns, as they were given.
+        message: The reason. May quote values of the row: store it, never log it.
     """
 
     key: tuple[str, ...]
@@ -73,12 +73,12 @@ class Packages:
 
     Args:
         service: Finance's OData service.
-        storage: an HTTP client without sign-in, for links that carry their own right of access.
-        retries: limits of trying a transfer again.
-        sleep: waits that many seconds.
-        clock: seconds of a clock that never goes back.
-        limits: how long a job is waited for.
-        group: name of the import project in Finance.
+        storage: An HTTP client without sign-in, for links that carry their own right of access.
+        retries: Limits of trying a transfer again.
+        sleep: Waits that many seconds.
+        clock: Seconds of a clock that never goes back.
+        limits: How long a job is waited for.
+        group: Name of the import project in Finance.
     """
 
     def __init__(
@@ -118,19 +118,19 @@ class Packages:
         """Insert or update rows by their key, and wait for the end.
 
         Args:
-            entity: the entity's label in data management.
-            columns: the columns that are written.
-            rows: values by column; None leaves a column as Finance has it.
-            legal_entity: the company in which the import runs.
-            target: the entity's name in Finance's code.
-            key: the entity's key columns.
+            entity: The entity's label in data management.
+            columns: The columns that are written.
+            rows: Values by column; None leaves a column as Finance has it.
+            legal_entity: The company in which the import runs.
+            target: The entity's name in Finance's code.
+            key: The entity's key columns.
 
         Returns:
             How many rows were written, and the refused ones by key.
 
         Raises:
-            Refused: Finance took the package as a whole amiss, or does not say which rows failed.
-            Transient: no end in time, or another import is running. Importing the same rows again does no harm.
+            Refused: Finance rejected the whole package, or does not say which rows failed.
+            Transient: No end in time, or another import is running. Importing the same rows again does no harm.
         """
         if not rows:
             return ImportResult(0)
@@ -194,7 +194,7 @@ class Packages:
         """Look until there is something to see.
 
         Raises:
-            TimedOut: there is nothing in the time that is granted.
+            TimedOut: There is nothing in the time that is granted.
         """
         end = self._clock() + self._limits.whole
         pause = self._limits.first_wait

@@ -44,10 +44,10 @@ def retry_after(headers: httpx.Headers, now: Callable[[], datetime] = _utc_now) 
 
 
 class Waits:
-    """The waits of one request by tenacity's interface: `wait` and `stop`.
+    """The waits of one request by tenacity's interface: ``wait`` and ``stop``.
 
     Doubling waits with jitter, so that callers who failed together do not come back together. A time that the service
-    names is a lower bound; retrying earlier lengthens it [DV9].
+    names is a lower bound; retrying earlier lengthens it (Microsoft's page api-limits).
     """
 
     def __init__(self, limits: Retries) -> None:
