@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -34,11 +34,11 @@ from pydantic import (
 )
 
 from dualsync.errors import SettingsError
+from dualsync.sides import SIDES
+from dualsync.sides import Side as Side  # noqa: PLC0414  others still import it from here
 
 PREFIX = "DUALSYNC_"
 FILE_NAME = "dualsync.toml"
-
-Side = Literal["dataverse", "finance"]
 
 
 def _split(value: object) -> object:
@@ -401,7 +401,7 @@ def _from_sandbox(environ: Mapping[str, str]) -> dict[str, Any]:
             "client_secret_file": described["client_secret_file"],
             "ca_file": described["ca_file"],
         }
-        return {side: _Whole(common | {"url": described[side]}) for side in ("dataverse", "finance")}
+        return {side: _Whole(common | {"url": described[side]}) for side in SIDES}
     except (OSError, msgspec.DecodeError, KeyError) as error:
         raise SettingsError(f"{PREFIX}SANDBOX={name} does not describe a running sandbox: {error!r}") from error
 

@@ -5,11 +5,8 @@ from dualsync.mapping.catalog import Catalog
 from dualsync.mapping.expressions import Expression, ExpressionError
 from dualsync.mapping.loader import read_map
 from dualsync.mapping.model import (
-    COMPANY_WORD,
-    DIRECTIONS,
     ConditionalWins,
     DataverseSide,
-    Direction,
     Field,
     FinanceSide,
     HeaderUnit,
@@ -22,31 +19,35 @@ from dualsync.mapping.model import (
     Reference,
     Rows,
     Rule,
-    Side,
     TableMap,
     Target,
     Through,
     UnitLines,
     UnknownDefault,
-    Way,
     receiving_columns,
 )
 from dualsync.mapping.schema import Column, Schema, Table
+from dualsync.mapping.spelling import nearest
+from dualsync.mapping.words import COMPANY_WORD, TRIGGER, EvidenceTag, Kind, Scalar
+from dualsync.sides import DIRECTIONS, Direction, Side, Way
 
 __all__ = [
     "COMPANY_WORD",
     "DIRECTIONS",
+    "TRIGGER",
     "Catalog",
     "Column",
     "ConditionalWins",
     "DataverseSide",
     "Direction",
+    "EvidenceTag",
     "Expression",
     "ExpressionError",
     "Field",
     "FinanceSide",
     "HeaderUnit",
     "Initial",
+    "Kind",
     "Lookup",
     "MapErrors",
     "Opposite",
@@ -56,6 +57,7 @@ __all__ = [
     "Reference",
     "Rows",
     "Rule",
+    "Scalar",
     "Schema",
     "Side",
     "Table",
@@ -65,6 +67,7 @@ __all__ = [
     "UnitLines",
     "UnknownDefault",
     "Way",
+    "nearest",
     "read_map",
     "receiving_columns",
 ]

@@ -9,9 +9,11 @@ from functools import cached_property
 from pathlib import Path
 
 from dualsync.errors import MapErrors
-from dualsync.mapping.loader import dotted, nearest, read_map
-from dualsync.mapping.model import Loc, TableMap, UnitLines
+from dualsync.mapping.loader import read_map
+from dualsync.mapping.model import TableMap, UnitLines
 from dualsync.mapping.parts import split
+from dualsync.mapping.places import Loc, dotted
+from dualsync.mapping.spelling import nearest
 
 MAPS_FOLDER = Path(__file__).resolve().parent.parent / "maps"
 REFERENCE = "reference"

@@ -15,27 +15,21 @@ from typing import Literal
 from dualsync.errors import SchemaMismatch
 from dualsync.mapping.catalog import LEGAL_ENTITIES, Catalog
 from dualsync.mapping.expressions import Expression
-from dualsync.mapping.loader import dotted
 from dualsync.mapping.model import (
-    COMPANY_WORD,
-    DIRECTIONS,
-    Direction,
     Field,
     HeaderUnit,
-    Loc,
     Lookup,
     Rule,
-    Scalar,
-    Side,
     TableMap,
     UnitLines,
     UnknownDefault,
-    Way,
     receiving_columns,
 )
-from dualsync.mapping.schema import Column, Kind, Schema
+from dualsync.mapping.places import Loc, dotted
+from dualsync.mapping.schema import Column, Schema
+from dualsync.mapping.words import COMPANY_WORD, Kind, Scalar
+from dualsync.sides import DIRECTIONS, SIDES, Direction, Side, Way
 
-_SIDES: tuple[Side, ...] = ("dataverse", "finance")
 _SAME: tuple[frozenset[Kind], ...] = (
     frozenset[Kind](("int", "decimal")),
     frozenset[Kind](("text", "guid")),
@@ -72,7 +66,7 @@ class _Check:
         self.names: dict[Side, str] = {"dataverse": table_map.dataverse.table, "finance": table_map.finance.set}
 
     def run(self) -> Iterator[Finding]:
-        for side in _SIDES:
+        for side in SIDES:
             if not self.schema.has(side, self.names[side]):
                 what = f"no columns of {self.names[side]} are known, so none were checked"
                 yield self._finding((side,), what, severity="warning")
@@ -112,7 +106,7 @@ class _Check:
             for word, said in (("set", self.map.dataverse.set), ("id", self.map.dataverse.id)):
                 if about.get(word, said) != said:
                     yield self._finding(("dataverse", word), f"'{said}' should be '{about[word]}'")
-        for side in _SIDES:
+        for side in SIDES:
             half = self.map.dataverse if side == "dataverse" else self.map.finance
             for column in half.expression.columns:
                 yield from self._missing(side, column, (side, "filter"), stops=True)
@@ -188,11 +182,11 @@ class _Check:
                 yield self._finding(loc, f"{parent.map} has its company at {parent.dataverse.company}, not at {rest}")
 
     def _field(self, field: Field, loc: Loc) -> Iterator[Finding]:
-        for side in _SIDES:
+        for side in SIDES:
             name = field.column(side)
             if name is not None:
                 yield from self._missing(side, name, (*loc, side), stops=name in self._key_columns(side))
-        columns = {side: self._column(side, name) for side in _SIDES if (name := field.column(side)) is not None}
+        columns = {side: self._column(side, name) for side in SIDES if (name := field.column(side)) is not None}
         dataverse, finance = columns.get("dataverse"), columns.get("finance")
         if field.constant is not None:
             receiver = dataverse or finance
@@ -312,7 +306,7 @@ class _Check:
 
     def _parts(self) -> Iterator[Finding]:
         for name, part in self.map.parts.items():
-            for side in _SIDES:
+            for side in SIDES:
                 text = part.filter.dataverse if side == "dataverse" else part.filter.finance
                 for column in Expression.parse(text).columns:
                     yield from self._missing(side, column, ("parts", name, "filter", side), stops=True)

@@ -1,18 +1,11 @@
-"""Reads table maps and the like: YAML with line numbers, typed, every mistake with file, line and nearest known word.
-
-Only ``true`` and ``false`` are booleans here: YAML's ``yes``, ``no``, ``on`` and ``off`` stay text, because ``on`` is a
-word of the maps and ``Yes`` and ``No`` are members of Finance enums. So does ``null`` where it is a key. Numbers with a
-point are exact decimals.
-"""
+"""Reads YAML files into typed models: every mistake is named with file, line, place and nearest known word."""
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
 import types
 from collections.abc import Iterable
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin
 
@@ -21,98 +14,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from dualsync.errors import MapErrors
-from dualsync.mapping.model import Loc, Origin, TableMap
+from dualsync.mapping.model import TableMap
+from dualsync.mapping.places import Loc, Origin, dotted
+from dualsync.mapping.spelling import nearest as nearest  # noqa: PLC0414  others still import it from here
+from dualsync.mapping.yaml_reader import YamlReader
 
 M = TypeVar("M", bound=BaseModel)
-
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader with the core schema of YAML 1.2 only: no dates, no yes/no, no octal or sexagesimal."""
-
-
-_Loader.yaml_implicit_resolvers = {}
-for _tag, _pattern, _first in (
-    ("bool", r"^(?:true|false)$", "tf"),
-    ("int", r"^-?(?:0|[1-9][0-9]*)$", "-0123456789"),
-    ("float", r"^-?(?:0|[1-9][0-9]*)\.[0-9]+$", "-0123456789"),
-    ("null", r"^(?:null|~|)$", ["n", "~", ""]),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
-
-
-_NULL = "tag:yaml.org,2002:null"
-
-
-class _Reader:
-    """Turns YAML nodes into plain data and remembers the line of each part."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self.lines: dict[Loc, int] = {}
-        self.problems: list[str] = []
-
-    def data(self, node: yaml.Node | None, loc: Loc = ()) -> Any:
-        """The value of a node; duplicate keys and unexpected tags become problems."""
-        if node is None:
-            return None
-        line = node.start_mark.line + 1
-        self.lines.setdefault(loc, line)
-        if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, loc)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.data(item, (*loc, position)) for position, item in enumerate(node.value)]
-        return self._scalar(node, loc)
-
-    def line(self, loc: Loc) -> int:
-        """The line where a place, or the nearest part around it, stands."""
-        return next((self.lines[loc[:end]] for end in range(len(loc), -1, -1) if loc[:end] in self.lines), 1)
-
-    def _mapping(self, node: yaml.MappingNode, loc: Loc) -> dict[Any, Any]:
-        found: dict[Any, Any] = {}
-        for key_node, value_node in node.value:
-            # `null` is a word of the maps, so a key is never nothing
-            key = key_node.value if key_node.tag == _NULL else self._scalar(key_node, loc)
-            line = key_node.start_mark.line + 1
-            if any(type(known) is type(key) and known == key for known in found):
-                self.problems.append(f"{self.file}:{line}: {dotted((*loc, key))}: stands here twice")
-                continue
-            self.lines[(*loc, key)] = line
-            found[key] = self.data(value_node, (*loc, key))
-        return found
-
-    def _scalar(self, node: yaml.Node, loc: Loc) -> Any:
-        kind = node.tag.rsplit(":", 1)[-1]
-        text = node.value
-        match kind:
-            case "str":
-                return text
-            case "bool":
-                return text == "true"
-            case "int":
-                return int(text)
-            case "float":
-                return Decimal(text)
-            case "null":
-                return None
-            case _:
-                line = node.start_mark.line + 1
-                self.problems.append(f"{self.file}:{line}: {dotted(loc)}: the tag {node.tag} is not allowed")
-                return None
-
-
-def dotted(loc: Iterable[str | int]) -> str:
-    """A place in a map as text: ``fields[3].values``."""
-    text = ""
-    for part in loc:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text or "(top)"
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """``; did you mean 'x'?`` with the known word nearest to the given one, or nothing."""
-    names = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.6)
-    return f"; did you mean '{names[close[0]]}'?" if close else ""
 
 
 def read_map(file: Path, shown: Path | None = None) -> TableMap:
@@ -138,47 +45,43 @@ def read_model(file: Path, model: type[M], shown: Path | None = None) -> tuple[M
     shown = shown or file
     text = file.read_text(encoding="utf-8")
     try:
-        node = yaml.compose(text, Loader=_Loader)
+        reader = YamlReader(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise MapErrors([f"{shown}:{line}: (top): {error.problem}"]) from None
-    reader = _Reader(shown)
-    data = reader.data(node)
-    problems = reader.problems
+    origin = Origin(shown, hashlib.sha256(text.encode()).hexdigest(), reader.lines)
+    problems = [f"{shown}:{line}: {problem}" for line, problem in reader.problems]
     try:
-        found = model.model_validate(data)
+        made = model.model_validate(reader.data)
     except ValidationError as error:
-        problems += dict.fromkeys(_explain(detail, reader, model) for detail in error.errors(include_url=False))
+        problems += dict.fromkeys(_explain(detail, origin, model) for detail in error.errors(include_url=False))
     if problems:
         raise MapErrors(problems)
-    return found, Origin(shown, hashlib.sha256(text.encode()).hexdigest(), reader.lines)
+    return made, origin
 
 
-def _explain(detail: ErrorDetails, reader: _Reader, model: type[BaseModel]) -> str:
-    """One pydantic error as a line a person can act on."""
+def _explain(detail: ErrorDetails, origin: Origin, model: type[BaseModel]) -> str:
+    """One pydantic error as a line that a person can act on."""
     place: Loc = ()
     for part in detail["loc"]:
         # pydantic puts the names of union members into the place; they do not stand in the file
-        if (*place, part) in reader.lines:
+        if (*place, part) in origin.lines:
             place = (*place, part)
-    holder = place[:-1] if detail["type"] == "extra_forbidden" else place
-    if detail["type"] == "missing":
-        place = (*place, detail["loc"][-1])
-    known: Iterable[str] = ()
+    words: Iterable[str] = ()
     word = str(detail["input"])
     match detail["type"]:
         case "extra_forbidden":
-            word, message, known = str(place[-1]), "is not a known word here", _words(holder, model)
+            word, message, words = str(place[-1]), "is not a known word here", _words(place[:-1], model)
         case "missing":
-            message = "is missing"
+            place, message = (*place, detail["loc"][-1]), "is missing"
         case "literal_error":
             expected = str(detail["ctx"]["expected"])
-            message, known = f"'{word}' is not one of {expected}", re.findall(r"'([^']+)'", expected)
+            message, words = f"'{word}' is not one of {expected}", re.findall(r"'([^']+)'", expected)
         case "value_error":
             message = str(detail["ctx"]["error"])
         case _:
             message = detail["msg"][:1].lower() + detail["msg"][1:]
-    return f"{reader.file}:{reader.line(place)}: {dotted(place)}: {message}{nearest(word, known)}"
+    return f"{origin.path}:{origin.line(place)}: {dotted(place)}: {message}{nearest(word, words)}"
 
 
 def _words(place: Loc, model: type[BaseModel]) -> list[str]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from dualsync.mapping.model import TRIGGER, Field, Lookup, Part, PartOf, TableMap
+from dualsync.mapping.model import Field, Lookup, Part, PartOf, TableMap
+from dualsync.mapping.words import TRIGGER
 
 
 def part_name(map_name: str, part: str) -> str:

@@ -10,13 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 from dualsync.errors import SchemaMismatch
-from dualsync.mapping.loader import nearest
-from dualsync.mapping.model import Side
-
-Kind = Literal["text", "int", "decimal", "bool", "option", "enum", "date", "instant", "guid", "lookup"]
+from dualsync.mapping.spelling import nearest
+from dualsync.mapping.words import Kind as Kind  # noqa: PLC0414  others still import it from here
+from dualsync.sides import Side
 
 SCHEMA_FOLDER = Path(__file__).resolve().parent / "schema"
 ASSUMED = "assumed"

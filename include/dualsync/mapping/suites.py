@@ -19,9 +19,10 @@ from typing import Any
 
 from dualsync.errors import MapErrors
 from dualsync.mapping.catalog import Catalog
-from dualsync.mapping.model import DIRECTIONS, Field, Rule, Side, TableMap, receiving_columns
+from dualsync.mapping.model import Field, Rule, TableMap, receiving_columns
 from dualsync.mapping.rules import rule_check
 from dualsync.mapping.schema import Column, Schema
+from dualsync.sides import DIRECTIONS, Side, receiver
 
 GX_VERSION = "1.24.1"
 """The version whose suite format the files follow."""
@@ -53,7 +54,7 @@ def build_suite(table_map: TableMap, schema: Schema) -> dict[str, Any]:
     """
     expectations: list[dict[str, Any]] = []
     for direction in DIRECTIONS:
-        side: Side = "finance" if direction == "to_finance" else "dataverse"
+        side = receiver(direction)
         table = table_map.finance.set if side == "finance" else table_map.dataverse.table
         for pair in table_map.pairs_of(direction):
             for name in receiving_columns(pair, direction):

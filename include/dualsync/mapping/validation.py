@@ -22,7 +22,7 @@ from dualsync.mapping.suites import CHECK, CREATE_ONLY
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from dualsync.mapping.model import Side
+    from dualsync.sides import Side
 
 CREATE_COLUMN = "__create"
 """Boolean column of the frame: true for a row to be created, false for an update, which names only what changed."""
