@@ -32,6 +32,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+RAW_LENGTH = 500
+"""Most characters of a service's own error text that are kept."""
+
 
 class DualsyncError(Exception):
     """Anything that dualsync itself reports."""
@@ -150,7 +153,7 @@ class Refused(Terminal):
         code: The service's own error code, such as ``0x80040217``; empty where it gave none.
         message: The reason, in one text that a person can read. May quote values of the row: store it, never log it.
         details: The single messages that the reason was made of.
-        raw: The beginning of the service's own text.
+        raw: The beginning of the service's own text: no more than ``RAW_LENGTH`` characters of it are kept.
     """
 
     def __init__(self, status: int, code: str, message: str, *, details: Sequence[str] = (), raw: str = "") -> None:
@@ -159,7 +162,7 @@ class Refused(Terminal):
         self.code = code
         self.message = message
         self.details = tuple(details) or (message,)
-        self.raw = raw
+        self.raw = raw[:RAW_LENGTH]
 
 
 class NotFound(Refused):

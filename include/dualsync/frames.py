@@ -18,6 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
+from dualsync.closing import Closing
+
 CHUNK_ROWS = 50_000
 """Rows held in memory at once by a step."""
 
@@ -138,7 +140,7 @@ def _database(process: int) -> duckdb.DuckDBPyConnection:
     )
 
 
-class Sets:
+class Sets(Closing):
     """A DuckDB connection for set work over Parquet files: joins, differences, counts.
 
     Views and tables are temporary and its own, so that several can be open at once.
@@ -197,16 +199,8 @@ class Sets:
         self.run(f"SET memory_limit = {literal(limit)}")
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection; the database of the process stays."""
         self.connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _url(self, path: UPath) -> str:
         if path.protocol in ("", "file", "local"):

@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dualsync.closing import Closing
 from dualsync.systems import dataverse as _dataverse
 from dualsync.systems import finance as _finance
 from dualsync.systems.dataverse import Bind, Changes, Dataverse, UpsertRow
@@ -26,8 +27,6 @@ from dualsync.systems.packages import ImportResult, Packages, RowError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
-    from typing import Self
 
     import httpx
 
@@ -54,19 +53,11 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
-class Systems:
+class Systems(Closing):
     """Both systems; closes them when left as a context manager."""
 
     dataverse: Dataverse
     finance: Finance
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close all connections."""

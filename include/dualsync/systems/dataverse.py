@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, urlsplit
 
+from dualsync.closing import Closing
 from dualsync.errors import (
     AlreadyExists,
     ChangeTokenExpired,
@@ -26,7 +27,6 @@ from dualsync.errors import (
 )
 from dualsync.systems.dataverse_metadata import NUMBERS, DataverseMetadata, TableInfo
 from dualsync.systems.odata import (
-    RAW_LENGTH,
     Row,
     guid_literal,
     literal,
@@ -41,8 +41,6 @@ from dualsync.systems.odata import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
-    from types import TracebackType
-    from typing import Self
 
     from dualsync.systems.http import Service
 
@@ -115,7 +113,7 @@ class Changes:
                 self.token = link.removeprefix(f"{self._root}/")
 
 
-class Dataverse:
+class Dataverse(Closing):
     """One Dataverse environment. Thread-safe.
 
     Rows are dictionaries keyed by attribute name: lookups by the attribute's own name with the record id as lower-case
@@ -132,14 +130,6 @@ class Dataverse:
         self._service = service
         self._page_size = page_size
         self._metadata = DataverseMetadata(service)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close all connections."""
@@ -488,4 +478,4 @@ def classify(status: int, data: Any, text: str) -> DualsyncError | None:
         kind = AlreadyExists
     elif status == HTTPStatus.NOT_FOUND:
         kind = NotFound
-    return kind(status, code, message, raw=text[:RAW_LENGTH])
+    return kind(status, code, message, raw=text)

@@ -12,11 +12,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from dualsync.closing import Closing
 from dualsync.errors import AlreadyExists, DualsyncError, NotFound, Refused, RowChanged, SchemaMismatch
 from dualsync.systems.finance_metadata import EntityInfo, FinanceMetadata
 from dualsync.systems.infolog import clean_messages
 from dualsync.systems.odata import (
-    RAW_LENGTH,
     Row,
     guid_literal,
     literal,
@@ -30,8 +30,6 @@ from dualsync.systems.odata import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from types import TracebackType
-    from typing import Self
 
     from dualsync.systems.http import Service
     from dualsync.systems.packages import ImportResult, Packages
@@ -51,7 +49,7 @@ _FAILURES = frozenset({500, 502, 503, 504})
 _HOLLOW = ("Exception has been thrown by the target of an invocation", "An error has occurred", "")
 
 
-class Finance:
+class Finance(Closing):
     """One Finance environment. Thread-safe.
 
     Rows are dictionaries keyed by column name, with the row version as ``@etag``. Decimal columns are Decimal,
@@ -67,14 +65,6 @@ class Finance:
         self._service = service
         self._packages = packages
         self._metadata = FinanceMetadata(service)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close all connections."""
@@ -315,7 +305,7 @@ def classify(status: int, data: Any, text: str) -> DualsyncError | None:
     The status tells little: a missing row and a business rule are both 400, a duplicate may be 400 or 500.
     """
     if not isinstance(data, dict):
-        return NotFound(status, "", "There is no such row or address", raw=text[:RAW_LENGTH]) if status == 404 else None
+        return NotFound(status, "", "There is no such row or address", raw=text) if status == 404 else None
     if "No HTTP resource was found" in str(data.get("Message", "")):
         return SchemaMismatch("Finance does not know the address of the request: no such public entity")
     reason = _reason(data.get("error"))
@@ -331,7 +321,7 @@ def classify(status: int, data: Any, text: str) -> DualsyncError | None:
     elif status in _FAILURES and "Infolog:" not in reason:
         return None
     code = str(data["error"].get("code", "")) if isinstance(data.get("error"), dict) else ""
-    return kind(status, code, message or "no reason given", details=messages, raw=reason[:RAW_LENGTH])
+    return kind(status, code, message or "no reason given", details=messages, raw=reason)
 
 
 def _reason(error: object) -> str:

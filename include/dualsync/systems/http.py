@@ -22,6 +22,7 @@ import msgspec
 import structlog
 import tenacity
 
+from dualsync.closing import Closing
 from dualsync.errors import (
     BrokenProtocol,
     BrokenReply,
@@ -36,15 +37,13 @@ from dualsync.errors import (
 )
 from dualsync.systems.auth import BearerAuth
 from dualsync.systems.failures import lost
-from dualsync.systems.odata import RAW_LENGTH
 from dualsync.systems.waiting import Waits, retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from types import TracebackType
-    from typing import Self
 
-    from dualsync.settings import EndpointSettings, Retries, Settings, Side
+    from dualsync.settings import EndpointSettings, Retries, Settings
+    from dualsync.sides import Side
 
 # httpx writes every URL to its log, and the filters in them hold values of rows.
 for _name in ("httpx", "httpcore"):
@@ -78,7 +77,7 @@ def to_json(value: object) -> bytes:
     return _encoder.encode(value)
 
 
-class Service:
+class Service(Closing):
     """One system over HTTP. Thread-safe.
 
     Args:
@@ -108,14 +107,6 @@ class Service:
         self._classify = classify
         self._waits = Waits(retries)
         self._sleep = sleep
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close all connections."""
@@ -251,9 +242,7 @@ class Service:
             error = Unavailable(f"{self.name} failed at {what} (status {status})", maybe_applied=True)
         if isinstance(error, Transient) and error.retry_after is None:
             error.retry_after = wait
-        return error or Refused(
-            status, "", f"{self.name} refuses {what} without a reason", raw=response.text[:RAW_LENGTH]
-        )
+        return error or Refused(status, "", f"{self.name} refuses {what} without a reason", raw=response.text)
 
 
 def open_client(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 from uuid import UUID
 
@@ -14,12 +14,7 @@ from dualsync.errors import BrokenProtocol, BrokenReply, SchemaMismatch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from dualsync.systems.http import Service
-
 Row = dict[str, Any]
-
-# Characters of a service's own error text that are kept.
-RAW_LENGTH = 500
 
 _GUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\Z")
 
@@ -125,8 +120,17 @@ def with_query(path: str, options: Mapping[str, str | None]) -> str:
 _SAFE = "(),/:@$'*!"
 
 
+class Source(Protocol):
+    """What pages are read from: a service over HTTP, or what stands in for one."""
+
+    name: str
+
+    def get(self, target: str, *, headers: Mapping[str, str]) -> Any:
+        """The parsed body of the answer to one request."""
+
+
 def pages(
-    service: Service, url: str, headers: Mapping[str, str], following: Callable[[Row], str | None] | None = None
+    service: Source, url: str, headers: Mapping[str, str], following: Callable[[Row], str | None] | None = None
 ) -> Iterator[Row]:
     """Read page after page by the links of the service, which are opaque and used as they are.
 

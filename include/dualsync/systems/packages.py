@@ -19,7 +19,6 @@ from urllib.parse import urlsplit
 from dualsync.errors import BrokenProtocol, BrokenReply, Refused, TimedOut, Transient, Unavailable
 from dualsync.systems.http import LOOPBACK, Service
 from dualsync.systems.infolog import clean_messages
-from dualsync.systems.odata import RAW_LENGTH
 from dualsync.systems.package_files import build_package, cell, read_table
 
 if TYPE_CHECKING:
@@ -102,7 +101,7 @@ class Packages:
         self._one_at_a_time = threading.Lock()
 
     def close(self) -> None:
-        """Close the connections to the storage."""
+        """Close all connections to the storage."""
         self._storage.close()
 
     def import_rows(
@@ -280,7 +279,7 @@ def _storage_refusal(status: int, _: Any, text: str) -> Refused | None:
     code = _CODE.search(text)
     if code is None or status >= 500:
         return None
-    return Refused(status, code[1], f"Finance's storage refuses the file: {code[1]}", raw=text[:RAW_LENGTH])
+    return Refused(status, code[1], f"Finance's storage refuses the file: {code[1]}", raw=text)
 
 
 def _folded(row: Mapping[str, object], key: Sequence[str]) -> tuple[str, ...]:
