@@ -34,8 +34,7 @@ from pydantic import (
 )
 
 from dualsync.errors import SettingsError
-from dualsync.sides import SIDES
-from dualsync.sides import Side as Side  # noqa: PLC0414  others still import it from here
+from dualsync.sides import SIDES, Side
 
 PREFIX = "DUALSYNC_"
 FILE_NAME = "dualsync.toml"

@@ -10,7 +10,8 @@ import httpx
 from rich import box
 from rich.table import Table
 
-from dualsync.settings import Settings, Side
+from dualsync.settings import Settings
+from dualsync.sides import Side
 from dualsync.systems import open_systems
 from dualsync_demo.processes import DemoError
 

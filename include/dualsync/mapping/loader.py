@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 from dualsync.errors import MapErrors
 from dualsync.mapping.model import TableMap
 from dualsync.mapping.places import Loc, Origin, dotted
-from dualsync.mapping.spelling import nearest as nearest  # noqa: PLC0414  others still import it from here
+from dualsync.mapping.spelling import nearest
 from dualsync.mapping.yaml_reader import YamlReader
 
 M = TypeVar("M", bound=BaseModel)

@@ -14,7 +14,7 @@ from typing import cast
 
 from dualsync.errors import SchemaMismatch
 from dualsync.mapping.spelling import nearest
-from dualsync.mapping.words import Kind as Kind  # noqa: PLC0414  others still import it from here
+from dualsync.mapping.words import Kind
 from dualsync.sides import Side
 
 SCHEMA_FOLDER = Path(__file__).resolve().parent / "schema"

@@ -18,7 +18,7 @@ from dualsync.controls.views import with_parents
 from dualsync.errors import MapErrors, SchemaMismatch, SettingsError, Transient
 from dualsync.ledger import RunRecord
 from dualsync.mapping import Catalog, Side
-from dualsync.mapping.loader import nearest
+from dualsync.mapping.spelling import nearest
 from dualsync.nightly.comparison.maps import MapComparison, control_id
 from dualsync.nightly.night import JOB, NightRef, NightRuntime
 from dualsync.nightly.quality import check_map

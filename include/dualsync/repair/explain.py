@@ -15,7 +15,7 @@ from dualsync.frames import Sets, literal, to_pandas
 from dualsync.ledger import UnitRecord
 from dualsync.ledger.wholes import whole_units
 from dualsync.mapping import Expression, Lookup, TableMap
-from dualsync.mapping.loader import nearest
+from dualsync.mapping.spelling import nearest
 from dualsync.sync.extract.change_feed import typed_row
 from dualsync.sync.legs.folders import LegFolder
 from dualsync.sync.legs.runtime import GLOBAL, Runtime

@@ -13,14 +13,10 @@ from dualsync.mapping.model.rows import Initial, Rows
 from dualsync.mapping.model.rules import Opposite, Product, Reference, Rule
 from dualsync.mapping.model.table_map import Mirrors, TableMap, receiving_columns
 from dualsync.mapping.model.tables import DataverseSide, FinanceSide
-from dualsync.mapping.words import COMPANY_WORD, TRIGGER, EvidenceTag, Scalar
 
 __all__ = [
-    "COMPANY_WORD",
-    "TRIGGER",
     "ConditionalWins",
     "DataverseSide",
-    "EvidenceTag",
     "Field",
     "FinanceSide",
     "HeaderUnit",
@@ -35,7 +31,6 @@ __all__ = [
     "Reference",
     "Rows",
     "Rule",
-    "Scalar",
     "TableMap",
     "Target",
     "Through",

@@ -17,8 +17,8 @@ from upath import UPath
 from dualsync.frames import Sets, literal, quoted
 from dualsync.ledger import UnitRecord
 from dualsync.mapping import Catalog, Direction, TableMap
-from dualsync.mapping.model import COMPANY_WORD, TRIGGER
 from dualsync.mapping.parts import part_name
+from dualsync.mapping.words import COMPANY_WORD, TRIGGER
 from dualsync.sync.legs.runtime import GLOBAL, Leg, Runtime
 from dualsync.sync.lookups.parents import base_column
 from dualsync.sync.plan.base import open_base

@@ -18,8 +18,8 @@ from dualsync.errors import NotFound, Refused
 from dualsync.frames import ParquetSink, Sets, literal, quoted, write_rows
 from dualsync.ledger import UnitRecord
 from dualsync.mapping import Side, TableMap
-from dualsync.mapping.model import TRIGGER, Scalar
 from dualsync.mapping.parts import part_name
+from dualsync.mapping.words import TRIGGER, Scalar
 from dualsync.sync.documents.completeness import OPEN, SENT, Lines, as_lines, due, lines_of, link, trigger_part
 from dualsync.sync.extract.change_feed import typed_row
 from dualsync.sync.extract.step import missing_columns

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from dualsync.frames import Sets, literal, quoted
 from dualsync.mapping import Expression, Lookup, TableMap
-from dualsync.mapping.model import COMPANY_WORD
+from dualsync.mapping.words import COMPANY_WORD
 from dualsync.sync.legs.runtime import GLOBAL, Runtime
 from dualsync.sync.plan.advice import advised
 from dualsync.sync.plan.base import open_base

@@ -10,7 +10,7 @@ from typing import Literal
 import pyarrow as pa
 
 from dualsync.mapping import Column, ConditionalWins, Direction, Expression, Field, Lookup, Schema, Side, TableMap
-from dualsync.mapping.model import COMPANY_WORD
+from dualsync.mapping.words import COMPANY_WORD
 from dualsync.sync.plan.values import arrow_type
 
 VERSION = "@version"
