@@ -19,6 +19,22 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 from dualsync.closing import Closing
+from dualsync.sql import literal, quoted
+
+__all__ = [
+    "CHUNK_ROWS",
+    "ParquetSink",
+    "Sets",
+    "count_rows",
+    "iter_tables",
+    "literal",
+    "quoted",
+    "read_table",
+    "to_arrow",
+    "to_pandas",
+    "write_rows",
+    "write_table",
+]
 
 CHUNK_ROWS = 50_000
 """Rows held in memory at once by a step."""
@@ -208,13 +224,3 @@ class Sets(Closing):
         if path.protocol not in self.connection.list_filesystems():
             self.connection.register_filesystem(path.fs)
         return str(path)
-
-
-def quoted(name: str) -> str:
-    """A name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A text as an SQL string."""
-    return "'" + text.replace("'", "''") + "'"

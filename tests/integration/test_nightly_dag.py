@@ -85,7 +85,7 @@ def test_shape_of_the_dag(dagbag: DagBag) -> None:
     compares = {task.task_id.split(".")[1]: task for task in dag.tasks if task.task_id.startswith("compare.")}
     assert set(compares) == AREAS
     maps = [name for task in compares.values() for name in task.maps]
-    assert sorted(maps) == sorted(name for name, one in catalog.files.items() if one.enabled)
+    assert sorted(maps) == sorted(name for name, one in catalog.declared.items() if one.enabled)
     for area, task in compares.items():
         above = {one.task_id for one in task.get_flat_relatives(upstream=True)} | {task.task_id}
         done = {name for other, one in compares.items() if f"compare.{other}" in above for name in one.maps}
@@ -184,7 +184,7 @@ def test_a_night_beside_another_integration(
         }
         sheet = load_workbook(report.folder / "reports" / "reconciliation.xlsx", read_only=True)["Data quality"]
         assert {row[0]: row[5] for row in sheet.iter_rows(min_row=2, values_only=True)} == {
-            runtime.catalog.files[name].title: refused for name, (_, refused, _) in rates.items()
+            runtime.catalog.declared[name].title: refused for name, (_, refused, _) in rates.items()
         }
         assert len(report.downloads()) >= 5
         assert report.data_docs is not None

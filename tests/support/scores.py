@@ -113,7 +113,7 @@ def score(breaks: Sequence[Planted], reported: Sequence[dict[str, Any]], catalog
     A report belongs to a plant where it comes from one of its rules, in its company, names one of its records, and is
     of the class that the rule must find; of rules that may report consequences any class is right.
     """
-    tables = {f"{PREFIX}{name}": f"table:{one.dataverse.table}" for name, one in catalog.files.items()}
+    tables = {f"{PREFIX}{name}": f"table:{one.dataverse.table}" for name, one in catalog.declared.items()}
     rows = [{**row, "rule": tables.get(row["control"], row["control"])} for row in reported]
     result = Score(reported=Counter((row["rule"], row["class"]) for row in rows))
     named = [_names(row) for row in rows]

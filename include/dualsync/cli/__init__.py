@@ -140,7 +140,7 @@ def maps_check(
         ]
         if live:
             found += _live_findings(runtime)
-        number = len(runtime.catalog.files)
+        number = len(runtime.catalog.declared)
     if as_json:
         _print_json(found)
     else:
@@ -157,7 +157,7 @@ def _live_findings(runtime: Runtime) -> list[dict[str, str]]:
     from dualsync.sync.validate.set_rules import why_not
 
     found: list[dict[str, str]] = []
-    for name, table_map in runtime.catalog.files.items():
+    for name, table_map in runtime.catalog.declared.items():
         try:
             missing = missing_columns(table_map, runtime)
         except SchemaMismatch as error:

@@ -6,6 +6,7 @@ import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from dualsync.errors import MapErrors
@@ -32,8 +33,8 @@ class Catalog(Mapping[str, TableMap]):
         maps: The maps as read; a later one replaces an earlier one of the same name.
 
     Attributes:
-        maps: All that runs by itself: each map with the rows that are left to it, and each part.
-        files: The maps as they stand in their files, without parts of their own.
+        runnable: What runs by itself, by name: each map with the rows that its parts leave to it, and each part.
+        declared: The maps as their files declare them, by name; parts are not among them.
 
     Raises:
         MapErrors: A map names a map that does not exist, a part has the name of a map, or maps need each other in a
@@ -41,18 +42,20 @@ class Catalog(Mapping[str, TableMap]):
     """
 
     def __init__(self, maps: Iterable[TableMap]) -> None:
-        self.files: dict[str, TableMap] = dict(sorted({table_map.map: table_map for table_map in maps}.items()))
-        made = [one for table_map in self.files.values() for one in split(table_map)]
-        self.maps: dict[str, TableMap] = {one.map: one for one in sorted(made, key=lambda one: one.map)}
-        names = Counter(one.map for one in made)
+        self.declared: dict[str, TableMap] = dict(sorted({table_map.map: table_map for table_map in maps}.items()))
+        runnable = [part for table_map in self.declared.values() for part in split(table_map)]
+        runnable.sort(key=lambda table_map: table_map.map)
+        self.runnable: dict[str, TableMap] = {table_map.map: table_map for table_map in runnable}
+        names = Counter(table_map.map for table_map in runnable)
         problems = [
-            f"{one.path}:1: the part {one.part_of.part} of {one.part_of.map} has the name of another map: {one.map}"
-            for one in made
-            if one.part_of is not None and names[one.map] > 1
+            f"{part.path}:1: the part {part.part_of.part} of {part.part_of.map} has the name of another map: {part.map}"
+            for part in runnable
+            if part.part_of is not None and names[part.map] > 1
         ]
         problems += self._unknown_names()
         if not problems and (circle := self._circle()):
-            problems.append(f"{self.maps[circle[0]].path}:1: maps need each other in a circle: {' -> '.join(circle)}")
+            path = self.runnable[circle[0]].path
+            problems.append(f"{path}:1: maps need each other in a circle: {' -> '.join(circle)}")
         if problems:
             raise MapErrors(problems)
 
@@ -69,7 +72,7 @@ class Catalog(Mapping[str, TableMap]):
             MapErrors: Everything wrong in any file, or two files of one folder holding the same map.
         """
         problems: list[str] = []
-        found: dict[str, TableMap] = {}
+        table_maps: dict[str, TableMap] = {}
         for folder in (MAPS_FOLDER, extra_dir):
             if folder is None:
                 continue
@@ -84,25 +87,25 @@ class Catalog(Mapping[str, TableMap]):
                     line = table_map.line("map")
                     problems.append(f"{file}:{line}: map: '{table_map.map}' is already in {twin.path}")
                 here[table_map.map] = table_map
-            found |= here
+            table_maps |= here
         if problems:
             raise MapErrors(problems)
-        return cls(found.values())
+        return cls(table_maps.values())
 
     def __getitem__(self, name: str) -> TableMap:
         try:
-            return self.maps[name]
+            return self.runnable[name]
         except KeyError:
-            raise KeyError(f"no table map '{name}'{nearest(name, self.maps)}") from None
+            raise KeyError(f"no table map '{name}'{nearest(name, self.runnable)}") from None
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.maps)
+        return iter(self.runnable)
 
     def __len__(self) -> int:
-        return len(self.maps)
+        return len(self.runnable)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.maps
+        return name in self.runnable
 
     def needs(self, name: str) -> tuple[str, ...]:
         """Maps that must have run before the given one, sorted.
@@ -114,11 +117,17 @@ class Catalog(Mapping[str, TableMap]):
 
     def parts(self, name: str) -> tuple[str, ...]:
         """Names of the parts of a map, sorted."""
-        return tuple(part for part, one in self.maps.items() if one.part_of is not None and one.part_of.map == name)
+        return tuple(
+            part
+            for part, table_map in self.runnable.items()
+            if table_map.part_of is not None and table_map.part_of.map == name
+        )
 
     def headers(self, name: str) -> tuple[TableMap, ...]:
-        """The maps of whose units the given map holds lines."""
-        return tuple(one for one in self.files.values() if one.unit is not None and name in one.unit.maps)
+        """The maps of the headers whose lines travel by the given map."""
+        return tuple(
+            header for header in self.declared.values() if header.unit is not None and name in header.unit.maps
+        )
 
     def children(self, name: str) -> tuple[str, ...]:
         """Maps that need the given one directly, sorted."""
@@ -127,41 +136,42 @@ class Catalog(Mapping[str, TableMap]):
 
     def ancestors(self, name: str) -> frozenset[str]:
         """All maps the given one needs, directly or through others."""
-        found: set[str] = set()
+        ancestors: set[str] = set()
         waiting = list(self.needs(name))
         while waiting:
             parent = waiting.pop()
-            if parent not in found:
-                found.add(parent)
+            if parent not in ancestors:
+                ancestors.add(parent)
                 waiting += self.needs(parent)
-        return frozenset(found)
+        return frozenset(ancestors)
 
     def order(self, names: Iterable[str] | None = None) -> list[str]:
         """The named maps (all where None), parents first; among those that could come next, by name."""
-        chosen = set(self.maps if names is None else (self[name].map for name in names))
+        chosen = set(self.runnable if names is None else (self[name].map for name in names))
         # needs through maps that were not chosen still decide the order among the chosen ones
-        open_needs = {name: set(self.ancestors(name)) & chosen for name in chosen}
-        ready = sorted(name for name, needed in open_needs.items() if not needed)
-        ordered: list[str] = []
+        sorter = TopologicalSorter({name: self.ancestors(name) & chosen for name in chosen})
+        sorter.prepare()
+        ready = list(sorter.get_ready())
         heapq.heapify(ready)
+        ordered: list[str] = []
         while ready:
             name = heapq.heappop(ready)
             ordered.append(name)
-            for child, needed in open_needs.items():
-                if name in needed:
-                    needed.remove(name)
-                    if not needed:
-                        heapq.heappush(ready, child)
+            sorter.done(name)
+            for child in sorter.get_ready():
+                heapq.heappush(ready, child)
         return ordered
 
     @property
     def enabled(self) -> tuple[str, ...]:
         """Names of the maps that are switched on."""
-        return tuple(name for name, table_map in self.maps.items() if table_map.enabled)
+        return tuple(name for name, table_map in self.runnable.items() if table_map.enabled)
 
     def area(self, area: str) -> list[str]:
         """Names of the enabled maps of an area, parents first."""
-        return self.order(name for name, table_map in self.maps.items() if table_map.area == area and table_map.enabled)
+        return self.order(
+            name for name, table_map in self.runnable.items() if table_map.area == area and table_map.enabled
+        )
 
     def with_reference(self, area: str) -> list[str]:
         """Names of the enabled maps of an area and of the reference maps that they or those need, parents first.
@@ -182,11 +192,11 @@ class Catalog(Mapping[str, TableMap]):
     @property
     def areas(self) -> tuple[str, ...]:
         """The areas that have maps, sorted."""
-        return tuple(sorted({table_map.area for table_map in self.maps.values()}))
+        return tuple(sorted({table_map.area for table_map in self.runnable.values()}))
 
     @cached_property
     def _needs(self) -> dict[str, tuple[str, ...]]:
-        return {name: tuple(sorted(self._needed_by(table_map))) for name, table_map in self.maps.items()}
+        return {name: tuple(sorted(self._needed_by(table_map))) for name, table_map in self.runnable.items()}
 
     def _needed_by(self, table_map: TableMap) -> set[str]:
         needed = set(table_map.after)
@@ -203,8 +213,8 @@ class Catalog(Mapping[str, TableMap]):
             yield ("excludes",), table_map.excludes
         for position, name in enumerate(table_map.after):
             yield ("after", position), name
-        for part, one in table_map.parts.items():
-            yield from ((("parts", part, "after", position), name) for position, name in enumerate(one.after))
+        for name, part in table_map.parts.items():
+            yield from ((("parts", name, "after", position), other) for position, other in enumerate(part.after))
         for position, line in enumerate(table_map.unit.lines if table_map.unit is not None else ()):
             yield ("unit", "lines", position), line.map if isinstance(line, UnitLines) else line
         for position, lookup in enumerate(table_map.lookups):
@@ -218,38 +228,31 @@ class Catalog(Mapping[str, TableMap]):
             yield ("dataverse", "company"), LEGAL_ENTITIES
 
     def _unknown_names(self) -> Iterator[str]:
-        for table_map in self.files.values():
+        for table_map in self.declared.values():
             for loc, name in self._named(table_map):
-                if name not in self.maps:
+                if name not in self.runnable:
                     place = f"{table_map.path}:{table_map.line(*loc)}: {dotted(loc)}"
-                    yield f"{place}: no table map '{name}'{nearest(name, self.maps)}"
+                    yield f"{place}: no table map '{name}'{nearest(name, self.runnable)}"
 
     def _circle(self) -> list[str]:
-        """One circle of needs, first name repeated at the end, or an empty list."""
-        done: set[str] = set()
-
-        def walk(name: str, trail: list[str]) -> list[str]:
-            if name in trail:
-                return [*trail[trail.index(name) :], name]
-            if name in done:
-                return []
-            for parent in self._needs[name]:
-                if circle := walk(parent, [*trail, name]):
-                    return circle
-            done.add(name)
-            return []
-
-        return next((circle for name in self.maps if (circle := walk(name, []))), [])
+        """One circle of needs, from the first of its names back to it, or an empty list."""
+        try:
+            TopologicalSorter(self._needs).prepare()
+        except CycleError as error:
+            names: list[str] = error.args[1][:0:-1]  # needed maps stand first there
+            start = names.index(min(names))
+            return [*names[start:], *names[:start], names[start]]
+        return []
 
 
 def _read_cached(file: Path) -> TableMap:
     """``read_map``, remembered by path, modification time and size."""
     status = file.stat()
-    known = _read.get(file)
-    if known is None or known[:2] != (status.st_mtime_ns, status.st_size):
-        known = (status.st_mtime_ns, status.st_size, read_map(file, _shown(file)))
-        _read[file] = known
-    return known[2]
+    cached = _read.get(file)
+    if cached is None or cached[:2] != (status.st_mtime_ns, status.st_size):
+        cached = (status.st_mtime_ns, status.st_size, read_map(file, _shown(file)))
+        _read[file] = cached
+    return cached[2]
 
 
 def _shown(file: Path) -> Path:

@@ -52,7 +52,7 @@ class Finding:
 
 def check_catalog(catalog: Catalog, schema: Schema) -> list[Finding]:
     """Everything wrong with the maps of a catalog, by map and line."""
-    found = [finding for table_map in catalog.files.values() for finding in _Check(table_map, catalog, schema).run()]
+    found = [finding for table_map in catalog.declared.values() for finding in _Check(table_map, catalog, schema).run()]
     return sorted(found, key=lambda finding: (finding.map, finding.line, finding.text))
 
 
@@ -312,7 +312,7 @@ class _Check:
                     yield from self._missing(side, column, ("parts", name, "filter", side), stops=True)
         for position, lookup in enumerate(self.map.lookups):
             for parent in lookup.maps:
-                if self.catalog.files[parent].parts:
+                if self.catalog.declared[parent].parts:
                     yield self._finding(
                         ("lookups", position), f"{parent} travels in parts, so no base of it has all records"
                     )

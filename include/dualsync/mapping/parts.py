@@ -20,27 +20,27 @@ def part_name(map_name: str, part: str) -> str:
 
 def split(table_map: TableMap) -> Iterator[TableMap]:
     """The maps that a file stands for: the map with the rows that are left to it, then its parts."""
-    yield _left(table_map) if table_map.parts else table_map
+    yield _remainder(table_map) if table_map.parts else table_map
     for name, part in table_map.parts.items():
-        yield _taken(table_map, name, part)
+        yield _part(table_map, name, part)
     if table_map.trigger is not None:
         yield _trigger(table_map, table_map.trigger)
 
 
-def _left(table_map: TableMap) -> TableMap:
+def _remainder(table_map: TableMap) -> TableMap:
     """The map with the rows that no part takes."""
     filters = [part.filter for part in table_map.parts.values()]
     return _filtered(
         table_map,
-        dataverse=[f"not ({one.dataverse})" for one in filters],
-        finance=[f"not ({one.finance})" for one in filters if one.finance],
+        dataverse=[f"not ({condition.dataverse})" for condition in filters],
+        finance=[f"not ({condition.finance})" for condition in filters if condition.finance],
         pairs=[pair for pair in table_map.pairs if pair.part is None],
     )
 
 
-def _taken(table_map: TableMap, name: str, part: Part) -> TableMap:
-    """A part with its rows."""
-    made = _filtered(
+def _part(table_map: TableMap, name: str, part: Part) -> TableMap:
+    """A part of a map: the rows that its filter takes, under a name of its own."""
+    rows = _filtered(
         table_map,
         dataverse=[part.filter.dataverse],
         finance=[part.filter.finance] if part.filter.finance else [],
@@ -52,7 +52,7 @@ def _taken(table_map: TableMap, name: str, part: Part) -> TableMap:
         "area": part.area,
         "after": (*table_map.after, *part.after),
     }
-    return made.model_copy(update=words).as_part(PartOf(table_map.map, name))
+    return rows.model_copy(update=words).as_part(PartOf(table_map.map, name))
 
 
 def _filtered(
@@ -78,8 +78,8 @@ def _filtered(
 
 def _all(conditions: Iterable[str]) -> str:
     """The condition that holds where all of them do."""
-    said = [condition for condition in conditions if condition]
-    return said[0] if len(said) == 1 else " and ".join(f"({condition})" for condition in said)
+    given = [condition for condition in conditions if condition]
+    return given[0] if len(given) == 1 else " and ".join(f"({condition})" for condition in given)
 
 
 def _trigger(table_map: TableMap, trigger: Field) -> TableMap:
@@ -88,7 +88,9 @@ def _trigger(table_map: TableMap, trigger: Field) -> TableMap:
     keys = {path.split(".")[0] for path in table_map.dataverse.key}
     company = (table_map.dataverse.company or "").split(".")[0]
     keep = [lookup for lookup in table_map.lookups if lookup.dataverse in {*keys, company}]
-    named = [one for one in table_map.fields if one.dataverse in keys and one.finance in table_map.finance.key]
+    key_fields = [
+        field for field in table_map.fields if field.dataverse in keys and field.finance in table_map.finance.key
+    ]
     way = {"way": trigger.way}
     words = {
         "map": part_name(table_map.map, TRIGGER),
@@ -96,8 +98,8 @@ def _trigger(table_map: TableMap, trigger: Field) -> TableMap:
         "rows": table_map.rows.model_copy(update={"deleted_by": "nobody", "leaves": "keep"}),
         "dataverse": table_map.dataverse.model_copy(update={"quarantine_when": ""}),
         "after": (*table_map.after, table_map.map, *table_map.unit.maps),
-        "lookups": tuple(one.model_copy(update=way) for one in keep),
-        "fields": (*(one.model_copy(update=way) for one in named), trigger),
+        "lookups": tuple(lookup.model_copy(update=way) for lookup in keep),
+        "fields": (*(field.model_copy(update=way) for field in key_fields), trigger),
         "rules": (),
     }
     return table_map.model_copy(update=words).as_part(PartOf(table_map.map, TRIGGER))

@@ -7,17 +7,16 @@ expectation asks for yes. A row that the rule has nothing to say about has no an
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from dualsync.decimals import EXACT
 from dualsync.mapping.expressions import Expression
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from dualsync.mapping.model import Rule
-
-_EXACT = Context(prec=76)
 
 
 def rule_check(rule: Rule) -> dict[str, Any]:
@@ -45,13 +44,13 @@ def rule_answers(rows: pd.DataFrame, check: Mapping[str, Any]) -> pd.Series[Any]
     names: list[str] = check["columns"]
     columns = [rows[name].array.__arrow_array__().to_pylist() for name in names]
     test = _expression(names, check["holds"]) if "holds" in check else _product(Decimal(check["within"]))
-    known: dict[tuple[Any, ...], bool | None] = {}
+    answer_of: dict[tuple[Any, ...], bool | None] = {}  # rows with the same values are tested once
     answers: list[bool | None] = []
     for values in zip(*columns, strict=True):
-        if values not in known:
+        if values not in answer_of:
             silent = None in values and not check["new_rows"]
-            known[values] = None if silent else test(values)
-        answers.append(known[values])
+            answer_of[values] = None if silent else test(values)
+        answers.append(answer_of[values])
     boolean = pa.bool_()
     return pd.Series(pd.array(pa.array(answers, type=boolean), dtype=pd.ArrowDtype(boolean)), index=rows.index)
 
@@ -64,6 +63,6 @@ def _expression(names: list[str], text: str) -> Callable[[tuple[Any, ...]], bool
 def _product(within: Decimal) -> Callable[[tuple[Any, ...]], bool]:
     def holds(values: tuple[Any, ...]) -> bool:
         number, first, second = (Decimal(value) for value in values)
-        return bool(abs(_EXACT.subtract(number, _EXACT.multiply(first, second))) <= within)
+        return bool(abs(EXACT.subtract(number, EXACT.multiply(first, second))) <= within)
 
     return holds

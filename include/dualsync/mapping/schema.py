@@ -7,6 +7,7 @@ metadata overrule all of it before anything is written.
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import cast
 from dualsync.errors import SchemaMismatch
 from dualsync.mapping.spelling import nearest
 from dualsync.mapping.words import Kind
-from dualsync.sides import Side
+from dualsync.sides import SIDES, Side
 
 SCHEMA_FOLDER = Path(__file__).resolve().parent / "schema"
 ASSUMED = "assumed"
@@ -101,8 +102,8 @@ class Schema:
         try:
             return self.tables[side, name]
         except KeyError:
-            known = [known for known_side, known in self.tables if known_side == side]
-            raise SchemaMismatch(f"no {side} table '{name}' is known{nearest(name, known)}") from None
+            names = [other for other_side, other in self.tables if other_side == side]
+            raise SchemaMismatch(f"no {side} table '{name}' is known{nearest(name, names)}") from None
 
     def column(self, side: Side, table: str, column: str) -> Column:
         """One column.
@@ -123,27 +124,17 @@ class Schema:
 
 @cache
 def _packaged() -> Schema:
-    sides: tuple[Side, ...] = ("dataverse", "finance")
-    return Schema([read_table(side, file) for side in sides for file in sorted((SCHEMA_FOLDER / side).glob("*.tsv"))])
+    return Schema([read_table(side, file) for side in SIDES for file in sorted((SCHEMA_FOLDER / side).glob("*.tsv"))])
 
 
 def read_table(side: Side, file: Path) -> Table:
     """One schema file; its name without the ending is the table's name."""
-    about: dict[str, str] = {}
-    columns: dict[str, Column] = {}
-    words: list[str] | None = None
-    for line in file.read_text(encoding="utf-8").splitlines():
-        if line.startswith("#: "):
-            word, _, value = line[3:].partition("\t")
-            about[word] = value
-        elif line.startswith("#"):
-            continue
-        elif words is None:
-            words = line.split("\t")
-        else:
-            cells = dict.fromkeys(words, "") | dict(zip(words, line.split("\t"), strict=False))
-            columns[cells["column"]] = _column(cells)
-    return Table(side, file.stem, columns, about)
+    lines = file.read_text(encoding="utf-8").splitlines()
+    about = dict(line.removeprefix("#: ").split("\t", 1) for line in lines if line.startswith("#: "))
+    rows = csv.DictReader(
+        (line for line in lines if not line.startswith("#")), delimiter="\t", restval="", quoting=csv.QUOTE_NONE
+    )
+    return Table(side, file.stem, {cells["column"]: _column(cells) for cells in rows}, about)
 
 
 def _column(cells: dict[str, str]) -> Column:

@@ -96,13 +96,13 @@ def write_suites(catalog: Catalog, schema: Schema, folder: Path) -> list[Path]:
     changed = drifted(catalog, schema, folder)
     for file in changed:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(suite_text(catalog.files[file.stem], schema), encoding="utf-8")
+        file.write_text(suite_text(catalog.declared[file.stem], schema), encoding="utf-8")
     return changed
 
 
 def drifted(catalog: Catalog, schema: Schema, folder: Path) -> list[Path]:
     """The suite files that are missing or no longer what map and schema give; parts use the suite of their map."""
-    files = {folder / f"{name}.json": suite_text(table_map, schema) for name, table_map in catalog.files.items()}
+    files = {folder / f"{name}.json": suite_text(table_map, schema) for name, table_map in catalog.declared.items()}
     return [file for file, text in files.items() if not file.is_file() or file.read_text(encoding="utf-8") != text]
 
 

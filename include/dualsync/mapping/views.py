@@ -30,9 +30,9 @@ class MapRow(TypedDict):
 def maps_table(catalog: Catalog) -> list[MapRow]:
     """One row for each map, parents first; the parts of a map follow it."""
     rows: list[MapRow] = []
-    files = [name for name in catalog.order() if name in catalog.files]
-    for name in (one for file in files for one in (file, *catalog.parts(file))):
-        table_map = catalog[name] if name not in catalog.files else catalog.files[name]
+    declared = [name for name in catalog.order() if name in catalog.declared]
+    for name in (part for whole in declared for part in (whole, *catalog.parts(whole))):
+        table_map = catalog.declared.get(name) or catalog[name]
         tags = Counter(tag for pair in table_map.pairs for tag in pair.evidence)
         rows.append(
             {

@@ -153,7 +153,7 @@ def inputs_digest(night: NightRef) -> str:
 
 def _map_results(night: NightRuntime) -> Iterator[ControlResult]:
     for name in night.night.run.maps:
-        table_map = night.catalog.files[name]
+        table_map = night.catalog.declared[name]
         for company in night.companies_for(table_map, night.companies):
             done = read_json(night.side_path(table_map, company, "done.json"))
             found = done or {"state": FAILED, "breaks": {}, "reason": NOT_REACHED}
@@ -180,7 +180,7 @@ def _control_results(night: NightRuntime) -> Iterator[ControlResult]:
 
 def _break_files(night: NightRuntime) -> Iterator[UPath]:
     for name in night.night.run.maps:
-        table_map = night.catalog.files[name]
+        table_map = night.catalog.declared[name]
         for company in night.companies_for(table_map, night.companies):
             yield night.side_path(table_map, company, "breaks.parquet")
     for control in night.night.controls:

@@ -74,7 +74,7 @@ def suite_results(night: NightRuntime) -> list[SuiteResult]:
     for name in night.night.run.maps:
         kept = read_json(quality_path(night.night.folder, name))
         if kept is None:
-            found.append(SuiteResult(night.catalog.files[name].suite, FAILED, reason="was not reached"))
+            found.append(SuiteResult(night.catalog.declared[name].suite, FAILED, reason="was not reached"))
         else:
             found.append(SuiteResult(**{word: kept[word] for word in SuiteResult.__dataclass_fields__}))
     return found

@@ -56,7 +56,7 @@ def begin(
         MapErrors: A map or control is not known.
     """
     catalog = runtime.catalog
-    files = catalog.files
+    files = catalog.declared
     unknown = [f"no table map '{name}'{nearest(name, files)}" for name in maps or () if name not in files]
     if unknown:
         raise MapErrors(unknown)
@@ -104,7 +104,7 @@ def read(night: NightRef, runtime: Runtime, side: Side | None = None) -> dict[st
         Transient: A system did not answer; what was read until then is kept.
     """
     catalog = runtime.catalog
-    maps = [catalog.files[name] for name in with_ancestors(catalog, night.run.maps)]
+    maps = [catalog.declared[name] for name in with_ancestors(catalog, night.run.maps)]
     asked = chosen(night.controls) if night.controls else []
     wanted = {name for one in asked for name in one.needs} | set(TOTALS_NEED)
     found = sources(maps, [extracts()[name] for name in with_parents(wanted)], runtime.schema)
@@ -141,17 +141,17 @@ def compare(night: NightRef, runtime: Runtime, maps: Iterable[str] | None = None
 
 def whole_maps(catalog: Catalog) -> list[str]:
     """Names of the enabled maps as they stand in their files: their parts are compared with them, as one."""
-    return [name for name, table_map in catalog.files.items() if table_map.enabled]
+    return [name for name, table_map in catalog.declared.items() if table_map.enabled]
 
 
 def with_ancestors(catalog: Catalog, names: Iterable[str]) -> list[str]:
     """Maps and all they need, parents first; parts left out."""
     needed = set(names).union(*(catalog.ancestors(name) for name in names))
-    return [name for name in catalog.order(needed) if name in catalog.files]
+    return [name for name in catalog.order(needed) if name in catalog.declared]
 
 
 def _compare(night: NightRuntime, name: str, *, again: bool) -> list[dict[str, Any]]:
-    table_map = night.catalog.files[name]
+    table_map = night.catalog.declared[name]
     comparison: MapComparison | None = None
     try:
         comparison = MapComparison(night, table_map)
@@ -208,4 +208,4 @@ def validate(night: NightRef, runtime: Runtime, maps: Iterable[str] | None = Non
     """
     names = set(night.run.maps if maps is None else maps)
     asked = tonight(night, runtime)
-    return [check_map(asked, runtime.catalog.files[name]) for name in night.run.maps if name in names]
+    return [check_map(asked, runtime.catalog.declared[name]) for name in night.run.maps if name in names]

@@ -312,7 +312,7 @@ def _keys(
     table = pa.Table.from_pylist([{field.name: row.get(field.name) for field in schema} for row in rows], schema=schema)
     parents = Parents(runtime, company)
     frame = finance_keys(
-        leg_columns, to_pandas(table), parents, runtime.catalog.maps, ZoneInfo(runtime.settings.time_zone)
+        leg_columns, to_pandas(table), parents, runtime.catalog.runnable, ZoneInfo(runtime.settings.time_zone)
     )
     parts = [frame[name].array.__arrow_array__().to_pylist() for name in leg_columns.map.finance.key]
     texts = frame["join_key"].array.__arrow_array__().to_pylist()

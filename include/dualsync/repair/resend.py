@@ -278,7 +278,7 @@ class _Break:
             name = one.control.removeprefix(PREFIX)
             names = [name] if name in catalog else []
         else:
-            files = [found for found in catalog.files.values() if found.enabled]
+            files = [found for found in catalog.declared.values() if found.enabled]
             names = [found.map for found in files if one.dataverse_id and found.dataverse.table == one.dataverse_table]
             of_set = [found.map for found in files if one.finance_key and found.finance.set == one.finance_set]
             names = [name for name in names if name in of_set] or names or of_set

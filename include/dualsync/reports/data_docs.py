@@ -63,7 +63,7 @@ def _suites(report: NightReport) -> list[dict[str, Any]]:
     tonight.sort(key=lambda one: (1 if one["broken"] else order[one["state"]], one["area"], one["suite"]))
     for one in tonight:
         name = one["suite"]
-        table_map = report.catalog.files.get(name)
+        table_map = report.catalog.declared.get(name)
         one |= {
             "percent": percent(one["rate"]),
             "page": f"suites/{safe_name(name)}.html" if one["state"] == CHECKED else "",

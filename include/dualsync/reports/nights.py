@@ -327,7 +327,7 @@ def describe(control: str, catalog: Catalog) -> dict[str, Any]:
     if control == SIGNED_PERIOD:
         title, compares = "Signed periods stay as they were signed", "Totals of signed periods against those of tonight"
         return words | {"title": title, "area": "close", "severity": "critical", "compares": compares}
-    table_map = catalog.files.get(control.removeprefix(PREFIX))
+    table_map = catalog.declared.get(control.removeprefix(PREFIX))
     if table_map is None:
         return words | {"title": control, "area": "", "compares": ""}
     compares = f"Dataverse {table_map.dataverse.table} against Finance {table_map.finance.set}, by integration key"
@@ -336,7 +336,7 @@ def describe(control: str, catalog: Catalog) -> dict[str, Any]:
 
 def key_columns(set_name: str, catalog: Catalog) -> tuple[str, ...]:
     """The columns of the keys that breaks name rows of a Finance set by."""
-    for table_map in catalog.files.values():
+    for table_map in catalog.declared.values():
         if table_map.finance.set == set_name:
             return table_map.finance.key
     for extract in extracts().values():
@@ -374,7 +374,7 @@ def _condition(set_name: str, name: str, value: str) -> str:
 
 
 def _record_id(table: str, catalog: Catalog) -> str | None:
-    for table_map in catalog.files.values():
+    for table_map in catalog.declared.values():
         if table_map.dataverse.table == table:
             return table_map.dataverse.id
     for extract in extracts().values():

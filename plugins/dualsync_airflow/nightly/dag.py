@@ -93,10 +93,10 @@ def nightly_dag(dag_id: str, *, title: str) -> DAG:
 
 def areas_of(catalog: Catalog) -> dict[str, list[str]]:
     """The maps that are compared, by area; areas and maps in the order of their needs."""
-    whole = {name for name, one in catalog.files.items() if one.enabled}
+    whole = {name for name, one in catalog.declared.items() if one.enabled}
     found: dict[str, list[str]] = {}
     for name in catalog.order(whole):
-        area = catalog.files[name].area
+        area = catalog.declared[name].area
         found.setdefault(REFERENCE.get(area, area), []).append(name)
     return found
 

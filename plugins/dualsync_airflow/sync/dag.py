@@ -92,7 +92,9 @@ def initial_sync_dag(dag_id: str, *, title: str) -> DAG:
 def initial_maps(catalog: Catalog) -> list[str]:
     """Names of the maps of the first synchronisation, parents first."""
     chosen = {
-        name for name, one in catalog.maps.items() if one.enabled and (one.initial.required or one.area == "reference")
+        name
+        for name, one in catalog.runnable.items()
+        if one.enabled and (one.initial.required or one.area == "reference")
     }
     return catalog.order(chosen.union(*(catalog.ancestors(name) for name in chosen)))
 

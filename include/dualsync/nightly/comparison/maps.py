@@ -171,7 +171,7 @@ class MapComparison:
                 columns = ", ".join(f"r.{quoted(name)}" for name in names)
                 for piece in own.stream(f"SELECT {columns} FROM raw r{join} WHERE NOT ({matches}) AND {of_company}"):
                     rows = to_pandas(piece)
-                    keys = finance_keys(leg_columns, rows, parents, self._night.catalog.maps, zone)["join_key"]
+                    keys = finance_keys(leg_columns, rows, parents, self._night.catalog.runnable, zone)["join_key"]
                     ids = rows[spec.id].array.__arrow_array__().to_pylist()
                     texts = keys.array.__arrow_array__().to_pylist()
                     found |= {key: record for key, record in zip(texts, ids, strict=True) if key in wanted}

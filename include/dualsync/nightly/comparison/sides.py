@@ -259,7 +259,7 @@ class Sides:
                 if travels:
                     frame = transform.piece(rows)
                 else:
-                    frame = finance_keys(leg_columns, rows, parents, self.night.catalog.maps, self._zone)
+                    frame = finance_keys(leg_columns, rows, parents, self.night.catalog.runnable, self._zone)
                     frame["key"] = display_keys(frame, self.map.finance.key)
                     frame["id"] = rows[self.map.dataverse.id]
                     frame = frame.rename(columns={name: f"w:{name}" for name in self.map.finance.key})
@@ -284,7 +284,7 @@ class Sides:
     def _known_columns(self) -> dict[str, pa.DataType]:
         """The columns by which other maps know a row of this one, as a base has them."""
         wanted = {f"f:{name}" for name in self.map.finance.key}
-        for other in self.night.catalog.files.values():
+        for other in self.night.catalog.declared.values():
             for lookup in other.lookups:
                 for target in lookup.targets or [None]:
                     name = lookup.targets[target].map if lookup.targets and target else lookup.map

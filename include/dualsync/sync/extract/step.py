@@ -354,7 +354,7 @@ def _finance_target(
     parents = Parents(runtime, leg.company)
     zone = ZoneInfo(runtime.settings.time_zone)
     frames = [
-        finance_keys(leg_columns, to_pandas(piece), parents, runtime.catalog.maps, zone)
+        finance_keys(leg_columns, to_pandas(piece), parents, runtime.catalog.runnable, zone)
         for piece in iter_tables(leg.folder.file("source.parquet"))
     ]
     names = leg.map.finance.key

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
-from decimal import ROUND_HALF_UP, Context, Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pyarrow as pa
 
+from dualsync.decimals import EXACT
 from dualsync.mapping import Column, Field, Side
 from dualsync.mapping.model import UnknownDefault
-
-EXACT = Context(prec=76)
-"""Arithmetic wide enough for any product of two 38-digit numbers."""
 
 NO_DATE = date(1900, 1, 1)
 NO_GUID = "00000000-0000-0000-0000-000000000000"

@@ -108,7 +108,7 @@ def _have(leg: Leg, runtime: Runtime, leg_columns: LegColumns, base: UPath | Non
             with ParquetSink(keys_file, schema) as sink:
                 for piece in iter_tables(target):
                     rows = to_pandas(piece)
-                    keys = finance_keys(leg_columns, rows, parents, runtime.catalog.maps, zone)
+                    keys = finance_keys(leg_columns, rows, parents, runtime.catalog.runnable, zone)
                     keys["id"] = rows[leg.map.dataverse.id]
                     keys["key"] = display_keys(keys, leg.map.finance.key)
                     sink.write(to_arrow(keys[schema.names], schema))

@@ -115,8 +115,8 @@ def test_a_wrong_extract_is_refused_with_file_and_line(tmp_path: Path) -> None:
 def test_measures_name_maps_and_their_columns() -> None:
     catalog = Catalog.load()
     for name, measure in MEASURES.items():
-        columns = {one.dataverse for one in catalog.files[name].fields} | {
-            one.finance for one in catalog.files[name].fields
+        columns = {one.dataverse for one in catalog.declared[name].fields} | {
+            one.finance for one in catalog.declared[name].fields
         }
         assert {measure.dataverse, measure.finance} <= columns, name
 

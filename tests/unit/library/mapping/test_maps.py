@@ -49,7 +49,7 @@ AREA = [name for name in MAPS if catalog[name].area == "setup_configuration"]
 EXPORT = "customer_invoices"
 # columns that a lookup names although no pair does: a task is found by its number within its project
 HELPERS = {("expenses", "msdyn_task"): ("ProjId",), ("vendor_invoice_lines", "msdyn_task"): ("ProjId",)}
-FILES = catalog.files
+FILES = catalog.declared
 
 
 def find(table_map: TableMap, pair: Pair) -> Field | Lookup:

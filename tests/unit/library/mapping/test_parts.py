@@ -103,7 +103,7 @@ def test_a_part_is_a_map_of_its_own_without_a_file(tmp_path: Path) -> None:
         ("legal_entities",),
     )
     assert "things_red" in catalog.area("project_invoices")
-    assert set(catalog) - set(catalog.files) >= {"things_red", "things_blue"}
+    assert set(catalog) - set(catalog.declared) >= {"things_red", "things_blue"}
     carried = {name: "Shade" in [field.finance for field in catalog[name].fields] for name in NAMES}
     assert carried == {"things": False, "things_red": True, "things_blue": False}
 
@@ -115,7 +115,7 @@ def test_parts_stand_below_their_map_and_share_its_suite(tmp_path: Path) -> None
     assert rows[first + 1 : first + 3] == [("things_blue", "things"), ("things_red", "things")]
     packaged = Catalog.load()
     written = write_suites(packaged, Schema.load(), tmp_path / "suites")
-    assert {file.stem for file in written} == set(packaged.files)
+    assert {file.stem for file in written} == set(packaged.declared)
     assert drifted(packaged, Schema.load(), tmp_path / "suites") == []
 
 

@@ -92,7 +92,7 @@ def column_rules(suite: dict[str, Any], side: str) -> list[dict[str, Any]]:
 
 
 def columns_of(name: str, side: str, suite: dict[str, Any]) -> dict[str, Column]:
-    spec = catalog.files[name]
+    spec = catalog.declared[name]
     table = spec.finance.set if side == "finance" else spec.dataverse.table
     rules = column_rules(suite, side)
     return {c: schema.column(side, table, c) for c in dict.fromkeys(r["kwargs"]["column"] for r in rules)}  # type: ignore[arg-type]
@@ -100,11 +100,11 @@ def columns_of(name: str, side: str, suite: dict[str, Any]) -> dict[str, Column]
 
 def test_the_committed_suites_follow_from_maps_and_schema() -> None:
     assert drifted(catalog, schema, suites_folder(HOME)) == []
-    assert {file.stem for file in suites_folder(HOME).glob("*.json")} == set(catalog.files)
+    assert {file.stem for file in suites_folder(HOME).glob("*.json")} == set(catalog.declared)
 
 
 def test_a_changed_map_is_noticed_and_written_again(tmp_path: Path) -> None:
-    assert len(write_suites(catalog, schema, tmp_path)) == len(catalog.files)
+    assert len(write_suites(catalog, schema, tmp_path)) == len(catalog.declared)
     assert drifted(catalog, schema, tmp_path) == []
     text = next((HOME / "include/dualsync/maps").rglob("projects.yaml")).read_text(encoding="utf-8")
     (tmp_path / "maps").mkdir()
@@ -129,7 +129,7 @@ def test_the_hash_of_a_suite_is_that_of_its_content() -> None:
     assert suite_hash(changed) != suite_hash(suite)
 
 
-@pytest.mark.parametrize("name", sorted(catalog.files))
+@pytest.mark.parametrize("name", sorted(catalog.declared))
 def test_every_rule_says_side_reason_and_severity(name: str) -> None:
     suite = load_suite(HOME, name)
     rules = [expectation["meta"]["rule"] for expectation in suite["expectations"]]
@@ -145,8 +145,8 @@ def test_every_rule_says_side_reason_and_severity(name: str) -> None:
     ("name", "side"),
     [
         (n, "finance" if d == "to_finance" else "dataverse")
-        for n in sorted(catalog.files)
-        for d in catalog.files[n].directions
+        for n in sorted(catalog.declared)
+        for d in catalog.declared[n].directions
     ],
 )
 def test_each_suite_fails_exactly_where_it_should(name: str, side: str) -> None:
@@ -277,7 +277,7 @@ def test_great_expectations_opens_the_folder_and_every_suite(tmp_path: Path) -> 
     folder = tmp_path / "great_expectations"
     shutil.copytree(HOME / "great_expectations", folder, ignore=shutil.ignore_patterns("uncommitted"))
     context = import_great_expectations().get_context(mode="file", context_root_dir=folder)
-    for name in catalog.files:
+    for name in catalog.declared:
         opened = context.suites.get(name)
         assert len(opened.expectations) == len(load_suite(HOME, name)["expectations"])
-    assert {suite.name for suite in context.suites.all()} == set(catalog.files)
+    assert {suite.name for suite in context.suites.all()} == set(catalog.declared)

@@ -77,7 +77,7 @@ def test_pages_need_no_network_no_script_and_show_every_rule(catalog: Catalog, l
     assert report is not None
     assert report.data_docs is None
     for name, broken in (("actuals", 2), ("parties", 0)):
-        content = kept(catalog.files[name], Schema.load(), broken)
+        content = kept(catalog.declared[name], Schema.load(), broken)
         write_json(quality_path(report.folder, name), content)
     first = build_data_docs(report)
     assert first == UPath(tmp_path / "night-2" / "data_docs" / "index.html")
@@ -100,13 +100,13 @@ def test_pages_need_no_network_no_script_and_show_every_rule(catalog: Catalog, l
     index = html.fromstring(pages["index.html"].read_text(encoding="utf-8"))
     lines = [[cell.text_content() for cell in row.xpath("td")] for row in index.xpath("//tbody/tr")]
     assert [(line[0], line[2], line[3], line[-1]) for line in lines] == [
-        (catalog.files["workers"].title, "failed: failed: ValueError", "-", ""),
-        (catalog.files["actuals"].title, "checked", "92.5 %", "90 %"),
-        (catalog.files["parties"].title, "checked", "100 %", ""),
-        (catalog.files["subcontracts"].title, "not run: Finance has no <set>", "-", ""),
+        (catalog.declared["workers"].title, "failed: failed: ValueError", "-", ""),
+        (catalog.declared["actuals"].title, "checked", "92.5 %", "90 %"),
+        (catalog.declared["parties"].title, "checked", "100 %", ""),
+        (catalog.declared["subcontracts"].title, "not run: Finance has no <set>", "-", ""),
     ]
     page = html.fromstring(pages["suites/actuals.html"].read_text(encoding="utf-8"))
-    rules = build_suite(catalog.files["actuals"], Schema.load())["expectations"]
+    rules = build_suite(catalog.declared["actuals"], Schema.load())["expectations"]
     assert len(page.xpath("//div[contains(@class,'ge-section')]//table/tbody/tr")) == len(rules)
     broken = page.xpath("//h2[text()='Broken rules']/following-sibling::table[1]//tr/td[1]/code/text()")
     assert broken == [rules[0]["meta"]["rule"], rules[-1]["meta"]["rule"]]
@@ -128,5 +128,5 @@ def test_pass_rates_go_back_night_by_night(catalog: Catalog, ledger: Ledger, tmp
         ("night-2", "parties", None),
         ("night-1", "parties", Decimal("0.666666")),
     ]
-    assert {one["area"] for one in report.suite_rates()} == {catalog.files["parties"].area}
+    assert {one["area"] for one in report.suite_rates()} == {catalog.declared["parties"].area}
     assert NightReport.suite_total(report.suite_rates())["rate"] == Decimal("0.7")
