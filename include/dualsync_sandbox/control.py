@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from dualsync_sandbox.errors import SandboxError
 from dualsync_sandbox.http import to_json
-from dualsync_sandbox.values import parse_moment
+from dualsync_sandbox.store.values import parse_moment
 
 if TYPE_CHECKING:
     from dualsync_sandbox.server import Sandbox

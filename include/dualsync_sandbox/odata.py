@@ -20,7 +20,7 @@ from odata_query.grammar import ODataLexer, ODataParser
 from dualsync_sandbox.errors import InvalidValue, NotImplementedInSandbox, SandboxError
 from dualsync_sandbox.schema import Column, SystemSchema, Table
 from dualsync_sandbox.store import quoted
-from dualsync_sandbox.values import SqlValue, encoder, parse_moment
+from dualsync_sandbox.store.values import SqlValue, encoder, parse_moment
 
 ENUM_NAMESPACE = "Microsoft.Dynamics.DataEntities."
 CRM_NAMESPACE = "Microsoft.Dynamics.CRM."

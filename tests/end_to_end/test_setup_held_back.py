@@ -14,7 +14,7 @@ def plant(world: World, table: str, record: str, **values: object) -> None:
     """Change a Dataverse row behind the back of its own rules, as only a fault of the system could."""
     store = world.sandbox.dataverse_store
     with store.transaction() as tx:
-        changed = {**values, "versionnumber": store._next_version()}
+        changed = {**values, "versionnumber": store.next_version()}
         columns = ", ".join(f'"{name}" = ?' for name in changed)
         tx.query(f'UPDATE "{table}" SET {columns} WHERE "{table}id" = ?', [*changed.values(), record])  # type: ignore[list-item]
 

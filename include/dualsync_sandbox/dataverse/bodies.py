@@ -26,7 +26,7 @@ from dualsync_sandbox.http import ApiError
 from dualsync_sandbox.keys import literal, parse_key, split_path, split_segment
 from dualsync_sandbox.schema import Column, Table
 from dualsync_sandbox.store import Row, Tx
-from dualsync_sandbox.values import parse_moment
+from dualsync_sandbox.store.values import parse_moment
 
 _SYSTEM = frozenset({"createdon", "modifiedon", "createdby", "modifiedby", "versionnumber"})
 #: "Values containing these characters cannot be used in GET and PATCH by key" (define-alternate-keys-entity).

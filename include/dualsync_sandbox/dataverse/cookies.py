@@ -10,7 +10,7 @@ import msgspec
 
 from dualsync_sandbox.dataverse.errors import URI_ERROR
 from dualsync_sandbox.http import ApiError
-from dualsync_sandbox.values import SqlValue
+from dualsync_sandbox.store.values import SqlValue
 
 _COOKIE = re.compile(r'<cookie pagenumber="([0-9]{1,9})" pagingcookie="([^"]*)" istracking="(True|False)" />')
 _INNER = re.compile(

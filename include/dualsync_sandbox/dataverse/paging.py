@@ -24,7 +24,7 @@ from dualsync_sandbox.http import ApiError, Call
 from dualsync_sandbox.odata import whole
 from dualsync_sandbox.schema import Table
 from dualsync_sandbox.store import Tx, quoted
-from dualsync_sandbox.values import SqlValue
+from dualsync_sandbox.store.values import SqlValue
 
 #: ``ExpireChangeTrackingInDays`` of the organisation: 7 by today's documentation.
 CHANGES_KEPT = timedelta(days=7)

@@ -17,7 +17,7 @@ from dualsync_sandbox.http import ApiError, Call, Reply, to_json
 from dualsync_sandbox.odata import UnknownProperty, order_terms, selected
 from dualsync_sandbox.schema import Table
 from dualsync_sandbox.store import Store, Tx
-from dualsync_sandbox.values import SqlValue
+from dualsync_sandbox.store.values import SqlValue
 
 _JSON = "application/json; odata.metadata=minimal"
 LIST_OPTIONS = frozenset({"$select", "$expand", "$filter", "$orderby", "$top", "$count", "$skiptoken", "$deltatoken"})

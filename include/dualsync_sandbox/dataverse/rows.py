@@ -22,7 +22,7 @@ from dualsync_sandbox.errors import NotImplementedInSandbox
 from dualsync_sandbox.http import ApiError, Call
 from dualsync_sandbox.odata import FilterCompiler, UnknownProperty, order_by, selected, whole
 from dualsync_sandbox.schema import Column, Table
-from dualsync_sandbox.values import SqlValue
+from dualsync_sandbox.store.values import SqlValue
 
 FORMATTED = "OData.Community.Display.V1.FormattedValue"
 LOOKUP_NAME = "Microsoft.Dynamics.CRM.lookuplogicalname"

@@ -24,8 +24,8 @@ from dualsync_sandbox.limits import Limits
 from dualsync_sandbox.odata import FilterCompiler, Operand, order_by, own_column, selected, whole
 from dualsync_sandbox.schema import Table
 from dualsync_sandbox.store import Row, Store, Tx
+from dualsync_sandbox.store.values import SqlValue
 from dualsync_sandbox.trace import Writes
-from dualsync_sandbox.values import SqlValue
 
 ROOT = "/data"
 LARGEST_BATCH = 5_000

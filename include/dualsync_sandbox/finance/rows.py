@@ -16,7 +16,7 @@ from dualsync_sandbox.keys import literal, parse_key
 from dualsync_sandbox.odata import UnknownProperty
 from dualsync_sandbox.schema import Column, SystemSchema, Table
 from dualsync_sandbox.store import Row, Tx, quoted
-from dualsync_sandbox.values import SqlValue, encoder
+from dualsync_sandbox.store.values import SqlValue, encoder
 
 
 class Shape:
