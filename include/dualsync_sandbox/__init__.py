@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dualsync_sandbox.server import Ports, Sandbox
+    from dualsync_sandbox.sandbox import Sandbox
+    from dualsync_sandbox.serving import Ports
 
 __all__ = ["Ports", "Sandbox"]
 
@@ -17,7 +18,7 @@ __all__ = ["Ports", "Sandbox"]
 def __getattr__(name: str) -> object:
     """Load the servers only when somebody wants to run them: seeds and rules need just the stores."""
     if name in __all__:
-        from dualsync_sandbox import server
+        from dualsync_sandbox import sandbox
 
-        return getattr(server, name)
+        return getattr(sandbox, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,11 +12,13 @@ from typing import Annotated
 import httpx
 import typer
 
-from dualsync_sandbox.http import to_json
 from dualsync_sandbox.plant.command import register as register_plant
 from dualsync_sandbox.play.command import register as register_play
+from dualsync_sandbox.protocol.http import to_json
+from dualsync_sandbox.sandbox import INFO_FILE, Sandbox
 from dualsync_sandbox.seed.command import DEFAULT_STATE, register
-from dualsync_sandbox.server import INFO_FILE, STORE_FILES, Ports, Sandbox
+from dualsync_sandbox.serving import Ports
+from dualsync_sandbox.systems import STORE_FILES
 
 app = typer.Typer(help="Both systems, played on this machine.", no_args_is_help=True)
 register(app)

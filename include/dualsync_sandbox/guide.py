@@ -11,12 +11,12 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from dualsync_sandbox import control_guide
+from dualsync_sandbox.control import guide as control
 from dualsync_sandbox.dataverse import guide as dataverse
 from dualsync_sandbox.finance import guide as finance
 
 #: Names to what writes the part.
-SECTIONS: Mapping[str, Callable[[], str]] = {**dataverse.SECTIONS, **finance.SECTIONS, **control_guide.SECTIONS}
+SECTIONS: Mapping[str, Callable[[], str]] = {**dataverse.SECTIONS, **finance.SECTIONS, **control.SECTIONS}
 _PART = re.compile(r"(<!-- begin (\S+) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
 
 

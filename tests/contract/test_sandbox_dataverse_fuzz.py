@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 
 from dualsync_sandbox.clock import Clock
 from dualsync_sandbox.dataverse.api import ROOT, DataverseApi
+from dualsync_sandbox.dataverse.definitions.metadata import Metadata
 from dualsync_sandbox.dataverse.errors import CODES
-from dualsync_sandbox.dataverse.metadata import Metadata
 from dualsync_sandbox.dataverse.model import Model
-from dualsync_sandbox.http import Call, Reply, parse_options
+from dualsync_sandbox.gateway.trace import Writes
+from dualsync_sandbox.protocol.http import Call, Reply, parse_options
 from dualsync_sandbox.schema import SystemSchema
 from dualsync_sandbox.store import Store
-from dualsync_sandbox.trace import Writes
 
 BASE = "https://org.crm.dynamics.com"
 #: Refused as the service refuses, or as the sandbox says that it does not play something.

@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 
 from dualsync_sandbox.clock import Clock
 from dualsync_sandbox.dataverse.api import ROOT, DataverseApi
-from dualsync_sandbox.http import Call, Reply, parse_options
+from dualsync_sandbox.gateway.trace import Writes
+from dualsync_sandbox.protocol.http import Call, Reply, parse_options
 from dualsync_sandbox.schema import APPLICATION_USER, SystemSchema
 from dualsync_sandbox.store import Store
-from dualsync_sandbox.trace import Writes
 
 BASE = "https://org.crm.dynamics.com"
 START = datetime(2026, 3, 1, tzinfo=UTC)

@@ -22,13 +22,13 @@ from hypothesis import strategies as st
 from dualsync_sandbox.clock import Clock
 from dualsync_sandbox.finance import metadata
 from dualsync_sandbox.finance.api import ROOT, FinanceApi
-from dualsync_sandbox.finance.archive import HEADER, MANIFEST, Content, write_package
-from dualsync_sandbox.finance.recurring import ROOT as QUEUES
-from dualsync_sandbox.http import Call, Reply, parse_options
-from dualsync_sandbox.limits import Limits
+from dualsync_sandbox.finance.data_management.archive import HEADER, MANIFEST, Content, write_package
+from dualsync_sandbox.finance.data_management.recurring import ROOT as QUEUES
+from dualsync_sandbox.gateway.limits import Limits
+from dualsync_sandbox.gateway.trace import Writes
+from dualsync_sandbox.protocol.http import Call, Reply, parse_options
 from dualsync_sandbox.schema import SystemSchema
 from dualsync_sandbox.store import Store
-from dualsync_sandbox.trace import Writes
 
 BASE = "https://org.operations.dynamics.com"
 NAMESPACE = metadata.NAMESPACE

@@ -21,12 +21,12 @@ from hypothesis import strategies as st
 
 from dualsync_sandbox.clock import Clock
 from dualsync_sandbox.finance.api import ROOT, FinanceApi
-from dualsync_sandbox.finance.archive import read_package
-from dualsync_sandbox.http import Call, Reply, parse_options
-from dualsync_sandbox.limits import Limits
+from dualsync_sandbox.finance.data_management.archive import read_package
+from dualsync_sandbox.gateway.limits import Limits
+from dualsync_sandbox.gateway.trace import Writes
+from dualsync_sandbox.protocol.http import Call, Reply, parse_options
 from dualsync_sandbox.schema import SystemSchema
 from dualsync_sandbox.store import Store
-from dualsync_sandbox.trace import Writes
 from support.batches import change_set, part, taken_apart, whole
 
 BASE = "https://org.operations.dynamics.com"

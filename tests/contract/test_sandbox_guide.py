@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from dualsync_sandbox import Sandbox
-from dualsync_sandbox.control import ROUTES as CONTROL_ROUTES
+from dualsync_sandbox.control.routes import ROUTES as CONTROL_ROUTES
 from dualsync_sandbox.dataverse.guide import ROUTES
 from dualsync_sandbox.finance.guide import ROUTES as FINANCE_ROUTES
 from dualsync_sandbox.guide import SECTIONS, render

@@ -128,7 +128,7 @@ def test_an_import_that_is_canceled_half_way_is_done_again(finance: Finance, san
 
 def test_an_import_of_somebody_else_is_no_refusal_of_ours(finance: Finance, sandbox: Sandbox) -> None:
     """Two imports cannot run at once: ours may be tried again when the other one has ended."""
-    from dualsync_sandbox.finance.archive import package_of
+    from dualsync_sandbox.finance.data_management.archive import package_of
 
     other = package_of("Customer groups", b"CUSTOMERGROUPID\r\n1\r\n")
     sandbox.packages.new_import("other", "USPM", other)

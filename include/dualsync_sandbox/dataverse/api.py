@@ -10,23 +10,23 @@ import sqlite3
 import uuid
 from http import HTTPStatus
 
-from dualsync_sandbox.batch import ServiceBroke
 from dualsync_sandbox.dataverse.batches import run_batch
-from dualsync_sandbox.dataverse.bulk import Bulk
+from dualsync_sandbox.dataverse.definitions.metadata import Metadata
 from dualsync_sandbox.dataverse.errors import NO_SUCH_RESOURCE, URI_ERROR, refusal, reply
 from dualsync_sandbox.dataverse.functions import Functions, without_aliases
-from dualsync_sandbox.dataverse.metadata import Metadata
 from dualsync_sandbox.dataverse.model import Model
-from dualsync_sandbox.dataverse.reading import Reading
-from dualsync_sandbox.dataverse.rows import Annotations
-from dualsync_sandbox.dataverse.writing import Writing
+from dualsync_sandbox.dataverse.reading.requests import Reading
+from dualsync_sandbox.dataverse.reading.rows import Annotations
+from dualsync_sandbox.dataverse.writing.bulk import Bulk
+from dualsync_sandbox.dataverse.writing.requests import Writing
 from dualsync_sandbox.errors import NotImplementedInSandbox, SandboxError
-from dualsync_sandbox.http import ApiError, Call, Reply, unescape
-from dualsync_sandbox.keys import split_path, split_segment
-from dualsync_sandbox.odata import QueryError
+from dualsync_sandbox.gateway.trace import Writes
+from dualsync_sandbox.protocol.batch import ServiceBroke
+from dualsync_sandbox.protocol.http import ApiError, Call, Reply, unescape
+from dualsync_sandbox.protocol.keys import split_path, split_segment
+from dualsync_sandbox.protocol.odata import QueryError
 from dualsync_sandbox.schema import Table
 from dualsync_sandbox.store import Store
-from dualsync_sandbox.trace import Writes
 
 ROOT = "/api/data/v9.2"
 #: Headers that would change what a request does (compose-http-requests, bypass-custom-business-logic).
@@ -182,9 +182,3 @@ def _check_headers(call: Call) -> None:
             raise NotImplementedInSandbox("header", name)
     if call.headers.get("mscrm.suppressduplicatedetection", "true").lower() == "false":
         raise NotImplementedInSandbox("header", "MSCRM.SuppressDuplicateDetection: false")
-
-
-def discovery_header(authority: str, base: str) -> str:
-    """``WWW-Authenticate`` of an unauthorised answer; clients find the tenant in it."""
-    tenant = re.sub(r"/v2\.0$", "", authority)
-    return f"Bearer authorization_uri={tenant}/oauth2/authorize, resource_id={base}/"

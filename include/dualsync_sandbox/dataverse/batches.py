@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 
-from dualsync_sandbox.batch import ChangeSet, Operation, Runner, read_batch, size
 from dualsync_sandbox.dataverse.errors import PARSE_ERROR, URI_ERROR, reply
-from dualsync_sandbox.http import ApiError, Call, Reply
+from dualsync_sandbox.gateway.trace import Writes
+from dualsync_sandbox.protocol.batch import ChangeSet, Operation, Runner, read_batch, size
+from dualsync_sandbox.protocol.http import ApiError, Call, Reply
 from dualsync_sandbox.store import Store
-from dualsync_sandbox.trace import Writes
 
 MOST_OPERATIONS = 1000
 #: Longest URL of a request inside a batch; outside it is half of that.

@@ -22,8 +22,8 @@ from dualsync_sandbox.dataverse.errors import (
 )
 from dualsync_sandbox.dataverse.model import Model, Relationship
 from dualsync_sandbox.errors import InvalidValue
-from dualsync_sandbox.http import ApiError
-from dualsync_sandbox.keys import literal, parse_key, split_path, split_segment
+from dualsync_sandbox.protocol.http import ApiError
+from dualsync_sandbox.protocol.keys import literal, parse_key, split_path, split_segment
 from dualsync_sandbox.schema import Column, Table
 from dualsync_sandbox.store import Row, Tx
 from dualsync_sandbox.store.values import parse_moment

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dualsync_sandbox.batch import BatchFault
 from dualsync_sandbox.errors import (
     BusinessRuleViolation,
     DeleteRestricted,
@@ -28,8 +27,10 @@ from dualsync_sandbox.errors import (
     UnknownOption,
     WrongType,
 )
-from dualsync_sandbox.http import ApiError, Reply
-from dualsync_sandbox.odata import QueryError, UnknownProperty
+from dualsync_sandbox.gateway.dialect import ErrorDialect
+from dualsync_sandbox.protocol.batch import BatchFault
+from dualsync_sandbox.protocol.http import ApiError, Reply
+from dualsync_sandbox.protocol.odata import QueryError, UnknownProperty
 
 #: The sandbox's own code: the real service may well do this, the sandbox does not.
 NOT_IMPLEMENTED = "SandboxNotImplemented"
@@ -200,3 +201,15 @@ def reply(error: ApiError, *, detailed: bool = False) -> Reply:
     answer = Reply.json(error.status, {"error": body})
     answer.headers.update(error.headers)
     return answer
+
+
+#: The words of breakdowns and of an expired next link are assumed.
+DIALECT = ErrorDialect(
+    limit="requests",
+    refuse=reply,
+    expired_link=ApiError(400, URI_ERROR, "The $skiptoken has expired."),
+    expired_token=ApiError(
+        400, CHANGES_EXPIRED, "Version stamp associated with the client has expired. Please perform a full sync."
+    ),
+    broken=ApiError(500, NOT_IMPLEMENTED_THERE, "An unexpected error occurred."),
+)

@@ -12,13 +12,13 @@ from dataclasses import replace
 
 import msgspec
 
-from dualsync_sandbox.dataverse.bulk import MESSAGES
+from dualsync_sandbox.dataverse.definitions.metadata import Metadata
 from dualsync_sandbox.dataverse.errors import NOT_FOUND, PARSE_ERROR, URI_ERROR
-from dualsync_sandbox.dataverse.metadata import Metadata
 from dualsync_sandbox.dataverse.model import Model
-from dualsync_sandbox.dataverse.reading import check_options
+from dualsync_sandbox.dataverse.reading.requests import check_options
+from dualsync_sandbox.dataverse.writing.bulk import MESSAGES
 from dualsync_sandbox.errors import NotImplementedInSandbox
-from dualsync_sandbox.http import ApiError, Call, Reply
+from dualsync_sandbox.protocol.http import ApiError, Call, Reply
 from dualsync_sandbox.schema import APPLICATION_USER, BUSINESS_UNIT, ORGANIZATION
 from dualsync_sandbox.store import Store
 

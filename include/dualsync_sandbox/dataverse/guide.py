@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 
-from dualsync_sandbox.dataverse import api, batches, bulk, errors, expand, functions, paging, reading, rows
-from dualsync_sandbox.odata import LIST_FUNCTIONS, TEXT_FUNCTIONS
+from dualsync_sandbox.dataverse import api, batches, errors, functions
+from dualsync_sandbox.dataverse.reading import expand, paging, requests, rows
+from dualsync_sandbox.dataverse.writing import bulk
+from dualsync_sandbox.documentation import Route, table
+from dualsync_sandbox.gateway.endpoint import LONGEST_URL
+from dualsync_sandbox.protocol.odata import LIST_FUNCTIONS, TEXT_FUNCTIONS
 from dualsync_sandbox.schema import SystemSchema
-from dualsync_sandbox.web import LONGEST_URL
-
-
-@dataclass(frozen=True)
-class Route:
-    """A kind of request that is answered.
-
-    Attributes:
-        methods: its HTTP methods.
-        path: below the service root; capitals stand for what changes.
-        does: what it does.
-        page: the page of Microsoft's documentation it follows, below ``developer/data-platform``.
-    """
-
-    methods: str
-    path: str
-    does: str
-    page: str
-
 
 ROUTES = (
     Route("GET", "(nothing)", "service document", "webapi/web-api-service-documents"),
@@ -70,12 +54,6 @@ ROUTES = (
 )
 
 
-def table(heads: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
-    """A table in Markdown."""
-    listed = [heads, ["---"] * len(heads), *lines]
-    return "\n".join(f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in line)} |" for line in listed)
-
-
 def _routes() -> str:
     lines = ((route.methods.replace(" ", ", "), f"`{route.path}`", route.does, route.page) for route in ROUTES)
     return table(("method", "below `/api/data/v9.2/`", "does", "documentation"), lines)
@@ -88,17 +66,17 @@ def _code(names: Iterable[str]) -> str:
 def _query() -> str:
     seconds = int(bulk.BULK_DELETE_AFTER.total_seconds())
     lines = (
-        ("query options", _code(sorted(reading.LIST_OPTIONS)) + ", parameter aliases in `$filter` and `$orderby`"),
-        ("refused as the service does", _code(sorted(reading.UNSUPPORTED))),
-        ("refused with 501", "`$apply`, " + _code(reading.OTHER_QUERIES)),
+        ("query options", _code(sorted(requests.LIST_OPTIONS)) + ", parameter aliases in `$filter` and `$orderby`"),
+        ("refused as the service does", _code(sorted(requests.UNSUPPORTED))),
+        ("refused with 501", "`$apply`, " + _code(requests.OTHER_QUERIES)),
         ("text functions", _code(sorted(TEXT_FUNCTIONS)) + ", with `%`, `_`, `[..]` and `[^..]`"),
         ("query functions", _code(f"Microsoft.Dynamics.CRM.{name}" for name in sorted(LIST_FUNCTIONS))),
         ("lambdas", "`any`, `all` over one-to-many relationships"),
         ("inside `$expand`", _code(sorted(expand.OPTIONS))),
-        ("preferences", _code([*reading.APPLIED, "odata.continue-on-error", "return=representation"])),
+        ("preferences", _code([*requests.APPLIED, "odata.continue-on-error", "return=representation"])),
         ("headers refused with 501", _code([*api.UNPLAYED_HEADERS, "mscrm.suppressduplicatedetection: false"])),
         ("paths refused with 501", _code(api.UNPLAYED_PATHS) + ", changes of definitions, actions bound to a row"),
-        ("annotations", _code([rows.FORMATTED, rows.LOOKUP_NAME, rows.NAVIGATION, *reading.COUNTS])),
+        ("annotations", _code([rows.FORMATTED, rows.LOOKUP_NAME, rows.NAVIGATION, *requests.COUNTS])),
         ("largest page, and count", f"{rows.LARGEST_PAGE:,} rows"),
         ("expansions in a query", expand.MOST_EXPANSIONS),
         ("requests in a batch", f"{batches.MOST_OPERATIONS:,}"),

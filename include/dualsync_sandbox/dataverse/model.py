@@ -13,7 +13,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from dualsync_sandbox.odata import Members, Operand, UnknownProperty
+from dualsync_sandbox.protocol.odata import Members, Operand, UnknownProperty
 from dualsync_sandbox.schema import Column, SystemSchema, Table
 from dualsync_sandbox.store import quoted
 

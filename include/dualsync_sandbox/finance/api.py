@@ -11,21 +11,21 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from dualsync_sandbox.batch import BatchFault, Runner, read_batch, size
 from dualsync_sandbox.errors import NotImplementedInSandbox, SandboxError
 from dualsync_sandbox.finance import metadata
+from dualsync_sandbox.finance.data_management.packages import SET as DATA_MANAGEMENT
+from dualsync_sandbox.finance.data_management.packages import Packages
 from dualsync_sandbox.finance.errors import ODATA_ERROR, WRITE_ERROR, FinanceError, no_route, no_rows, refusal, reply
-from dualsync_sandbox.finance.packages import SET as DATA_MANAGEMENT
-from dualsync_sandbox.finance.packages import Packages
 from dualsync_sandbox.finance.rows import Shape, etag, find, key_values
-from dualsync_sandbox.http import ApiError, Call, Reply, unescape
-from dualsync_sandbox.keys import split_path, split_segment
-from dualsync_sandbox.limits import Limits
-from dualsync_sandbox.odata import FilterCompiler, Operand, order_by, own_column, selected, whole
+from dualsync_sandbox.gateway.limits import Limits
+from dualsync_sandbox.gateway.trace import Writes
+from dualsync_sandbox.protocol.batch import BatchFault, Runner, read_batch, size
+from dualsync_sandbox.protocol.http import ApiError, Call, Reply, unescape
+from dualsync_sandbox.protocol.keys import split_path, split_segment
+from dualsync_sandbox.protocol.odata import FilterCompiler, Operand, order_by, own_column, selected, whole
 from dualsync_sandbox.schema import Table
 from dualsync_sandbox.store import Row, Store, Tx
 from dualsync_sandbox.store.values import SqlValue
-from dualsync_sandbox.trace import Writes
 
 ROOT = "/data"
 LARGEST_BATCH = 5_000

@@ -24,8 +24,9 @@ from dualsync_sandbox.errors import (
     UnknownOption,
     WrongType,
 )
-from dualsync_sandbox.http import ApiError, Call, Reply
-from dualsync_sandbox.odata import ENUM_NAMESPACE, QueryError
+from dualsync_sandbox.gateway.dialect import ErrorDialect
+from dualsync_sandbox.protocol.http import ApiError, Call, Reply
+from dualsync_sandbox.protocol.odata import ENUM_NAMESPACE, QueryError
 from dualsync_sandbox.schema import SystemSchema, Table
 
 NOT_IMPLEMENTED = "SandboxNotImplemented"
@@ -136,3 +137,13 @@ def no_route(call: Call) -> Reply:
     """An unknown route (recorded: capital M, no ``error`` object)."""
     message = f"No HTTP resource was found that matches the request URI '{call.url}'."
     return Reply.json(404, {"Message": f"{message} No route data was found for this request."})
+
+
+#: The words of breakdowns and of an expired next link are assumed.
+DIALECT = ErrorDialect(
+    limit="resources",
+    refuse=reply,
+    expired_link=FinanceError(400, ODATA_ERROR, "The query specified in the URI is not valid."),
+    expired_token=None,
+    broken=FinanceError(500, "System.Exception", "An unexpected X++ error occurred."),
+)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from dualsync_sandbox.dataverse.guide import Route, table
-from dualsync_sandbox.finance import api, blobs, jobs, packages, recurring
-from dualsync_sandbox.limits import FinanceLimits
+from dualsync_sandbox.documentation import Route, table
+from dualsync_sandbox.finance import api
+from dualsync_sandbox.finance.data_management import blobs, jobs, packages, recurring
+from dualsync_sandbox.gateway.limits import FinanceLimits
 from dualsync_sandbox.schema import SystemSchema
 
 ROUTES = (

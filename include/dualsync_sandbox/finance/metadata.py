@@ -9,7 +9,7 @@ from functools import cache
 from typing import cast
 from xml.etree import ElementTree as ET
 
-from dualsync_sandbox.odata import ENUM_NAMESPACE
+from dualsync_sandbox.protocol.odata import ENUM_NAMESPACE
 from dualsync_sandbox.schema import Column, SystemSchema
 
 NAMESPACE = ENUM_NAMESPACE.rstrip(".")

@@ -12,8 +12,8 @@ from decimal import Decimal
 
 from dualsync_sandbox.errors import InvalidValue
 from dualsync_sandbox.finance.errors import ODATA_ERROR, FinanceError
-from dualsync_sandbox.keys import literal, parse_key
-from dualsync_sandbox.odata import UnknownProperty
+from dualsync_sandbox.protocol.keys import literal, parse_key
+from dualsync_sandbox.protocol.odata import UnknownProperty
 from dualsync_sandbox.schema import Column, SystemSchema, Table
 from dualsync_sandbox.store import Row, Tx, quoted
 from dualsync_sandbox.store.values import SqlValue, encoder

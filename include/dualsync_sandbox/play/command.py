@@ -12,8 +12,8 @@ import typer
 from dualsync_sandbox.business import install
 from dualsync_sandbox.clock import Clock
 from dualsync_sandbox.errors import SandboxError
-from dualsync_sandbox.http import to_json
 from dualsync_sandbox.play import EVENTS, play, play_event
+from dualsync_sandbox.protocol.http import to_json
 from dualsync_sandbox.seed.command import DEFAULT_STATE, stopped
 from dualsync_sandbox.store import Store
 

@@ -17,9 +17,9 @@ from dualsync_sandbox.seed import dataverse as dataverse_rows
 from dualsync_sandbox.seed import finance as finance_rows
 from dualsync_sandbox.seed import masters
 from dualsync_sandbox.seed.companies import COMPANIES, INTEGRATED
-from dualsync_sandbox.seed.engagements import TABLES, CompanyBooks, Numbers
+from dualsync_sandbox.seed.engagements import TABLES, CompanyBooks
 from dualsync_sandbox.seed.estimates import Planner
-from dualsync_sandbox.seed.ids import Ids
+from dualsync_sandbox.seed.ids import Ids, Numbers
 from dualsync_sandbox.seed.profile import ProfileName, Volume
 
 if TYPE_CHECKING:

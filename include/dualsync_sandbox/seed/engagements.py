@@ -7,10 +7,9 @@ so that a hundred thousand projects need no more memory than ten.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
-from itertools import count
 from typing import TYPE_CHECKING, Literal
 
 from dualsync_sandbox.business.dataverse.contracts.customers import WORK_BASED, contract_customer
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     from dualsync_sandbox.seed.companies import Company
     from dualsync_sandbox.seed.estimates import Planner
-    from dualsync_sandbox.seed.ids import Ids
+    from dualsync_sandbox.seed.ids import Numbers
     from dualsync_sandbox.store import Row
 
 Kind = Literal["internal", "time", "fixed", "mixed", "both"]
@@ -103,25 +102,6 @@ _TREES: tuple[tuple[int, ...], ...] = (
 )
 """Shapes of task trees: the outline level of each task in display order."""
 _TREE_SHARES = (15, 20, 25, 20, 12, 8)
-
-
-@dataclass(slots=True)
-class Numbers:
-    """Running numbers per table, shared by all companies."""
-
-    ids: Ids
-    _next: dict[str, count[int]] = field(default_factory=lambda: defaultdict(count))
-
-    def new(self, table: str) -> tuple[str, int]:
-        """Return id and sequence of the next row of a table."""
-        sequence = next(self._next[table])
-        return self.ids(table, sequence), sequence
-
-    def numbered(self, table: str) -> Row:
-        """Return a new row of a table with its id and its number."""
-        row_id, sequence = self.new(table)
-        number = AUTO_NUMBERS[table]
-        return {f"{table}id": row_id, number.column: number.value(sequence, row_id)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from dualsync_sandbox.seed.companies import Company
-    from dualsync_sandbox.seed.engagements import Numbers
+    from dualsync_sandbox.seed.ids import Numbers
     from dualsync_sandbox.store import Row
 
 EXPENSES = {"Travel": (60, 900), "Accommodation": (90, 400)}

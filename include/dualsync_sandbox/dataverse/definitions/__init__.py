@@ -1,0 +1,1 @@
+"""What Dataverse says of its tables: CSDL and definitions."""

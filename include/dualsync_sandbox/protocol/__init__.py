@@ -1,0 +1,1 @@
+"""The protocols of both systems: requests and replies, key predicates, batches, and OData queries."""
