@@ -31,7 +31,7 @@ from dualsync_sandbox.business.dataverse.entries.work import MATERIAL, TIME
 from dualsync_sandbox.business.dataverse.estimates import add_estimate, assign, reassign
 from dualsync_sandbox.business.dataverse.invoicing.retainers import consume_retainer, invoice_retainer
 from dualsync_sandbox.business.dataverse.journals import post_correction_journal, post_entry_journal
-from dualsync_sandbox.business.finance import jobs as finance_jobs
+from dualsync_sandbox.business.finance import jobs
 from dualsync_sandbox.business.finance.ledger.exchange import exact
 from dualsync_sandbox.play.invoicing import INVOICING
 from dualsync_sandbox.play.purchases import PROCUREMENT
@@ -397,9 +397,9 @@ def post_expense(scene: Scene, code: str, project: str | None) -> Facts:
         number = str(task["msdyn_tasknumber"])
         there = tx.find_one("ProjectTasks", dataAreaId=area, ProjectId=site.number, TaskId=number) is not None
     amount = Decimal(scene.rng.randrange(2_000, 60_000)) / 100
-    share = finance_jobs.Share(site.number, activity_number=number if there else "")
-    expense = finance_jobs.Expense(str(category["CostType"]), amount, scene.today, (share,), description="On the road")
-    report = finance_jobs.file_expense_report(
+    share = jobs.Share(site.number, activity_number=number if there else "")
+    expense = jobs.Expense(str(category["CostType"]), amount, scene.today, (share,), description="On the road")
+    report = jobs.file_expense_report(
         scene.finance, code, str(worker["PersonnelNumber"]), [expense], f"Trip for {site.number}"
     )
     return {"report": report["ReportNumber"], "project": site.number, "amount": amount}
@@ -412,12 +412,12 @@ def import_from_staging(scene: Scene, code: str, project: str | None) -> Facts: 
         with scene.dataverse.reading() as tx:
             return tx.get("msdyn_actual", actual_id)
 
-    return finance_jobs.import_from_staging(scene.finance, code, actual).as_dict()
+    return jobs.import_from_staging(scene.finance, code, actual).as_dict()
 
 
 def post_journal(scene: Scene, code: str, project: str | None) -> Facts:  # noqa: ARG001 - for a whole company
     """Finance posts its integration journals [G13]."""
-    return finance_jobs.post_integration_journals(scene.finance, code).as_dict()
+    return jobs.post_integration_journals(scene.finance, code).as_dict()
 
 
 EVENTS: dict[str, Event] = {

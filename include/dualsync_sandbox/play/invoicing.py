@@ -26,7 +26,7 @@ from dualsync_sandbox.business.dataverse.invoicing.proformas import (
     remove_line,
     send_to_review,
 )
-from dualsync_sandbox.business.finance import jobs as finance_jobs
+from dualsync_sandbox.business.finance import jobs
 from dualsync_sandbox.business.finance.invoicing.intercompany import post_intercompany_invoice, to_invoice
 from dualsync_sandbox.business.finance.ledger.exchange import exact
 
@@ -191,7 +191,7 @@ def credit_milestone(scene: Scene, code: str, project: str | None) -> Facts:
 
 def post_proposals(scene: Scene, code: str, project: str | None) -> Facts:  # noqa: ARG001 - for a whole company
     """Finance posts the invoice proposals that have lines [H3]."""
-    return finance_jobs.post_invoice_proposals(scene.finance, code).as_dict()
+    return jobs.post_invoice_proposals(scene.finance, code).as_dict()
 
 
 def post_intercompany(scene: Scene, code: str, project: str | None) -> Facts:  # noqa: ARG001 - between two companies

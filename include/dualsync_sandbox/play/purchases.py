@@ -23,8 +23,7 @@ from dualsync_sandbox.business.dataverse.procurement.vendor_invoices import (
     verify_lines,
 )
 from dualsync_sandbox.business.finance.ledger.exchange import exact
-from dualsync_sandbox.business.finance.procurement.packing_slips import SlipLine
-from dualsync_sandbox.business.finance.procurement.packing_slips import post_packing_slip as post_slip
+from dualsync_sandbox.business.finance.procurement import packing_slips
 from dualsync_sandbox.business.finance.procurement.purchase_orders import (
     ORDER_LINES,
     ORDERS,
@@ -219,8 +218,8 @@ def post_packing_slip(scene: Scene, code: str, project: str | None) -> Facts:
         stocked = tx.find(PRODUCTS, dataAreaId=code.lower(), IsStocked="Yes")
     item = scene.one_of(stocked, f"item that {code} keeps in stock")
     pieces = Decimal(scene.rng.randrange(1, 6))
-    line = SlipLine(str(item["ItemNumber"]), pieces, scene.known_task(site))
-    slip = post_slip(scene.finance, code, site.number, [line], day=scene.today)
+    line = packing_slips.SlipLine(str(item["ItemNumber"]), pieces, scene.known_task(site))
+    slip = packing_slips.post_packing_slip(scene.finance, code, site.number, [line], day=scene.today)
     return {"slip": slip["PackingSlipNumber"], "project": site.number, "item": item["ItemNumber"], "pieces": pieces}
 
 

@@ -15,7 +15,7 @@ from dualsync_sandbox.business.finance.dataverse_link import BilledLookup, bille
 from dualsync_sandbox.business.finance.expenses import Expense, ExpenseDesk, Share, advance
 from dualsync_sandbox.business.finance.invoicing.invoices import Invoicing
 from dualsync_sandbox.business.finance.invoicing.proposals import Proposals
-from dualsync_sandbox.business.finance.journals import staging as finance_staging
+from dualsync_sandbox.business.finance.journals import staging
 from dualsync_sandbox.business.finance.journals.import_from_staging import Import
 from dualsync_sandbox.business.finance.journals.posting import Posting, to_draft, to_processing
 from dualsync_sandbox.business.finance.ledger.entries import balance
@@ -107,7 +107,7 @@ def _settings(tx: Tx, company: str) -> CompanySettings:
 def prevalidate_staging(finance: Store, company: str, actual: ActualLookup) -> dict[str, int]:
     """Check the company's staged rows against Dataverse [G3]; returns how many are ``valid`` and ``invalid``."""
     with finance.transaction() as tx:
-        valid, invalid = finance_staging.prevalidate(tx, area_of(company), actual)
+        valid, invalid = staging.prevalidate(tx, area_of(company), actual)
     return {"valid": valid, "invalid": invalid}
 
 
@@ -131,7 +131,7 @@ def import_from_staging(
     with finance.transaction() as tx:
         settings = _settings(tx, company)
         if settings.prevalidates and actual is not None:
-            finance_staging.prevalidate(tx, settings.area, actual)
+            staging.prevalidate(tx, settings.area, actual)
         run = Import(tx, settings)
         run.run()
         proposals = Proposals(tx, settings, billed or billed_sales(finance))
@@ -204,10 +204,10 @@ def delete_journal_line(finance: Store, company: str, journal_id: str, line_numb
     """
     with finance.transaction() as tx:
         key = {"dataAreaId": area_of(company), "JournalId": journal_id, "LineNumber": line_number}
-        line = tx.find_one(finance_staging.LINES, **key)
+        line = tx.find_one(staging.LINES, **key)
         if line is None:
-            raise BusinessRuleViolation(finance_staging.LINES, f"Journal {journal_id} has no line {line_number}.")
-        tx.delete(finance_staging.LINES, line["RecId"])
+            raise BusinessRuleViolation(staging.LINES, f"Journal {journal_id} has no line {line_number}.")
+        tx.delete(staging.LINES, line["RecId"])
 
 
 def create_expense_report(

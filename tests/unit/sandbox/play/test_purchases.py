@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dualsync_sandbox.business.finance import jobs as finance_jobs
+from dualsync_sandbox.business.finance import jobs
 from dualsync_sandbox.business.finance.procurement.vendor_invoices import (
     VendorInvoice,
     VendorLine,
@@ -187,8 +187,8 @@ def test_a_subcontract_from_the_order_to_the_invoice(purchases: Purchases, proje
     ordered_in_finance(purchases, made["subcontract"])
     worked = event(purchases, "subcontract-time", project)
     staged(purchases, worked["actuals"][0], project)
-    finance_jobs.import_from_staging(works.finance, "USPM")
-    finance_jobs.post_integration_journals(works.finance, "USPM")
+    jobs.import_from_staging(works.finance, "USPM")
+    jobs.post_integration_journals(works.finance, "USPM")
     assert event(purchases, "generate-receipts", None)["lines"] == 1
     assert event(purchases, "post-receipts", None)["lines"] == 1
     facts = event(purchases, "subcontract-invoice", project)
