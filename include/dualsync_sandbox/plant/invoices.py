@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from dualsync_sandbox.business.dataverse.choices import TransactionType
-from dualsync_sandbox.plant.actuals import ACTUALS, CONNECTIONS, MAP
+from dualsync_sandbox.plant.actuals.chains import ACTUALS, CONNECTIONS, MAP
 from dualsync_sandbox.plant.ground import Ground, NothingToPlantOn, Planted, Rule, book, exact
 
 if TYPE_CHECKING:

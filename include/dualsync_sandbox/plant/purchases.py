@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dualsync_sandbox.business.dataverse.choices import TransactionType
 from dualsync_sandbox.business.finance.setup.settings import PROCUREMENT_INTEGRATION_ACCOUNT
-from dualsync_sandbox.plant.actuals import ACTUALS, LINES, MAP
+from dualsync_sandbox.plant.actuals.chains import ACTUALS, LINES, MAP
 from dualsync_sandbox.plant.ground import Ground, NothingToPlantOn, Planted, Rule, book, exact
 
 if TYPE_CHECKING:

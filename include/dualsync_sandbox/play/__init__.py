@@ -12,8 +12,8 @@ from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from dualsync_sandbox.business.parameters import Parameters
-from dualsync_sandbox.play.events import EVENTS, Facts
-from dualsync_sandbox.play.scene import NothingToPlay, Scene
+from dualsync_sandbox.play.events import EVENTS
+from dualsync_sandbox.play.scene import Facts, NothingToPlay, Scene
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

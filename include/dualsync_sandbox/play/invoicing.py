@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -29,13 +29,10 @@ from dualsync_sandbox.business.dataverse.invoicing.proformas import (
 from dualsync_sandbox.business.finance import jobs
 from dualsync_sandbox.business.finance.invoicing.intercompany import post_intercompany_invoice, to_invoice
 from dualsync_sandbox.business.finance.ledger.exchange import exact
+from dualsync_sandbox.play.scene import Event, Facts, Scene
 
 if TYPE_CHECKING:
-    from dualsync_sandbox.play.scene import Scene
     from dualsync_sandbox.store import Row, Tx
-
-Facts = dict[str, object]
-Event = Callable[["Scene", str, "str | None"], Facts]
 
 _QUARTER = Decimal("0.25")
 _ON_ACCOUNT = frozenset({TransactionClass.MILESTONE, TransactionClass.RETAINER})

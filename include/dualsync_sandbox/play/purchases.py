@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -46,13 +45,10 @@ from dualsync_sandbox.business.finance.procurement.vendor_invoices import (
 )
 from dualsync_sandbox.business.finance.setup.procurement import CATEGORIES, PRODUCTS
 from dualsync_sandbox.business.finance.setup.settings import CompanySettings
+from dualsync_sandbox.play.scene import Event, Facts, Scene, Site
 
 if TYPE_CHECKING:
-    from dualsync_sandbox.play.scene import Scene, Site
     from dualsync_sandbox.store import Row
-
-Facts = dict[str, object]
-Event = Callable[["Scene", str, "str | None"], Facts]
 
 _LENDERS = "ICV-"
 """How the vendor accounts of the group's own companies begin: they invoice by themselves."""

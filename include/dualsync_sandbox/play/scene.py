@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from dualsync_sandbox.store import Row, Store, Tx
 
 T = TypeVar("T")
+#: What an event says it did, as plain values for JSON.
+Facts = dict[str, object]
+#: Takes the scene, the code of a company, and the number of a project or ``None``.
+Event = Callable[["Scene", str, "str | None"], Facts]
 
 _SPACE = uuid.UUID("3c0d7f55-6a8e-4c07-8f0b-2f2d1c1f9b42")
 _CONSIDERED = 60
@@ -228,3 +232,8 @@ class Scene:
     def hours(self) -> Decimal:
         """Return hours of a working day, in quarters."""
         return Decimal(self.rng.randrange(4, 37)) / 4
+
+
+def made(rows: list[Row], **more: object) -> Facts:
+    """The ids of actuals that an event made, with more that is told of it."""
+    return {"actuals": [row["msdyn_actualid"] for row in rows], **more}

@@ -19,7 +19,7 @@ from dualsync_sandbox.business.finance.ledger.rates import Rates, in_accounting_
 from dualsync_sandbox.business.finance.procurement.vendor_invoices import (
     HEADERS,
     INVOICE_LINES,
-    InvoiceDesk,
+    InvoiceEntry,
     VendorInvoice,
     VendorLine,
 )
@@ -334,7 +334,7 @@ def invoice_purchase_order(
         day: invoice date; today when empty.
 
     Raises:
-        BusinessRuleViolation: there is nothing to invoice, or see :meth:`InvoiceDesk.create`.
+        BusinessRuleViolation: there is nothing to invoice, or see :meth:`InvoiceEntry.create`.
     """
     with finance.transaction() as tx:
         settings = CompanySettings.of(tx, area_of(company))
@@ -359,7 +359,7 @@ def invoice_purchase_order(
             currency=text(order, "CurrencyCode"),
             purchase_order=number,
         )
-        return OrderInvoice(InvoiceDesk(tx, settings).create(invoice), tuple(warnings))
+        return OrderInvoice(InvoiceEntry(tx, settings).create(invoice), tuple(warnings))
 
 
 def _invoice_line(line: Row, place: int, quantity: Decimal) -> VendorLine:
