@@ -43,11 +43,6 @@ class Planted:
     also: tuple[str, ...]
     records: tuple[str, ...]
 
-    @property
-    def is_break(self) -> bool:
-        """Whether it is a break, or only looks like one."""
-        return bool(self.found_by)
-
 
 class NothingToPlantOn(Exception):
     """No record is left that a kind of plant could use."""

@@ -16,8 +16,6 @@ Facts = dict[str, object]
 _NAMESPACE = uuid.UUID("0a0b0c0d-0000-4000-8000-0000000000ed")
 #: Attribute types that have option sets.
 OPTION_TYPES = frozenset({"Picklist", "State", "Status", "Boolean"})
-#: Classes of attributes that no column here has; a cast to one finds nothing.
-OTHER_CLASSES = frozenset({"EntityName", "File", "Image", "ManagedProperty", "MultiSelectPicklist"})
 _CLASSES = {"Uniqueidentifier": "UniqueIdentifier"}
 _CASCADES = {"cascade": "Cascade", "restrict": "Restrict", "removelink": "RemoveLink"}
 #: Known properties of tables, columns and the like that are not served.
