@@ -360,7 +360,7 @@ _LEFT_OUT_SAYS = "Known rules that no code implements or plays, and why."
 
 def planted_in(root: Path, controls: Iterable[str]) -> dict[str, list[str]]:
     """Control ids to the files of the sandbox that plant exceptions for it."""
-    texts = {path: path.read_text(encoding="utf-8") for path in sorted((root / PLANTS).glob("*.py"))}
+    texts = {path: path.read_text(encoding="utf-8") for path in sorted((root / PLANTS).rglob("*.py"))}
     found = {
         one: [path.relative_to(root).as_posix() for path, text in texts.items() if f'"{one}", "' in text]
         for one in controls

@@ -80,8 +80,8 @@ def trace(
     if control is None:
         typer.echo(f"No sandbox runs in {state}.", err=True)
         raise typer.Exit(1)
-    wanted = {"system": system, "method": method, "path": path, "status": status, "since": since, "limit": limit}
-    given = {name: value for name, value in wanted.items() if value is not None}
+    filters = {"system": system, "method": method, "path": path, "status": status, "since": since, "limit": limit}
+    given = {name: value for name, value in filters.items() if value is not None}
     try:
         answer = httpx.get(f"{control}/trace", params=given, timeout=60).raise_for_status()
     except httpx.ConnectError:

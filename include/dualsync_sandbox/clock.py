@@ -15,9 +15,9 @@ class Clock:
     """A clock that can be set and advanced; both systems and the tokens of the identity service share one.
 
     Args:
-        start: where the clock starts; real time when left out.
-        frozen: whether the clock stands still between moves.
-        kept: file that every move is written to. A clock that begins with such a file goes on as it says: rows of days
+        start: Where the clock starts; real time when left out.
+        frozen: Whether the clock stands still between moves.
+        kept: File that every move is written to. A clock that begins with such a file goes on as it says: rows of days
             that were played ahead would otherwise lie in the future.
     """
 
@@ -43,8 +43,8 @@ class Clock:
         """Set the clock.
 
         Args:
-            moment: the new time (with a time zone).
-            frozen: stand still there; otherwise the clock goes on at real speed.
+            moment: The new time (with a time zone).
+            frozen: Stand still there; otherwise the clock goes on at real speed.
         """
         with self._lock:
             self._offset = moment.astimezone(UTC) - datetime.now(UTC)

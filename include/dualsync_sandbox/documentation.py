@@ -11,10 +11,10 @@ class Route:
     """A kind of request that is answered.
 
     Attributes:
-        methods: its HTTP methods.
-        path: below the service root; capitals stand for what changes.
-        does: what it does.
-        page: the page of Microsoft's documentation it follows, below ``developer/data-platform``.
+        methods: Its HTTP methods.
+        path: Below the service root; capitals stand for what changes.
+        does: What it does.
+        page: The page of Microsoft's documentation it follows, below ``developer/data-platform``.
     """
 
     methods: str

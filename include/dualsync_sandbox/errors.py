@@ -34,8 +34,8 @@ class NotImplementedInSandbox(SandboxError):
     """The request uses a feature of the real system that the sandbox does not play.
 
     Args:
-        feature: what was asked for, for instance ``$expand``.
-        detail: where it was found, or what to use instead.
+        feature: What was asked for, for instance ``$expand``.
+        detail: Where it was found, or what to use instead.
     """
 
     def __init__(self, feature: str, detail: str = "") -> None:
@@ -163,9 +163,9 @@ class BusinessRuleViolation(StoreError):
     """A rule of the business refuses the row; the message is shown to the caller.
 
     Args:
-        table: the table written to.
-        message: the sentence a user of the system would read.
-        code: the Dataverse error code, where a particular one is documented.
+        table: The table written to.
+        message: The sentence a user of the system would read.
+        code: The Dataverse error code, where a particular one is documented.
     """
 
     def __init__(self, table: str, message: str, code: str = "0x80040265") -> None:

@@ -24,8 +24,8 @@ def render(text: str) -> str:
     """The document with all such parts written anew.
 
     Raises:
-        KeyError: a part that no code writes.
-        ValueError: a part that the document lacks.
+        KeyError: A part that no code writes.
+        ValueError: A part that the document lacks.
     """
     missing = SECTIONS.keys() - {match[2] for match in _PART.finditer(text)}
     if missing:

@@ -40,16 +40,16 @@ class Sandbox(Systems):
     """Both systems, running from :meth:`start` to :meth:`stop` (or inside ``with``).
 
     Args:
-        state_dir: where stores, certificates and secrets lie; made when missing. Rows and the clock
+        state_dir: Where stores, certificates and secrets lie; made when missing. Rows and the clock
             survive a restart.
-        ports: ports to listen on.
-        default_company: the company of the Finance user that the client is mapped to.
+        ports: Ports to listen on.
+        default_company: The company of the Finance user that the client is mapped to.
 
     Raises:
-        RuntimeError: another sandbox runs in the same folder.
+        RuntimeError: Another sandbox runs in the same folder.
 
     Attributes:
-        info: addresses and files a client needs; what ``serve`` prints.
+        info: Addresses and files a client needs; what ``serve`` prints.
     """
 
     def __init__(self, state_dir: Path, *, ports: Ports | None = None, default_company: str = "uspm") -> None:
@@ -72,8 +72,8 @@ class Sandbox(Systems):
         """Start all servers; returns :attr:`info`, which also lies in ``sandbox.json`` from now on.
 
         Raises:
-            OSError: a port is taken.
-            RuntimeError: a server did not come up.
+            OSError: A port is taken.
+            RuntimeError: A server did not come up.
         """
         certificates = Certificates.make(self.state_dir / "tls")
         try:

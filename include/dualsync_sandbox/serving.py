@@ -40,7 +40,7 @@ def listen(ports: Ports) -> dict[str, socket.socket]:
     """A socket for each server.
 
     Raises:
-        OSError: a port is taken; no socket stays open.
+        OSError: A port is taken; no socket stays open.
     """
     sockets: dict[str, socket.socket] = {}
     try:
@@ -65,9 +65,9 @@ class Servers:
     """All servers, from :meth:`start` to :meth:`stop`.
 
     Args:
-        sockets: what each listens on.
-        applications: what each serves.
-        certificates: of those that serve over TLS.
+        sockets: What each listens on.
+        applications: What each serves.
+        certificates: Of those that serve over TLS.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Servers:
         """Start all of them, and wait until they answer.
 
         Raises:
-            RuntimeError: one did not come up.
+            RuntimeError: One did not come up.
         """
         self._thread.start()
         deadline = datetime.now(UTC) + timedelta(seconds=_START_TIMEOUT)

@@ -38,25 +38,25 @@ class Systems:
     """Both systems in one state folder.
 
     Args:
-        state_dir: where stores, certificates and secrets lie; made when missing. Rows and the clock
+        state_dir: Where stores, certificates and secrets lie; made when missing. Rows and the clock
             survive a restart.
-        default_company: the company of the Finance user that the client is mapped to.
+        default_company: The company of the Finance user that the client is mapped to.
 
     Raises:
-        RuntimeError: another sandbox runs in the same folder.
+        RuntimeError: Another sandbox runs in the same folder.
 
     Attributes:
-        clock: the clock both systems go by.
-        dataverse_store: rows of Dataverse.
-        finance_store: rows of Finance.
-        requests: the trace.
-        writes: rows written through each API.
-        switches: behaviours that tenants show or do not show.
-        faults: what is planned to go wrong.
-        limits: what callers are granted, and how long answers take.
-        identity: the service that clients sign in to.
-        dataverse: the Web API of Dataverse.
-        finance: the API of Finance.
+        clock: The clock both systems go by.
+        dataverse_store: Rows of Dataverse.
+        finance_store: Rows of Finance.
+        requests: The trace.
+        writes: Rows written through each API.
+        switches: Behaviours that tenants show or do not show.
+        faults: What is planned to go wrong.
+        limits: What callers are granted, and how long answers take.
+        identity: The service that clients sign in to.
+        dataverse: The Web API of Dataverse.
+        finance: The API of Finance.
     """
 
     def __init__(self, state_dir: Path, *, default_company: str = "uspm") -> None:
@@ -80,7 +80,7 @@ class Systems:
         """Hold the folder: two processes writing to the same stores would give out the same versions.
 
         Raises:
-            RuntimeError: another sandbox has it.
+            RuntimeError: Another sandbox has it.
         """
         lock = os.open(self.state_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -106,11 +106,11 @@ class Systems:
 
         Args:
             profile: ``demo``, ``small`` or ``large``.
-            seed: the same number gives the same rows.
-            projects: another number of projects than the profile's.
+            seed: The same number gives the same rows.
+            projects: Another number of projects than the profile's.
 
         Raises:
-            ValueError: unknown profile.
+            ValueError: Unknown profile.
         """
         for name in PROJECTS:
             if name == profile:
@@ -152,7 +152,7 @@ class Systems:
         """Keep all rows, the clock and the switches under a name; an earlier snapshot of that name goes.
 
         Raises:
-            ValueError: no name that a folder can have.
+            ValueError: No name that a folder can have.
         """
         folder = self._snapshot_folder(name)
         folder.mkdir(parents=True, exist_ok=True)
@@ -167,7 +167,7 @@ class Systems:
         Jobs and files of data packages are forgotten.
 
         Raises:
-            ValueError: there is no such snapshot.
+            ValueError: There is no such snapshot.
         """
         folder = self._snapshot_folder(name)
         if not (folder / "facts.json").exists():

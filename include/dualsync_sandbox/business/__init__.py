@@ -32,11 +32,11 @@ def install(
     """Register every rule with the two stores; call it once per pair of stores, before anything is written.
 
     Args:
-        dataverse: the store of Project Operations on Dataverse.
-        finance: the store of Dynamics 365 Finance.
-        clock: the time both systems go by.
-        parameters: what an administrator has set up; the defaults when left out.
-        switches: behaviours that can be switched while the sandbox runs; the defaults when left out.
+        dataverse: The store of Project Operations on Dataverse.
+        finance: The store of Dynamics 365 Finance.
+        clock: The time both systems go by.
+        parameters: What an administrator has set up; the defaults when left out.
+        switches: Behaviours that can be switched while the sandbox runs; the defaults when left out.
     """
     parameters, switches = parameters or Parameters(), switches or Switches()
     dataverse_rules.install(dataverse, parameters, switches)

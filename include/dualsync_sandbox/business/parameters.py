@@ -13,15 +13,15 @@ class Parameters:
     """Settings of the two environments.
 
     Attributes:
-        integrated_companies: codes of the legal entities that are switched to integrated mode [A1], upper case.
-        on_account_categories: whether a transaction category also gets an On-account category [C12]: four categories
+        integrated_companies: Codes of the legal entities that are switched to integrated mode [A1], upper case.
+        on_account_categories: Whether a transaction category also gets an On-account category [C12]: four categories
             before 10.0.41, five afterwards where the feature is on.
-        sets_up_categories: whether the accountant makes project categories of new shared categories at once [C13].
-        expense_types: transaction categories that the accountant allows in Expense, with the expense type [I1].
-        procurement_categories: procurement categories that the accountant maps, with name and type of their project
+        sets_up_categories: Whether the accountant makes project categories of new shared categories at once [C13].
+        expense_types: Transaction categories that the accountant allows in Expense, with the expense type [I1].
+        procurement_categories: Procurement categories that the accountant maps, with name and type of their project
             category [J7]; those left out go by the company's default for items.
-        prices: the price lists of Dataverse.
-        entry_journal_corrections: whether actuals of entry journals can be corrected; two pages disagree [E23].
+        prices: The price lists of Dataverse.
+        entry_journal_corrections: Whether actuals of entry journals can be corrected; two pages disagree [E23].
     """
 
     integrated_companies: tuple[str, ...] = ("USPM", "GBPM", "FRRT")

@@ -13,7 +13,7 @@ class Sequence:
     """The running number of one table; it starts behind the rows the table has when the first number is asked for.
 
     Args:
-        table: logical name or entity set.
+        table: Logical name or entity set.
     """
 
     def __init__(self, table: str) -> None:
@@ -24,8 +24,8 @@ class Sequence:
         """Return the next number (from 0).
 
         Args:
-            tx: the transaction of the new row.
-            taken: says whether a number is in use, so that it is passed over.
+            tx: The transaction of the new row.
+            taken: Says whether a number is in use, so that it is passed over.
         """
         number = tx.count(self._table) if self._next is None else self._next
         while taken is not None and taken(number):

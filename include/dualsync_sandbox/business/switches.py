@@ -10,13 +10,13 @@ class Switches:
     """Switches of both systems.
 
     Attributes:
-        approve_expenses: whether the system job approves expenses that Finance posted [I3]; off, they wait [I6].
-        protect_actuals: whether Dataverse refuses what [E22] says newer versions refuse: creating actuals, and changing
+        approve_expenses: Whether the system job approves expenses that Finance posted [I3]; off, they wait [I6].
+        protect_actuals: Whether Dataverse refuses what [E22] says newer versions refuse: creating actuals, and changing
             their columns but for the descriptions, by anybody but the product itself and dual-write.
-        protect_vendor_invoices: whether Dataverse refuses edits of vendor invoices and their lines by anybody but the
+        protect_vendor_invoices: Whether Dataverse refuses edits of vendor invoices and their lines by anybody but the
             product itself and dual-write [J1].
-        integration_user: whether the user behind the API counts as the user of dual-write, who may change both.
-        vendor_accounts: whether the workflow runs that gives each vendor an account.
+        integration_user: Whether the user behind the API counts as the user of dual-write, who may change both.
+        vendor_accounts: Whether the workflow runs that gives each vendor an account.
     """
 
     approve_expenses: bool = True
@@ -29,7 +29,7 @@ class Switches:
         """Change switches by name.
 
         Raises:
-            ValueError: there is no such switch, or the value is not true or false.
+            ValueError: There is no such switch, or the value is not true or false.
         """
         for name, value in values.items():
             if name not in asdict(self):

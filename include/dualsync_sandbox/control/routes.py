@@ -11,10 +11,10 @@ class ControlRoute:
 
     Attributes:
         method: HTTP method.
-        path: of the URL.
-        answer: the method that answers it.
-        takes: an example of its body, or of its query.
-        does: what it does.
+        path: Of the URL.
+        answer: The method that answers it.
+        takes: An example of its body, or of its query.
+        does: What it does.
     """
 
     method: str

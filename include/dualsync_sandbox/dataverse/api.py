@@ -55,8 +55,8 @@ class DataverseApi:
     """The Web API over one store.
 
     Args:
-        store: the rows.
-        writes: counts what was written through the API.
+        store: The rows.
+        writes: Counts what was written through the API.
     """
 
     def __init__(self, store: Store, writes: Writes) -> None:

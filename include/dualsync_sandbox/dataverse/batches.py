@@ -29,14 +29,14 @@ def run_batch(call: Call, handle: Callable[[Call], Reply], store: Store, writes:
     """Run a batch and answer it.
 
     Args:
-        call: the request that holds it.
-        handle: answers one request of it.
-        store: where change sets are all or nothing.
-        writes: counts what stays.
+        call: The request that holds it.
+        handle: Answers one request of it.
+        store: Where change sets are all or nothing.
+        writes: Counts what stays.
 
     Raises:
-        ApiError: the batch cannot be read, or breaks a rule; nothing of it was done.
-        BatchFault: as ``ApiError``.
+        ApiError: The batch cannot be read, or breaks a rule; nothing of it was done.
+        BatchFault: As ``ApiError``.
     """
     if not call.body.endswith(b"--\r\n") or _BARE_BREAK.search(call.body):
         # "Web API client errors": line ends must be CRLF, the last included.

@@ -50,8 +50,8 @@ class Draft:
     """What a body says about a row.
 
     Attributes:
-        values: column values.
-        children: rows to create once this one is there, with the relationship that leads to them.
+        values: Column values.
+        children: Rows to create once this one is there, with the relationship that leads to them.
     """
 
     values: Row = field(default_factory=dict)
@@ -62,9 +62,9 @@ class Bodies:
     """Reads bodies within one transaction; a row that several bodies bind is looked up once.
 
     Args:
-        tx: the transaction.
-        model: tables and relationships.
-        create: creates rows that stand inside of a body ("deep insert"); they are refused without it.
+        tx: The transaction.
+        model: Tables and relationships.
+        create: Creates rows that stand inside of a body ("deep insert"); they are refused without it.
     """
 
     def __init__(self, tx: Tx, model: Model, create: Create | None = None) -> None:
@@ -78,7 +78,7 @@ class Bodies:
         """The column values a body writes.
 
         Raises:
-            ApiError: an unknown property, a wrong navigation name, or a bind to a row that does not exist.
+            ApiError: An unknown property, a wrong navigation name, or a bind to a row that does not exist.
         """
         draft = Draft()
         values, plain = draft.values, self._plain(table)
@@ -168,7 +168,7 @@ class Bodies:
         """The id of the row that a bind names.
 
         Raises:
-            ApiError: it names no row, or none of ``target``.
+            ApiError: It names no row, or none of ``target``.
         """
         known = self._bound.get((target.name, url))
         if known is None:
@@ -215,7 +215,7 @@ def key_values(table: Table, key: str) -> Row:
     """The columns and values of a key predicate; a lone value is the primary id.
 
     Raises:
-        ApiError: the columns are no key of the table, or a value is not of its column's type or has characters that
+        ApiError: The columns are no key of the table, or a value is not of its column's type or has characters that
             keys in URLs cannot carry.
     """
     values: Row = {}

@@ -185,8 +185,8 @@ def reply(error: ApiError, *, detailed: bool = False) -> Reply:
     """The documented error body.
 
     Args:
-        error: what is refused.
-        detailed: with the annotations that ``odata.include-annotations="*"`` adds ("Handle errors"); their values other
+        error: What is refused.
+        detailed: With the annotations that ``odata.include-annotations="*"`` adds ("Handle errors"); their values other
             than the message are assumed.
     """
     body: dict[str, object] = {"code": error.code, "message": str(error)}

@@ -33,9 +33,9 @@ class Functions:
     """Answers calls of functions.
 
     Args:
-        model: the tables.
-        store: their rows.
-        metadata: what is said about the tables.
+        model: The tables.
+        store: Their rows.
+        metadata: What is said about the tables.
     """
 
     def __init__(self, model: Model, store: Store, metadata: Metadata) -> None:
@@ -98,9 +98,11 @@ class Functions:
         probe = _PROBE.fullmatch(call.options.get("$filter", "").strip())
         if probe is None:
             raise NotImplementedInSandbox("sdkmessagefilters", "other queries than the probe for a bulk message")
-        known = probe["message"].lower() in {name.lower() for name in MESSAGES} and probe["table"] in self._model.tables
+        played = (
+            probe["message"].lower() in {name.lower() for name in MESSAGES} and probe["table"] in self._model.tables
+        )
         row_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{probe['message']}/{probe['table']}".lower()))
-        rows = [{"@odata.etag": 'W/"1"', "sdkmessagefilterid": row_id}] if known else []
+        rows = [{"@odata.etag": 'W/"1"', "sdkmessagefilterid": row_id}] if played else []
         context = f"{call.service}/$metadata#sdkmessagefilters(sdkmessagefilterid)"
         return Reply.json(200, {"@odata.context": context, "value": rows})
 
@@ -114,7 +116,7 @@ def without_aliases(call: Call) -> Call:
     """The request with parameter aliases in ``$filter`` and ``$orderby`` replaced (query/filter-rows).
 
     Raises:
-        ApiError: an alias stands inside of ``$expand``, where the service takes none.
+        ApiError: An alias stands inside of ``$expand``, where the service takes none.
     """
     if not any(name.startswith("@") for name in call.options):
         return call

@@ -27,7 +27,7 @@ def column_of(table: Table, name: str) -> Column:
     """The column behind a property name.
 
     Raises:
-        UnknownProperty: there is none (a lookup's bare name is a navigation property, not a property).
+        UnknownProperty: There is none (a lookup's bare name is a navigation property, not a property).
     """
     inner = name[1:-6] if name.startswith("_") and name.endswith("_value") else name
     column = table.columns.get(inner)
@@ -41,11 +41,11 @@ class Relationship:
     """A lookup of ``child`` that may point to ``parent``.
 
     Attributes:
-        name: schema name, and the collection-valued navigation property of ``parent``.
-        child: the table with the lookup.
-        column: the lookup.
-        parent: the table it points to.
-        navigation: the single-valued navigation property of ``child``.
+        name: Schema name, and the collection-valued navigation property of ``parent``.
+        child: The table with the lookup.
+        column: The lookup.
+        parent: The table it points to.
+        navigation: The single-valued navigation property of ``child``.
     """
 
     name: str
@@ -66,11 +66,11 @@ class Model:
     """The tables of Dataverse as the Web API shows them.
 
     Args:
-        schema: of Dataverse.
+        schema: Of Dataverse.
 
     Attributes:
-        relationships: all of them, by schema name.
-        collections: by parent table, its collection-valued navigation properties.
+        relationships: All of them, by schema name.
+        collections: By parent table, its collection-valued navigation properties.
     """
 
     def __init__(self, schema: SystemSchema) -> None:
@@ -97,9 +97,9 @@ class Scope:
     """Properties of one table's rows in one statement, where every table has an alias of its own.
 
     Args:
-        model: tables and relationships.
-        table: the table.
-        aliases: gives the aliases of the whole statement.
+        model: Tables and relationships.
+        table: The table.
+        aliases: Gives the aliases of the whole statement.
     """
 
     def __init__(self, model: Model, table: Table, aliases: Iterator[str] | None = None) -> None:
@@ -130,7 +130,7 @@ class Scope:
         """A property in ``$filter`` or ``$orderby``, also through lookups (``customerid_account/name``).
 
         Raises:
-            UnknownProperty: there is none.
+            UnknownProperty: There is none.
         """
         head, slash, tail = name.partition("/")
         if not slash:
@@ -169,7 +169,7 @@ class Scope:
         """The rows of a collection-valued navigation property, for ``any`` and ``all``.
 
         Raises:
-            UnknownProperty: there is no such property.
+            UnknownProperty: There is no such property.
         """
         relationship = self.model.collections[self.table.name].get(name)
         if relationship is None:

@@ -36,13 +36,13 @@ class FinanceApi:
     """The service over one store.
 
     Args:
-        store: the rows.
-        writes: counts what was written through the API.
-        default_company: the company of the user that the client id is mapped to.
-        limits: name the largest page.
+        store: The rows.
+        writes: Counts what was written through the API.
+        default_company: The company of the user that the client id is mapped to.
+        limits: Name the largest page.
 
     Attributes:
-        packages: the data management package API, whose actions stand among the entity sets.
+        packages: The data management package API, whose actions stand among the entity sets.
     """
 
     def __init__(self, store: Store, writes: Writes, default_company: str, limits: Limits) -> None:

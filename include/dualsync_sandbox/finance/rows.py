@@ -23,16 +23,16 @@ class Shape:
     """How rows of one request are fetched and written.
 
     Args:
-        table: the entity.
-        select: the ``$select`` names; none means all.
+        table: The entity.
+        select: The ``$select`` names; none means all.
     """
 
     def __init__(self, table: Table, select: Sequence[str]) -> None:
         for name in select:
             if name not in table.columns:
                 raise UnknownProperty(table, name)
-        wanted = set(select) or set(table.columns)
-        self.columns = [column for name, column in table.columns.items() if name in wanted]
+        chosen = set(select) or set(table.columns)
+        self.columns = [column for name, column in table.columns.items() if name in chosen]
         names = ["RecId", "RecVersion"] + [column.name for column in self.columns]
         self.sql = f"SELECT {', '.join(quoted(name) for name in names)} FROM {quoted(table.name)}"
         self._names = [column.name for column in self.columns]
@@ -71,7 +71,7 @@ def key_values(schema: SystemSchema, table: Table, key: str) -> dict[str, SqlVal
     """The values of a key in a URL; its parts may come in any order.
 
     Raises:
-        FinanceError: a part is missing, unknown, or of another type.
+        FinanceError: A part is missing, unknown, or of another type.
     """
     names = table.keys[0].columns
     given: dict[str, str] = {}

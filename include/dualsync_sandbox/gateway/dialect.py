@@ -14,11 +14,11 @@ class ErrorDialect:
     """The words of one system.
 
     Attributes:
-        limit: the limit a request meets where the fault names none.
-        refuse: makes the system's answer of a refusal.
-        expired_link: the refusal of a next link.
-        expired_token: the refusal of a change token; ``None`` where there are none.
-        broken: the refusal with status 500.
+        limit: The limit a request meets where the fault names none.
+        refuse: Makes the system's answer of a refusal.
+        expired_link: The refusal of a next link.
+        expired_token: The refusal of a change token; ``None`` where there are none.
+        broken: The refusal with status 500.
     """
 
     limit: Reason

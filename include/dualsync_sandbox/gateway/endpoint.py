@@ -46,12 +46,12 @@ class Services:
     """What all endpoints share.
 
     Attributes:
-        clock: the sandbox's clock, for the trace.
-        trace: where requests are kept.
-        faults: what is planned to go wrong.
-        limits: what callers are granted.
-        cut: resets the connection from an address.
-        edit: makes edits in the rows of a system, as somebody else would.
+        clock: The sandbox's clock, for the trace.
+        trace: Where requests are kept.
+        faults: What is planned to go wrong.
+        limits: What callers are granted.
+        cut: Resets the connection from an address.
+        edit: Makes edits in the rows of a system, as somebody else would.
     """
 
     clock: Clock
@@ -111,14 +111,14 @@ class Endpoint:
 
     Attributes:
         system: ``identity``, ``dataverse`` or ``finance``.
-        root: path of the service root.
-        handle: answers requests.
-        services: what all endpoints share.
-        dialect: how the system words what goes wrong.
-        check: sign-in check; ``None`` where anybody may ask.
+        root: Path of the service root.
+        handle: Answers requests.
+        services: What all endpoints share.
+        dialect: How the system words what goes wrong.
+        check: Sign-in check; ``None`` where anybody may ask.
         authority: URL of the tenant, named to those who are refused.
-        private: keep queries and bodies out of the trace, because they hold secrets.
-        limited: whether a request, named by its path below the root, counts for the limits.
+        private: Keep queries and bodies out of the trace, because they hold secrets.
+        limited: Whether a request, named by its path below the root, counts for the limits.
     """
 
     system: str

@@ -64,15 +64,15 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_o
     """One planned fault.
 
     Attributes:
-        kind: what goes wrong; see :data:`KINDS`.
+        kind: What goes wrong; see :data:`KINDS`.
         system: ``identity``, ``dataverse`` or ``finance``; empty for both Dataverse and Finance.
         method: HTTP method; empty for all.
-        path: a part of the URL's path; empty for all.
-        query: a part of the URL's query, decoded; empty for all.
-        skip: requests that fit and are let through first.
-        times: how many are struck; all when left out.
-        probability: share of those that fit which are struck, by chance.
-        seed: of that chance; the same gives the same.
+        path: A part of the URL's path; empty for all.
+        query: A part of the URL's query, decoded; empty for all.
+        skip: Requests that fit and are let through first.
+        times: How many are struck; all when left out.
+        probability: Share of those that fit which are struck, by chance.
+        seed: Of that chance; the same gives the same.
     """
 
     kind: str
@@ -137,7 +137,7 @@ class Faults:
         """Plan one fault, in the words of :class:`Fault`; returns its number.
 
         Raises:
-            ValueError: it makes no sense.
+            ValueError: It makes no sense.
         """
         fault = msgspec.convert(words, Fault)
         if fault.kind not in KINDS:
@@ -158,14 +158,19 @@ class Faults:
         """All planned faults, with how many requests each met and struck."""
         with self._lock:
             return [
-                {"id": one.number, **msgspec.to_builtins(one.fault), "met": one.met, "struck": one.struck}
-                for one in self._planned
+                {
+                    "id": planned.number,
+                    **msgspec.to_builtins(planned.fault),
+                    "met": planned.met,
+                    "struck": planned.struck,
+                }
+                for planned in self._planned
             ]
 
     def struck(self) -> int:
         """How many requests were struck since the plan was last cleared."""
         with self._lock:
-            return sum(one.struck for one in self._planned)
+            return sum(planned.struck for planned in self._planned)
 
     def clear(self) -> None:
         """Plan nothing."""
@@ -175,12 +180,14 @@ class Faults:
     def match(self, request: Request) -> Fault | None:
         """The fault that strikes this request."""
         with self._lock:
-            for one in self._planned:
-                if _fits(one.fault, request) and not (one.fault.times is not None and one.struck >= one.fault.times):
-                    one.met += 1
-                    if one.met > one.fault.skip and one.chance.random() < one.fault.probability:
-                        one.struck += 1
-                        return one.fault
+            for planned in self._planned:
+                if _fits(planned.fault, request) and not (
+                    planned.fault.times is not None and planned.struck >= planned.fault.times
+                ):
+                    planned.met += 1
+                    if planned.met > planned.fault.skip and planned.chance.random() < planned.fault.probability:
+                        planned.struck += 1
+                        return planned.fault
         return None
 
 
@@ -208,8 +215,8 @@ class Delivery:
     Attributes:
         kind: ``silence`` (nothing comes, then the connection ends), ``reset`` (half of it, then the connection is
             reset) or ``drip`` (in pieces).
-        seconds: how long.
-        pieces: number of pieces.
+        seconds: How long.
+        pieces: Number of pieces.
     """
 
     kind: Literal["silence", "reset", "drip"]

@@ -52,12 +52,12 @@ class DataverseLimits(msgspec.Struct, forbid_unknown_fields=True):
     """Limits of one user on one web server.
 
     Attributes:
-        enabled: whether they are enforced.
-        requests: requests in a window.
-        execution_ms: milliseconds of execution in a window.
-        concurrent: requests at one time.
-        window: seconds of a window.
-        servers: web servers; a caller without the affinity cookie goes from one to the next.
+        enabled: Whether they are enforced.
+        requests: Requests in a window.
+        execution_ms: Milliseconds of execution in a window.
+        concurrent: Requests at one time.
+        window: Seconds of a window.
+        servers: Web servers; a caller without the affinity cookie goes from one to the next.
     """
 
     enabled: bool = True
@@ -72,11 +72,11 @@ class FinanceLimits(msgspec.Struct, forbid_unknown_fields=True):
     """How much work the servers of Finance take.
 
     Attributes:
-        enabled: whether requests are refused when the servers are busy.
-        capacity: milliseconds of work done in a millisecond.
-        backlog_ms: milliseconds of work the servers put off before they refuse callers of high priority.
-        priority: the caller's priority; Low is refused at half of the backlog, Medium at three quarters.
-        page: rows of a page at most (10,000 in the real system).
+        enabled: Whether requests are refused when the servers are busy.
+        capacity: Milliseconds of work done in a millisecond.
+        backlog_ms: Milliseconds of work the servers put off before they refuse callers of high priority.
+        priority: The caller's priority; Low is refused at half of the backlog, Medium at three quarters.
+        page: Rows of a page at most (10,000 in the real system).
     """
 
     enabled: bool = True
@@ -98,10 +98,10 @@ class Grants(msgspec.Struct, forbid_unknown_fields=True):
     """All that can be set.
 
     Attributes:
-        dataverse: service protection limits.
-        finance: resource-based limits.
-        execution_ms: what a request counts for beside the time it really took. Takes no time.
-        latency_ms: how long each answer is held back, in real time.
+        dataverse: Service protection limits.
+        finance: Resource-based limits.
+        execution_ms: What a request counts for beside the time it really took. Takes no time.
+        latency_ms: How long each answer is held back, in real time.
     """
 
     dataverse: DataverseLimits = msgspec.field(default_factory=DataverseLimits)
@@ -114,9 +114,9 @@ def throttled(reason: Reason, wait: float | None, granted: DataverseLimits | Non
     """The refusal of a request that is too much.
 
     Args:
-        reason: which limit.
-        wait: seconds to wait, named in ``Retry-After``; without one if ``None``.
-        granted: the limits named in the text; those at first when left out.
+        reason: Which limit.
+        wait: Seconds to wait, named in ``Retry-After``; without one if ``None``.
+        granted: The limits named in the text; those at first when left out.
     """
     code, text = WORDS[reason]
     headers = {} if wait is None else {"retry-after": str(max(1, math.ceil(wait)))}
@@ -148,7 +148,7 @@ class Ticket:
 
     Attributes:
         system: ``dataverse`` or ``finance``; empty where nothing is counted.
-        headers: go out with the answer.
+        headers: Go out with the answer.
     """
 
     system: str = ""
@@ -161,7 +161,7 @@ class Limits:
     """Counts what callers ask for and refuses what is too much.
 
     Args:
-        clock: the sandbox's clock.
+        clock: The sandbox's clock.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -198,14 +198,14 @@ class Limits:
         """Change some settings, named as :meth:`as_dict` gives them.
 
         Raises:
-            ValueError: there is no such setting, or it takes no such value.
+            ValueError: There is no such setting, or it takes no such value.
         """
         merged = self.as_dict()
         for name, part in given.items():
-            known = merged.get(name)
-            if not isinstance(known, dict) or not isinstance(part, dict):
+            settings = merged.get(name)
+            if not isinstance(settings, dict) or not isinstance(part, dict):
                 raise ValueError(f"{name!r} takes settings, and is one of {', '.join(merged)}")  # noqa: TRY004
-            known.update(part)
+            settings.update(part)
         with self._lock:
             self.grants = msgspec.convert(merged, Grants)
 
@@ -216,11 +216,11 @@ class Limits:
 
         Args:
             system: ``dataverse`` or ``finance``.
-            caller: who asks.
-            cookie: the ``Cookie`` header, which may name a server.
+            caller: Who asks.
+            cookie: The ``Cookie`` header, which may name a server.
 
         Raises:
-            ApiError: status 429; it is too much.
+            ApiError: Status 429; it is too much.
         """
         with self._lock:
             now = self._clock.now().timestamp()

@@ -21,16 +21,16 @@ class Entry:
     """One request. Bodies of sign-in requests are never kept, nor is any header.
 
     Attributes:
-        id: counts up.
-        time: by the sandbox's clock.
+        id: Counts up.
+        time: By the sandbox's clock.
         system: ``identity``, ``dataverse`` or ``finance``.
         method: HTTP method.
-        path: of the URL.
-        query: options of the URL.
-        body: of the request.
-        status: of the answer; 0 where none was given.
-        ms: milliseconds until it was ready.
-        fault: the kind of the fault that struck it.
+        path: Of the URL.
+        query: Options of the URL.
+        body: Of the request.
+        status: Of the answer; 0 where none was given.
+        ms: Milliseconds until it was ready.
+        fault: The kind of the fault that struck it.
     """
 
     id: int
@@ -114,14 +114,14 @@ class Trace:
         Args:
             system: ``identity``, ``dataverse`` or ``finance``.
             method: HTTP method.
-            path: a part of the path.
+            path: A part of the path.
             status: HTTP status.
-            since: only entries with a greater id.
-            limit: how many at most.
+            since: Only entries with a greater id.
+            limit: How many at most.
         """
         with self._lock:
             entries = list(self._entries)
-        wanted = [
+        matching = [
             entry
             for entry in entries
             if entry.id > since
@@ -130,7 +130,7 @@ class Trace:
             and (path is None or path in entry.path)
             and (status is None or entry.status == status)
         ]
-        return [entry.as_json() for entry in wanted[-limit:]] if limit > 0 else []
+        return [entry.as_json() for entry in matching[-limit:]] if limit > 0 else []
 
     @property
     def last_id(self) -> int:

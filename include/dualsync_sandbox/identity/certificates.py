@@ -37,9 +37,9 @@ class Certificates:
     """Files of the certificate authority and the server's certificate.
 
     Attributes:
-        ca_file: what clients must trust.
-        certificate_file: the server's certificate, for ``127.0.0.1`` and ``localhost``.
-        key_file: its key.
+        ca_file: What clients must trust.
+        certificate_file: The server's certificate, for ``127.0.0.1`` and ``localhost``.
+        key_file: Its key.
     """
 
     ca_file: Path

@@ -40,8 +40,8 @@ class SignInError(Exception):
     Args:
         status: HTTP status.
         error: OAuth error word.
-        code: the number after ``AADSTS``.
-        text: what went wrong.
+        code: The number after ``AADSTS``.
+        text: What went wrong.
     """
 
     def __init__(self, status: int, error: str, code: int, text: str) -> None:
@@ -56,8 +56,8 @@ class Client:
     """An application that may sign in.
 
     Attributes:
-        secrets: its client secrets.
-        certificates: its certificates; an assertion signed by one of them signs in.
+        secrets: Its client secrets.
+        certificates: Its certificates; an assertion signed by one of them signs in.
     """
 
     secrets: list[str] = field(default_factory=list)
@@ -68,7 +68,7 @@ class Identity:
     """Signs clients in and checks the tokens they bring.
 
     Args:
-        clock: the sandbox's clock: tokens expire by it.
+        clock: The sandbox's clock: tokens expire by it.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -198,7 +198,7 @@ class Identity:
                 7000218,
                 "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
             )
-        if not any(hmac.compare_digest(given.encode(), known.encode()) for known in client.secrets):
+        if not any(hmac.compare_digest(given.encode(), secret.encode()) for secret in client.secrets):
             raise SignInError(401, "invalid_client", 7000215, "Invalid client secret provided.")
 
     def _check_assertion(self, call: Call, client_id: str, client: Client, assertion: str) -> None:
@@ -207,7 +207,9 @@ class Identity:
             header: dict[str, Any] = jwt.get_unverified_header(assertion)
         except jwt.PyJWTError as error:
             raise SignInError(401, "invalid_client", 50027, "JWT token is invalid or malformed.") from error
-        certificate = next((known for known in client.certificates if _thumbprint_matches(known, header)), None)
+        certificate = next(
+            (registered for registered in client.certificates if _thumbprint_matches(registered, header)), None
+        )
         if certificate is None:
             raise SignInError(
                 401, "invalid_client", 700027, "Client assertion failed signature validation: no such key."
@@ -249,11 +251,11 @@ class Identity:
         """Who makes a request: the application's id.
 
         Args:
-            authorization: the ``Authorization`` header.
-            audiences: the base URLs of the system asked.
+            authorization: The ``Authorization`` header.
+            audiences: The base URLs of the system asked.
 
         Raises:
-            NotSignedIn: the request may not pass.
+            NotSignedIn: The request may not pass.
         """
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token:

@@ -34,10 +34,10 @@ class PlantSummary:
     """What was planted.
 
     Attributes:
-        seed: the number chance was made from.
-        breaks: what must be found.
-        look_alikes: what must not be reported.
-        left_out: kinds that found nothing to work on.
+        seed: The number chance was made from.
+        breaks: What must be found.
+        look_alikes: What must not be reported.
+        left_out: Kinds that found nothing to work on.
     """
 
     seed: int
@@ -56,14 +56,14 @@ def plant(
     """Plant breaks and as many look-alikes.
 
     Args:
-        dataverse: the store of Dataverse.
-        finance: the store of Finance.
-        breaks: how many breaks; every kind comes once before one comes twice.
-        seed: the same number on the same rows plants the same.
-        parameters: what the business was installed with.
+        dataverse: The store of Dataverse.
+        finance: The store of Finance.
+        breaks: How many breaks; every kind comes once before one comes twice.
+        seed: The same number on the same rows plants the same.
+        parameters: What the business was installed with.
 
     Raises:
-        ValueError: less than one break.
+        ValueError: Less than one break.
     """
     if breaks < 1:
         raise ValueError("at least one break")
@@ -83,11 +83,11 @@ def _sow(
     """Plant kind after kind in an order by chance, again and again, until there are enough or none is possible.
 
     Args:
-        ground: what they stand on.
-        kinds: the kinds.
-        number: how many.
-        missing: takes the names of kinds that found nothing.
-        shared: whether two may touch the same records, if no earlier ones did.
+        ground: What they stand on.
+        kinds: The kinds.
+        number: How many.
+        missing: Takes the names of kinds that found nothing.
+        shared: Whether two may touch the same records, if no earlier ones did.
     """
     order = ground.rng.sample(list(kinds), len(kinds))
     before = set(ground.taken)

@@ -21,8 +21,8 @@ def register(app: typer.Typer, control_of: Callable[[Path], str | None]) -> None
     """Add the command.
 
     Args:
-        app: the sandbox's commands.
-        control_of: address of the control plane of the sandbox in a folder, None when none runs.
+        app: The sandbox's commands.
+        control_of: Address of the control plane of the sandbox in a folder, None when none runs.
     """
 
     @app.command("plant")

@@ -20,14 +20,16 @@ def _expense(ground: Ground) -> Row:
     """An expense that Finance has posted and that came over."""
     posted = {row["ExpTransNumber"] for row in ground.rows("ExpenseDistributions")} - {""}
     rows = [row for row in ground.rows(EXPENSES) if row["msdyn_externalexpensenumber"] in posted and ground.code(row)]
-    return ground.one(rows, lambda one: [one["msdyn_expenseid"]])
+    return ground.choose(rows, lambda row: [row["msdyn_expenseid"]])
 
 
 def _planted(
     ground: Ground, kind: str, text: str, row: Row, *found_by: tuple[str, str], also: tuple[str, ...] = ()
 ) -> Planted:
     number = str(row["msdyn_externalexpensenumber"])
-    actuals = [str(one["msdyn_actualid"]) for one in ground.rows("msdyn_actual", msdyn_origin=row["msdyn_expenseid"])]
+    actuals = [
+        str(actual["msdyn_actualid"]) for actual in ground.rows("msdyn_actual", msdyn_origin=row["msdyn_expenseid"])
+    ]
     ground.take(*actuals)
     records = (number, str(row["msdyn_expenseid"]), *actuals)
     return Planted(kind, f"{text}: {number}", ground.code(row), found_by, also, records)
@@ -61,11 +63,11 @@ def expense_made_up(ground: Ground) -> Planted:
 def distribution_doubled(ground: Ground) -> Planted:
     """A posted expense line is distributed twice to the same project: the account was debited once."""
     row = _expense(ground)
-    (one,) = ground.rows("ExpenseDistributions", ExpTransNumber=row["msdyn_externalexpensenumber"])
-    ground.finance.copy("ExpenseDistributions", one, DistributionNumber=ground.rng.randrange(100, 10**6))
+    (distribution,) = ground.rows("ExpenseDistributions", ExpTransNumber=row["msdyn_externalexpensenumber"])
+    ground.finance.copy("ExpenseDistributions", distribution, DistributionNumber=ground.rng.randrange(100, 10**6))
     found_by = (("R17", "duplicate_in_finance"), ("R19", "balance"))
     planted = _planted(ground, "distribution-doubled", "distributed twice", row, *found_by)
-    (parameters,) = ground.rows("IntegrationParameters", dataAreaId=one["dataAreaId"])
+    (parameters,) = ground.rows("IntegrationParameters", dataAreaId=distribution["dataAreaId"])
     return replace(planted, records=(*planted.records, _account(parameters)))
 
 
@@ -81,7 +83,7 @@ def expense_without_cost(ground: Ground) -> Planted:
 def account_off(ground: Ground) -> Planted:
     """Somebody booked on the expense integration account by hand."""
     rows = [row for row in ground.rows("IntegrationParameters") if row["dataAreaId"] in ground.areas]
-    row = ground.one(rows, lambda one: [f"expense account {one['dataAreaId']}"])
+    row = ground.choose(rows, lambda row: [f"expense account {row['dataAreaId']}"])
     account = _account(row)
     book(ground, row, Decimal("12.34"), "601500", "LedgerJournal", account)
     company = str(row["dataAreaId"]).upper()

@@ -28,12 +28,12 @@ class Planted:
     """One thing that was planted.
 
     Attributes:
-        kind: what was done.
-        text: the same in words, with the record.
-        company: code of the company, empty for what belongs to all.
-        found_by: rules that must report it, with the class of the break; none for a look-alike.
-        also: further rules that may report the consequences.
-        records: ids, keys and numbers of all records it concerns: what a report of it may name.
+        kind: What was done.
+        text: The same in words, with the record.
+        company: Code of the company, empty for what belongs to all.
+        found_by: Rules that must report it, with the class of the break; none for a look-alike.
+        also: Further rules that may report the consequences.
+        records: Ids, keys and numbers of all records it concerns: what a report of it may name.
     """
 
     kind: str
@@ -53,14 +53,14 @@ class Ground:
     """Both systems, while something is planted.
 
     Attributes:
-        dataverse: raw rows of Dataverse.
-        finance: raw rows of Finance.
-        rng: the only source of chance.
-        companies: codes of the integrated companies.
-        now: the time in the sandbox, ISO.
-        young: a moment ten minutes before, ISO: too young to be judged.
-        old: a moment thirty hours before, ISO: old enough.
-        taken: what earlier plants touch.
+        dataverse: Raw rows of Dataverse.
+        finance: Raw rows of Finance.
+        rng: The only source of chance.
+        companies: Codes of the integrated companies.
+        now: The time in the sandbox, ISO.
+        young: A moment ten minutes before, ISO: too young to be judged.
+        old: A moment thirty hours before, ISO: old enough.
+        taken: What earlier plants touch.
     """
 
     dataverse_tx: Tx
@@ -80,11 +80,11 @@ class Ground:
 
     # -- choosing
 
-    def one(self, rows: Iterable[Row], keys: Callable[[Row], Iterable[object]]) -> Row:
+    def choose(self, rows: Iterable[Row], keys: Callable[[Row], Iterable[object]]) -> Row:
         """A row by chance none of whose keys is taken; they are from now on.
 
         Raises:
-            NothingToPlantOn: there is none.
+            NothingToPlantOn: There is none.
         """
         free = [row for row in rows if not self.taken.intersection(str(key) for key in keys(row))]
         if not free:
@@ -150,15 +150,15 @@ def book(ground: Ground, of: Row, amount: Decimal, other: str, posting_type: str
     """Book an amount by hand.
 
     Args:
-        ground: what it stands on.
-        of: a row of the company.
-        amount: what is debited to the account; a credit where negative.
-        other: the main account of the other side.
-        posting_type: posting type of the account.
-        account: its main account.
+        ground: What it stands on.
+        of: A row of the company.
+        amount: What is debited to the account; a credit where negative.
+        other: The main account of the other side.
+        posting_type: Posting type of the account.
+        account: Its main account.
 
     Returns:
-        the voucher.
+        The voucher.
     """
     voucher = f"GNJ-{ground.rng.randrange(10**8):08d}"
     for line, (main, kind, value) in enumerate(

@@ -28,9 +28,9 @@ def _invoiced(ground: Ground, **equals: object) -> tuple[Row, Row, str, tuple[st
     lines: dict[object, list[str]] = {}
     for actual in ground.rows(ACTUALS):
         lines.setdefault(actual["msdyn_invoice"], []).append(str(actual["msdyn_actualid"]))
-    row = ground.one(
-        (one for one in ground.rows(INVOICES) if one["invoicenumber"] in numbers),
-        lambda one: [one["invoicenumber"], *lines.get(one["invoiceid"], [])],
+    row = ground.choose(
+        (invoice for invoice in ground.rows(INVOICES) if invoice["invoicenumber"] in numbers),
+        lambda row: [row["invoicenumber"], *lines.get(row["invoiceid"], [])],
     )
     proposal = numbers[row["invoicenumber"]]
     billed = lines.get(row["invoiceid"], [])
@@ -113,7 +113,7 @@ def _billed(ground: Ground) -> tuple[Row, Row, tuple[str, ...]]:
         for row in ground.rows(CONNECTIONS, msdyn_transaction1role="Billed", msdyn_transaction2role="Unbilled")
         if row["msdyn_transaction1"] in billed
     ]
-    connection = ground.one(connections, lambda one: [one["msdyn_transaction1"], one["msdyn_transaction2"]])
+    connection = ground.choose(connections, lambda row: [row["msdyn_transaction1"], row["msdyn_transaction2"]])
     row = billed[connection["msdyn_transaction1"]]
     records = [str(row["msdyn_actualid"]), str(row["msdyn_actualimportid"]), str(connection["msdyn_transaction2"])]
     invoice = ground.dataverse_tx.get(INVOICES, row["msdyn_invoice"])
@@ -144,9 +144,9 @@ def billed_category(ground: Ground) -> Planted:
     """A billed sale is of another transaction category."""
     row, _, records = _billed(ground)
     categories = [
-        one["msdyn_transactioncategoryid"]
-        for one in ground.rows("msdyn_transactioncategory")
-        if one["msdyn_transactioncategoryid"] != row["msdyn_transactioncategory"]
+        category["msdyn_transactioncategoryid"]
+        for category in ground.rows("msdyn_transactioncategory")
+        if category["msdyn_transactioncategoryid"] != row["msdyn_transactioncategory"]
     ]
     ground.dataverse.change(ACTUALS, row, {"msdyn_transactioncategory": ground.rng.choice(sorted(categories, key=str))})
     found_by = (("R15", "reference"), (MAP, "reference"))
@@ -165,7 +165,7 @@ def _milestone(ground: Ground) -> tuple[Row, Row, str, tuple[str, ...]]:
         if row["dataAreaId"] in ground.areas and row["ContractLineMilestoneIdentifier"]
     }
     milestones = [row for row in ground.rows(MILESTONES) if row["msdyn_milestonenumber"] in numbers]
-    row = ground.one(milestones, lambda one: [one["msdyn_milestonenumber"], f"line {one['msdyn_contractlineid']}"])
+    row = ground.choose(milestones, lambda row: [row["msdyn_milestonenumber"], f"line {row['msdyn_contractlineid']}"])
     held = numbers[row["msdyn_milestonenumber"]]
     records = (str(row["msdyn_milestonenumber"]), str(row["msdyn_contractlinescheduleofvalueid"]))
     return row, held, str(held["dataAreaId"]).upper(), records
@@ -214,7 +214,7 @@ _ACCRUALS = ("ProjectWipSalesValue", "ProjectAccruedRevenue")
 def accrued_off(ground: Ground) -> Planted:
     """Somebody booked on accrued revenue by hand."""
     rows = [row for row in ground.rows("IntegrationParameters") if row["dataAreaId"] in ground.areas]
-    row = ground.one(rows, lambda one: [f"accrued {one['dataAreaId']}"])
+    row = ground.choose(rows, lambda row: [f"accrued {row['dataAreaId']}"])
     account = ground.rng.choice(_ACCRUALS)
     book(ground, row, Decimal("56.78"), "140999", account)
     company = str(row["dataAreaId"]).upper()
@@ -236,7 +236,7 @@ def _between(ground: Ground) -> tuple[Row, tuple[str, ...]]:
         for row in ground.rows("ProjCustomerInvoices", InvoiceType="Intercompany")
         if row["dataAreaId"] in ground.areas
     ]
-    row = ground.one(rows, lambda one: [f"invoice {one['dataAreaId']} {one['InvoiceId']}"])
+    row = ground.choose(rows, lambda row: [f"invoice {row['dataAreaId']} {row['InvoiceId']}"])
     return row, (str(row["InvoiceId"]),)
 
 
@@ -257,7 +257,7 @@ def charged_not_received(ground: Ground) -> Planted:
     bills = ground.rows(
         "VendorInvoiceHeaders", VendorInvoiceNum=row["InvoiceId"], InvoiceAccount=relation["VendorAccountNumber"]
     )
-    mine = [one for one in bills if one["dataAreaId"] == str(row["BorrowingCompany"]).lower()]
+    mine = [bill for bill in bills if bill["dataAreaId"] == str(row["BorrowingCompany"]).lower()]
     if not mine:
         raise NothingToPlantOn
     ground.finance.remove("VendorInvoiceHeaders", mine[0])

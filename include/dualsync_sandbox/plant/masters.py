@@ -29,7 +29,7 @@ def _mine(ground: Ground, table: str, **equals: object) -> list[Row]:
 def category_lost(ground: Ground) -> Planted:
     """A shared category of a transaction category is gone."""
     rows = [row for row in ground.rows("SharedCategories") if not str(row["CategoryId"]).endswith("-5")]
-    row = ground.one(rows, lambda one: [one["CategoryId"]])
+    row = ground.choose(rows, lambda row: [row["CategoryId"]])
     ground.finance.remove("SharedCategories", row)
     number = str(row["CategoryId"])
     return Planted(
@@ -39,7 +39,7 @@ def category_lost(ground: Ground) -> Planted:
 
 def category_type(ground: Ground) -> Planted:
     """A shared category is of another type than its suffix says."""
-    row = ground.one(ground.rows("SharedCategories", CategoryType="Hour"), lambda one: [one["CategoryId"]])
+    row = ground.choose(ground.rows("SharedCategories", CategoryType="Hour"), lambda row: [row["CategoryId"]])
     ground.finance.change("SharedCategories", row, {"CategoryType": "Item"})
     number = str(row["CategoryId"])
     return Planted(
@@ -49,7 +49,7 @@ def category_type(ground: Ground) -> Planted:
 
 def category_stranger(ground: Ground) -> Planted:
     """A shared category names a transaction category that does not exist."""
-    row = ground.one(ground.rows("SharedCategories", CategoryType="Hour"), lambda one: [one["CategoryId"]])
+    row = ground.choose(ground.rows("SharedCategories", CategoryType="Hour"), lambda row: [row["CategoryId"]])
     number = f"TCN-{ground.rng.randrange(10**6):06d}"
     ground.finance.copy("SharedCategories", row, CategoryId=f"{number}-1", TransactionCategoryId=number)
     ground.take(f"{number}-1")
@@ -59,7 +59,7 @@ def category_stranger(ground: Ground) -> Planted:
 
 def role_lost(ground: Ground) -> Planted:
     """A company lacks a role."""
-    row = ground.one(_mine(ground, "ProjectRoles"), lambda one: [f"role {one['dataAreaId']} {one['RoleId']}"])
+    row = ground.choose(_mine(ground, "ProjectRoles"), lambda row: [f"role {row['dataAreaId']} {row['RoleId']}"])
     ground.finance.remove("ProjectRoles", row)
     number = str(row["RoleId"])
     return Planted("role-lost", f"role gone: {number}", _area(row), (("R33", "missing_in_finance"),), (), (number,))
@@ -71,7 +71,7 @@ def role_lost(ground: Ground) -> Planted:
 def contract_lost(ground: Ground) -> Planted:
     """A project contract is gone from Finance."""
     rows = _mine(ground, "ProjectContractHeaders")
-    row = ground.one(rows, lambda one: [one["ProjectContractId"]])
+    row = ground.choose(rows, lambda row: [row["ProjectContractId"]])
     ground.finance.remove("ProjectContractHeaders", row)
     number = str(row["ProjectContractId"])
     found_by = (("R29", "missing_in_finance"), ("table:salesorder", "missing_in_finance"))
@@ -80,7 +80,7 @@ def contract_lost(ground: Ground) -> Planted:
 
 def _source(ground: Ground) -> Row:
     rows = [row for row in _mine(ground, "ProjectFundingSources") if row["CustomerOrOrganization"]]
-    return ground.one(rows, lambda one: [one["ProjectContractID"], one["FundingSourceId"]])
+    return ground.choose(rows, lambda row: [row["ProjectContractID"], row["FundingSourceId"]])
 
 
 def funding_source_lost(ground: Ground) -> Planted:
@@ -110,8 +110,8 @@ def funding_source_doubled(ground: Ground) -> Planted:
 
 
 def _rule(ground: Ground) -> tuple[Row, str]:
-    row = ground.one(
-        _mine(ground, "BillingRules"), lambda one: [f"rule {one['ProjectContractId']} {one['LineSequenceNumber']}"]
+    row = ground.choose(
+        _mine(ground, "BillingRules"), lambda row: [f"rule {row['ProjectContractId']} {row['LineSequenceNumber']}"]
     )
     return row, f"{row['ProjectContractId']}|{row['LineSequenceNumber']}"
 
@@ -144,7 +144,7 @@ def billing_rule_type(ground: Ground) -> Planted:
 
 
 def _project(ground: Ground) -> Row:
-    return ground.one(_mine(ground, "ProjectsV2"), lambda one: [f"project {one['ProjectId']}"])
+    return ground.choose(_mine(ground, "ProjectsV2"), lambda row: [f"project {row['ProjectId']}"])
 
 
 def stage_edited(ground: Ground) -> Planted:
@@ -185,7 +185,7 @@ def _leaf(ground: Ground, used: Collection[object] = ()) -> Row:
         for row in rows
         if (row["ProjectId"], row["TaskElementId"]) not in parents and str(row["TaskElementId"]).lower() not in used
     ]
-    return ground.one(leaves, lambda one: [one["TaskId"]])
+    return ground.choose(leaves, lambda row: [row["TaskId"]])
 
 
 def task_lost(ground: Ground) -> Planted:
@@ -223,9 +223,9 @@ def _named_tasks(ground: Ground) -> set[object]:
     """Ids of the tasks that a row of any table names, other tasks apart: a leaf has none below it."""
     return {
         row[column.name]
-        for table, known in ground.dataverse_tx.schema.tables.items()
+        for table, schema in ground.dataverse_tx.schema.tables.items()
         if table != "msdyn_projecttask"
-        for column in known.lookups
+        for column in schema.lookups
         if "msdyn_projecttask" in column.targets
         for row in ground.rows(table)
     }
@@ -236,13 +236,15 @@ def _named_tasks(ground: Ground) -> set[object]:
 
 def credit_edited(ground: Ground) -> Planted:
     """A customer that stands in both systems has another credit limit in Dataverse."""
-    known = {str(row["CustomerAccount"]) for row in _mine(ground, "CustomersV3") if row["PartyType"] == "Organization"}
+    in_finance = {
+        str(row["CustomerAccount"]) for row in _mine(ground, "CustomersV3") if row["PartyType"] == "Organization"
+    }
     rows = [
         row
         for row in ground.rows("account", customertypecode=3)
-        if ground.code(row, "msdyn_company") and str(row["accountnumber"]) in known
+        if ground.code(row, "msdyn_company") and str(row["accountnumber"]) in in_finance
     ]
-    row = ground.one(rows, lambda one: [f"account {one['accountid']}"])
+    row = ground.choose(rows, lambda row: [f"account {row['accountid']}"])
     ground.dataverse.change("account", row, {"creditlimit": Decimal("987654.32")})
     number = str(row["accountnumber"])
     company = ground.code(row, "msdyn_company")
@@ -254,7 +256,7 @@ def credit_edited(ground: Ground) -> Planted:
 def rate_edited(ground: Ground) -> Planted:
     """An exchange rate differs in Dataverse."""
     rows = ground.rows("msdyn_currencyexchangerate")
-    row = ground.one(rows, lambda one: [one["msdyn_currencyexchangerateid"]])
+    row = ground.choose(rows, lambda row: [row["msdyn_currencyexchangerateid"]])
     value = row["msdyn_exchangerate"]
     assert isinstance(value, Decimal)
     ground.dataverse.change("msdyn_currencyexchangerate", row, {"msdyn_exchangerate": value + Decimal("0.01")})
@@ -274,7 +276,7 @@ def _forecast(ground: Ground) -> tuple[str, Row]:
         for row in _mine(ground, table)
         if row["OriginId"] != "00000000-0000-0000-0000-000000000000"
     }
-    row = ground.one((row for _, row in sets.values()), lambda one: [f"forecast {one['OriginId']}"])
+    row = ground.choose((row for _, row in sets.values()), lambda row: [f"forecast {row['OriginId']}"])
     return sets[str(row["OriginId"])][0], row
 
 
@@ -325,7 +327,7 @@ def forecast_edited(ground: Ground) -> Planted:
 
 def own_role(ground: Ground) -> Planted:
     """Finance may have roles of its own."""
-    row = ground.one(_mine(ground, "ProjectRoles"), lambda one: [f"role {one['dataAreaId']} {one['RoleId']}"])
+    row = ground.choose(_mine(ground, "ProjectRoles"), lambda row: [f"role {row['dataAreaId']} {row['RoleId']}"])
     number = f"OWN-{ground.rng.randrange(10**6):06d}"
     ground.finance.copy("ProjectRoles", row, RoleId=number, Description="Only here")
     return Planted("own-role", f"role of Finance's own: {number}", _area(row), (), (), (number,))
@@ -333,7 +335,7 @@ def own_role(ground: Ground) -> Planted:
 
 def own_category(ground: Ground) -> Planted:
     """Finance may have shared categories without a transaction category."""
-    row = ground.one(ground.rows("SharedCategories"), lambda one: [one["CategoryId"]])
+    row = ground.choose(ground.rows("SharedCategories"), lambda row: [row["CategoryId"]])
     number = f"OWN-{ground.rng.randrange(10**6):06d}"
     ground.finance.copy("SharedCategories", row, CategoryId=number, TransactionCategoryId="")
     return Planted("own-category", f"shared category of Finance's own: {number}", "", (), (), (number,))
@@ -353,7 +355,7 @@ def filled_in_by_finance(ground: Ground) -> Planted:
     """What Dataverse never said, Finance may fill in by itself."""
     bare = {row["msdyn_projectnumber"] for row in ground.rows("msdyn_project") if row["msdyn_description"] is None}
     rows = [row for row in _mine(ground, "ProjectsV2") if row["ProjectId"] in bare]
-    row = ground.one(rows, lambda one: [f"project {one['ProjectId']}"])
+    row = ground.choose(rows, lambda row: [f"project {row['ProjectId']}"])
     ground.finance.change("ProjectsV2", row, {"Description": "Filled in by Finance"})
     number = str(row["ProjectId"])
     return Planted("filled-in", f"description only Finance knows: {number}", _area(row), (), (), (number,))
@@ -372,7 +374,7 @@ def elsewhere(ground: Ground) -> Planted:
 def own_forecast(ground: Ground) -> Planted:
     """A forecast that Finance made itself has no estimate."""
     rows = _mine(ground, "ForecastHours")
-    row = ground.one(rows, lambda one: [f"forecast {one['OriginId']}"])
+    row = ground.choose(rows, lambda row: [f"forecast {row['OriginId']}"])
     number = f"PFC-O{ground.rng.randrange(10**8):08d}"
     ground.finance.copy("ForecastHours", row, ForecastId=number, OriginId="")
     return Planted("own-forecast", f"forecast of Finance's own: {number}", _area(row), (), (), (number,))

@@ -41,7 +41,7 @@ def _bill_line(ground: Ground, *, confirmed: bool = True) -> tuple[Row, Row | No
         for row in ground.rows(BILL_LINES)
         if row["msdyn_vendorinvoice"] in bills and (row[f"{BILL_LINES}id"] in costs) >= confirmed
     ]
-    row = ground.one(lines, lambda one: [one["msdyn_externalinvoiceline"], one["msdyn_vendorinvoice"]])
+    row = ground.choose(lines, lambda row: [row["msdyn_externalinvoiceline"], row["msdyn_vendorinvoice"]])
     cost = costs.get(row[f"{BILL_LINES}id"])
     records = [str(row["msdyn_externalinvoiceline"]), str(row[f"{BILL_LINES}id"])]
     records.append(str(bills[row["msdyn_vendorinvoice"]]["msdyn_vendorinvoicenumber"]))
@@ -91,8 +91,10 @@ def bill_lost(ground: Ground) -> Planted:
     assert bill is not None
     ground.dataverse.remove(BILLS, bill)
     others = ground.rows(BILL_LINES, msdyn_vendorinvoice=bill[f"{BILLS}id"])
-    records += tuple(str(one["msdyn_actualid"]) for one in ground.rows(ACTUALS, msdyn_vendorinvoice=bill[f"{BILLS}id"]))
-    records += tuple(str(one[name]) for one in others for name in ("msdyn_externalinvoiceline", f"{BILL_LINES}id"))
+    records += tuple(
+        str(actual["msdyn_actualid"]) for actual in ground.rows(ACTUALS, msdyn_vendorinvoice=bill[f"{BILLS}id"])
+    )
+    records += tuple(str(line[name]) for line in others for name in ("msdyn_externalinvoiceline", f"{BILL_LINES}id"))
     found_by = (("R21", "relation"), (f"table:{BILLS}", "missing_in_dataverse"))
     also = (f"table:{BILL_LINES}", MAP)
     return _line_planted(ground, "bill-lost", row, records, *found_by, also=also)
@@ -117,7 +119,7 @@ def bill_cost_lost(ground: Ground) -> Planted:
 def procurement_off(ground: Ground) -> Planted:
     """Somebody booked on the procurement integration account by hand."""
     rows = [row for row in ground.rows("IntegrationParameters") if row["dataAreaId"] in ground.areas]
-    row = ground.one(rows, lambda one: [f"procurement account {one['dataAreaId']}"])
+    row = ground.choose(rows, lambda row: [f"procurement account {row['dataAreaId']}"])
     account = str(row["ProcurementIntegrationAccount"] or PROCUREMENT_INTEGRATION_ACCOUNT)
     book(ground, row, Decimal("-43.21"), "601500", "LedgerJournal", account)
     company = str(row["dataAreaId"]).upper()
@@ -137,7 +139,7 @@ def _order(ground: Ground) -> tuple[Row, Row, str, tuple[str, ...]]:
         for row in ground.rows(SUBCONTRACTS, statuscode=192350001)
         if row["msdyn_subcontractnumber"] in orders and ground.code(row)
     ]
-    row = ground.one(rows, lambda one: [one["msdyn_subcontractnumber"]])
+    row = ground.choose(rows, lambda row: [row["msdyn_subcontractnumber"]])
     records = (str(row["msdyn_subcontractnumber"]), str(row[f"{SUBCONTRACTS}id"]))
     return row, orders[row["msdyn_subcontractnumber"]], ground.code(row), records
 
@@ -178,7 +180,7 @@ def _order_line(ground: Ground) -> tuple[Row, Row, str, tuple[str, ...]]:
         for row in ground.rows(SUBCONTRACT_LINES)
         if row["msdyn_subcontract"] in confirmed and row["msdyn_subcontractlinenumber"] in ordered
     ]
-    row = ground.one(rows, lambda one: [one["msdyn_subcontractlinenumber"]])
+    row = ground.choose(rows, lambda row: [row["msdyn_subcontractlinenumber"]])
     line = ordered[row["msdyn_subcontractlinenumber"]]
     records = (str(row["msdyn_subcontractlinenumber"]), str(row[f"{SUBCONTRACT_LINES}id"]))
     return row, line, str(line["dataAreaId"]).upper(), records
@@ -246,7 +248,7 @@ def _received(ground: Ground) -> tuple[Row, Row, str, tuple[str, ...]]:
         number = ordered[line_of(row)]["ProjSubContractLineNumber"]
         return [number, *(cost["msdyn_actualid"] for cost in _costs(ground, number))]
 
-    row = ground.one(rows, keys)
+    row = ground.choose(rows, keys)
     line = ordered[line_of(row)]
     number = str(line["ProjSubContractLineNumber"])
     return row, line, str(line["dataAreaId"]).upper(), (number,)
@@ -285,7 +287,7 @@ def receipt_edited(ground: Ground) -> Planted:
 
 def _slip(ground: Ground) -> tuple[Row, str, tuple[str, ...]]:
     rows = [row for row in ground.rows(SLIP_LINES) if row["dataAreaId"] in ground.areas]
-    row = ground.one(rows, lambda one: [one["ProjTransId"]])
+    row = ground.choose(rows, lambda row: [row["ProjTransId"]])
     return row, str(row["dataAreaId"]).upper(), (str(row["ProjTransId"]),)
 
 
@@ -340,12 +342,14 @@ def slip_journalled(ground: Ground) -> Planted:
     """The cost of a usage that Finance has posted itself stands in a journal again."""
     row, company, records = _slip(ground)
     lines = [
-        one
-        for one in ground.rows(LINES, dataAreaId=company.lower(), TransactionType="Cost", CategoryType="Item")
-        if not ground.taken.intersection([str(one["ActualsImportId"])])
+        line
+        for line in ground.rows(LINES, dataAreaId=company.lower(), TransactionType="Cost", CategoryType="Item")
+        if not ground.taken.intersection([str(line["ActualsImportId"])])
     ]
-    found = [(one, ground.rows(ACTUALS, msdyn_actualimportid=one["ActualsImportId"])) for one in lines]
-    mine = [(one, actuals[0]) for one, actuals in found if actuals and not actuals[0]["msdyn_vendorinvoiceline"]]
+    with_actuals = [(line, ground.rows(ACTUALS, msdyn_actualimportid=line["ActualsImportId"])) for line in lines]
+    mine = [
+        (line, actuals[0]) for line, actuals in with_actuals if actuals and not actuals[0]["msdyn_vendorinvoiceline"]
+    ]
     if not mine:
         raise NothingToPlantOn
     _, actual = ground.rng.choice(mine)
@@ -387,14 +391,15 @@ def received_tomorrow(ground: Ground) -> Planted:
 def bill_of_no_project(ground: Ground) -> Planted:
     """A vendor invoice line of no project is none of Dataverse's business."""
     between = {
-        (one["dataAreaId"], one["TableRefId"]) for one in ground.rows("VendorInvoiceHeaders", IsIntercompany="Yes")
+        (header["dataAreaId"], header["TableRefId"])
+        for header in ground.rows("VendorInvoiceHeaders", IsIntercompany="Yes")
     }
     rows = [
         row
         for row in ground.rows("VendorInvoiceLines")
         if row["dataAreaId"] in ground.areas and row["ProjId"] and (row["dataAreaId"], row["TableRefId"]) not in between
     ]
-    row = ground.one(rows, lambda one: [one["ProjTransId"]])
+    row = ground.choose(rows, lambda row: [row["ProjTransId"]])
     number = ground.rng.randrange(100, 10**6)
     ground.finance.copy("VendorInvoiceLines", row, LineNumber=number, ProjId="", ProjDataAreaId="", ProjTransId="")
     company = str(row["dataAreaId"]).upper()

@@ -21,7 +21,7 @@ class Raw:
     """The raw rows of one system.
 
     Args:
-        tx: a write transaction.
+        tx: A write transaction.
     """
 
     def __init__(self, tx: Tx) -> None:
@@ -46,7 +46,7 @@ class Raw:
         """Put in a row like another one, with changes; Dataverse rows get an id of their own.
 
         Returns:
-            the new row.
+            The new row.
         """
         layout = self.tx.store.layout(table)
         new = {name: value for name, value in row.items() if name not in _OWN and value is not None} | changes

@@ -15,12 +15,12 @@ class Kept(NamedTuple):
     """Where the two systems keep the same kind of record.
 
     Attributes:
-        table: in Dataverse.
-        key: what its rows go by there.
-        text: a text that both systems have.
-        set: in Finance.
-        finance_key: what they go by there.
-        company: column of the company in Dataverse, empty where rows belong to none.
+        table: In Dataverse.
+        key: What its rows go by there.
+        text: A text that both systems have.
+        set: In Finance.
+        finance_key: What they go by there.
+        company: Column of the company in Dataverse, empty where rows belong to none.
     """
 
     table: str
@@ -128,7 +128,7 @@ KEPT = (
 
 def _pick(ground: Ground, kept: Kept) -> Row:
     """A row of Dataverse by chance that Finance has, too, in an integrated company."""
-    known = {
+    in_finance = {
         str(row[kept.finance_key]).casefold()
         for row in ground.rows(kept.set)
         if row.get("dataAreaId") is None or row["dataAreaId"] in ground.areas
@@ -136,10 +136,10 @@ def _pick(ground: Ground, kept: Kept) -> Row:
     rows = [
         row
         for row in ground.rows(kept.table)
-        if str(row[kept.key]).casefold() in known and row[kept.text]
+        if str(row[kept.key]).casefold() in in_finance and row[kept.text]
         if not kept.company or kept.company not in row or ground.code(row, kept.company)
     ]
-    return ground.one(rows, lambda one: [one[f"{_id(kept)}"], one[kept.key]])
+    return ground.choose(rows, lambda row: [row[f"{_id(kept)}"], row[kept.key]])
 
 
 def _id(kept: Kept) -> str:
@@ -175,7 +175,7 @@ def _doubled(kept: Kept) -> Callable[[Ground], Planted]:
 def rate_doubled(ground: Ground) -> Planted:
     """An exchange rate stands in Dataverse twice."""
     table = "msdyn_currencyexchangerate"
-    row = ground.one(ground.rows(table), lambda one: [one[f"{table}id"]])
+    row = ground.choose(ground.rows(table), lambda row: [row[f"{table}id"]])
     new = ground.dataverse.copy(table, row)
     records = (str(row[f"{table}id"]), str(new[f"{table}id"]))
     ground.take(records[1])
@@ -185,7 +185,7 @@ def rate_doubled(ground: Ground) -> Planted:
 
 def rate_lost(ground: Ground) -> Planted:
     """An exchange rate is gone from Dataverse."""
-    row = ground.one(ground.rows("msdyn_currencyexchangerate"), lambda one: [one["msdyn_currencyexchangerateid"]])
+    row = ground.choose(ground.rows("msdyn_currencyexchangerate"), lambda row: [row["msdyn_currencyexchangerateid"]])
     pair = ground.dataverse_tx.get("msdyn_currencyexchangeratepair", row["msdyn_currencyexchangeratepair"])
     if pair is None:
         raise NothingToPlantOn

@@ -74,11 +74,11 @@ class PlaySummary:
     """What a play did.
 
     Attributes:
-        seed: the number chance was made from.
-        days: the days that were played, ISO.
-        events: how often each event happened.
-        left_out: how often an event found nothing to work on.
-        actuals: actuals made.
+        seed: The number chance was made from.
+        days: The days that were played, ISO.
+        events: How often each event happened.
+        left_out: How often an event found nothing to work on.
+        actuals: Actuals made.
     """
 
     seed: int
@@ -102,15 +102,15 @@ def play(
     subcontracted work.
 
     Args:
-        dataverse: the store of Dataverse.
-        finance: the store of Finance.
-        clock: the clock of both; it is moved, never backwards.
-        days: how many working days.
-        seed: the same number on the same rows gives the same days.
-        parameters: what the business was installed with.
+        dataverse: The store of Dataverse.
+        finance: The store of Finance.
+        clock: The clock of both; it is moved, never backwards.
+        days: How many working days.
+        seed: The same number on the same rows gives the same days.
+        parameters: What the business was installed with.
 
     Raises:
-        ValueError: less than one day.
+        ValueError: Less than one day.
     """
     if days < 1:
         raise ValueError("at least one day")
@@ -152,22 +152,22 @@ def play_event(
     """Let one event happen now.
 
     Args:
-        dataverse: the store of Dataverse.
-        finance: the store of Finance.
-        clock: the clock of both.
-        name: one of ``EVENTS``.
-        company: code of the company it happens in.
-        project: number of the project, one by chance where left out.
-        seed: what chance is made from.
-        parameters: what the business was installed with.
+        dataverse: The store of Dataverse.
+        finance: The store of Finance.
+        clock: The clock of both.
+        name: One of ``EVENTS``.
+        company: Code of the company it happens in.
+        project: Number of the project, one by chance where left out.
+        seed: What chance is made from.
+        parameters: What the business was installed with.
 
     Returns:
-        what happened, as plain values: ids of actuals made, amounts, numbers.
+        What happened, as plain values: ids of actuals made, amounts, numbers.
 
     Raises:
-        ValueError: there is no such event.
-        NothingToPlay: what it needs is not there.
-        dualsync_sandbox.errors.StoreError: the business refuses it.
+        ValueError: There is no such event.
+        NothingToPlay: What it needs is not there.
+        dualsync_sandbox.errors.StoreError: The business refuses it.
     """
     if name not in EVENTS:
         raise ValueError(f"{name!r} is none of {', '.join(EVENTS)}")

@@ -28,11 +28,11 @@ def answer(state: Path, path: str, wanted: dict[str, object], played: Played, co
     """Ask a running sandbox, or work on the stores of one that does not run, and print the result as JSON.
 
     Args:
-        state: folder of the sandbox.
-        path: of the control plane.
-        wanted: what it is asked.
-        played: does the same on stores.
-        control: address of the control plane, None when no sandbox runs.
+        state: Folder of the sandbox.
+        path: Of the control plane.
+        wanted: What it is asked.
+        played: Does the same on stores.
+        control: Address of the control plane, None when no sandbox runs.
     """
     if control is not None:
         try:
@@ -58,8 +58,8 @@ def register(app: typer.Typer, control_of: Callable[[Path], str | None]) -> None
     """Add the two commands.
 
     Args:
-        app: the sandbox's commands.
-        control_of: address of the control plane of the sandbox in a folder, None when none runs.
+        app: The sandbox's commands.
+        control_of: Address of the control plane of the sandbox in a folder, None when none runs.
     """
 
     @app.command("play")

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 def post_expense(scene: Scene, code: str, project: str | None) -> Facts:
     """An employee's expense report for a project is posted in Finance, which must know project and category [I2]."""
     area = code.lower()
-    known = [] if project else scene.sites(code)
+    sites = [] if project else scene.sites(code)
     with scene.finance.reading() as tx:
         if project is None:
-            known = [site for site in known if tx.find_one("ProjectsV2", dataAreaId=area, ProjectId=site.number)]
+            sites = [site for site in sites if tx.find_one("ProjectsV2", dataAreaId=area, ProjectId=site.number)]
         categories = tx.find("ExpenseCategories", dataAreaId=area, IsInactive="No")
         worker = scene.one_of(tx.find("Workers")[:50], "worker in Finance")
         category = scene.one_of(categories, f"expense category in {code}")
-        site = scene.site(code, project) if project else scene.one_of(known, f"project of {code} that Finance knows")
+        site = scene.site(code, project) if project else scene.one_of(sites, f"project of {code} that Finance knows")
         task = scene.one_of(site.leaves, f"task in {site.number}")
         number = str(task["msdyn_tasknumber"])
         there = tx.find_one("ProjectTasks", dataAreaId=area, ProjectId=site.number, TaskId=number) is not None

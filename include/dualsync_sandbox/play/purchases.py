@@ -137,8 +137,8 @@ def _role(scene: Scene) -> str:
 def _line(scene: Scene, code: str, site: Site, vendor: Row, *, abroad: bool) -> VendorLine:
     """Return a line: hours, an expense, goods without or with a number; for another company the first two only."""
     kinds = _kinds(scene, code)
-    wanted = [name for name, kind in kinds.items() if kind in ("Hour", "Cost") or not abroad]
-    name = scene.one_of(wanted, f"procurement category of {code} that is mapped")
+    names = [name for name, kind in kinds.items() if kind in ("Hour", "Cost") or not abroad]
+    name = scene.one_of(names, f"procurement category of {code} that is mapped")
     kind = kinds[name]
     taxed = str(vendor["SalesTaxGroupCode"]) if scene.rng.random() < 0.5 else ""
     task = scene.known_task(site)

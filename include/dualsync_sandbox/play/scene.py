@@ -61,12 +61,12 @@ class Scene:
     """Where events happen.
 
     Attributes:
-        dataverse: the store of Dataverse.
-        finance: the store of Finance.
-        clock: the time of both.
-        rng: where chance comes from.
-        name: what ids of new entries are made of, beside their number.
-        parameters: price lists and the like.
+        dataverse: The store of Dataverse.
+        finance: The store of Finance.
+        clock: The time of both.
+        rng: Where chance comes from.
+        name: What ids of new entries are made of, beside their number.
+        parameters: Price lists and the like.
     """
 
     dataverse: Store
@@ -90,7 +90,7 @@ class Scene:
         """Return one of several by chance.
 
         Raises:
-            NothingToPlay: there is none; ``missing`` says of what.
+            NothingToPlay: There is none; ``missing`` says of what.
         """
         if not what:
             raise NothingToPlay(f"There is no {missing}.")
@@ -138,13 +138,13 @@ class Scene:
         """Return a project to work on: the one named, or one by chance.
 
         Args:
-            code: company code.
-            number: project number.
-            billable: only projects whose time is billed as it is worked, or only others.
+            code: Company code.
+            number: Project number.
+            billable: Only projects whose time is billed as it is worked, or only others.
         """
         if number is None:
-            wanted = [site for site in self.sites(code) if billable is None or site.billable is billable]
-            return self.one_of(wanted, f"open project of {code} with tasks")
+            candidates = [site for site in self.sites(code) if billable is None or site.billable is billable]
+            return self.one_of(candidates, f"open project of {code} with tasks")
         with self.dataverse.reading() as tx:
             owner = self.company(code)["cdm_companyid"]
             project = tx.find_one("msdyn_project", msdyn_projectnumber=number, msdyn_owningcompany=owner)
@@ -157,12 +157,12 @@ class Scene:
         if number is not None:
             return self.site(code, number)
         with self.finance.reading() as tx:
-            known = [
+            sites = [
                 site
                 for site in self.sites(code)
                 if tx.find_one("ProjectsV2", dataAreaId=code.lower(), ProjectId=site.number) is not None
             ]
-        return self.one_of(known, f"project of {code} that Finance knows")
+        return self.one_of(sites, f"project of {code} that Finance knows")
 
     def known_task(self, site: Site) -> str:
         """Return the number of a leaf task by chance; empty where Finance does not know it."""

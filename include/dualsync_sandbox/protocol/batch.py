@@ -37,11 +37,11 @@ class Operation:
     """One request of a batch.
 
     Attributes:
-        method: in capitals.
-        url: as written: absolute, an absolute path, a path below the service root, or beginning with ``$1``.
-        headers: names in lower case.
-        body: raw body.
-        content_id: its name within the batch; empty when it has none.
+        method: In capitals.
+        url: As written: absolute, an absolute path, a path below the service root, or beginning with ``$1``.
+        headers: Names in lower case.
+        body: Raw body.
+        content_id: Its name within the batch; empty when it has none.
     """
 
     method: str
@@ -59,7 +59,7 @@ def read_batch(call: Call) -> list[Operation | ChangeSet]:
     """The operations and change sets of a batch, in order.
 
     Raises:
-        BatchFault: the body is no batch.
+        BatchFault: The body is no batch.
     """
     items: list[Operation | ChangeSet] = []
     for headers, content in _parts(call.headers.get("content-type", ""), call.body):
@@ -130,10 +130,10 @@ class Runner:
     """Runs the operations of one batch, one after another.
 
     Args:
-        call: the request that holds the batch.
-        handle: answers one request.
-        transaction: opens what makes a change set all or nothing; an exception that leaves it undoes the set.
-        unreadable: the answer to an operation whose URL cannot be told.
+        call: The request that holds the batch.
+        handle: Answers one request.
+        transaction: Opens what makes a change set all or nothing; an exception that leaves it undoes the set.
+        unreadable: The answer to an operation whose URL cannot be told.
     """
 
     call: Call
@@ -150,7 +150,7 @@ class Runner:
             The multipart reply; its status is 200 also where operations failed.
 
         Raises:
-            ServiceBroke: as ``Call.breakdown`` asks for.
+            ServiceBroke: As ``Call.breakdown`` asks for.
         """
         replies: list[list[tuple[str, Reply]] | Reply] = []
         for item in items:

@@ -25,9 +25,9 @@ class ApiError(SandboxError):
 
     Args:
         status: HTTP status.
-        code: the system's error code.
-        message: what the caller reads.
-        headers: further response headers.
+        code: The system's error code.
+        message: What the caller reads.
+        headers: Further response headers.
     """
 
     def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
@@ -46,15 +46,15 @@ class Call:
     """One request.
 
     Attributes:
-        method: in capitals.
-        base: scheme, host and port, as the caller wrote them.
-        path: path below the service root, still percent-encoded, without leading or trailing slash.
-        root: the path of the service root, for instance ``/api/data/v9.2``.
-        options: query options in order, decoded.
-        headers: names in lower case.
-        body: raw body.
-        caller: id of the application that signed in.
-        breakdown: operations of a batch, or rows of an import, after which the service breaks down; ``None``: it does
+        method: In capitals.
+        base: Scheme, host and port, as the caller wrote them.
+        path: Path below the service root, still percent-encoded, without leading or trailing slash.
+        root: The path of the service root, for instance ``/api/data/v9.2``.
+        options: Query options in order, decoded.
+        headers: Names in lower case.
+        body: Raw body.
+        caller: Id of the application that signed in.
+        breakdown: Operations of a batch, or rows of an import, after which the service breaks down; ``None``: it does
             not. Set by the fault ``half_batch``.
     """
 
@@ -102,7 +102,7 @@ class Call:
         """The body as a JSON object.
 
         Raises:
-            ApiError: it is none (code empty; the systems put theirs).
+            ApiError: It is none (code empty; the systems put theirs).
         """
         try:
             value = _decoder.decode(self.body)

@@ -67,21 +67,21 @@ class Column:
     """One column.
 
     Attributes:
-        name: logical name (Dataverse) or OData property (Finance).
-        kind: how values are held and compared.
-        type: the system's own word for it (``Money``, ``Picklist``, ``Int32``, ``Enum`` ...).
-        length: most characters of a text.
-        scale: decimals kept.
-        required: refused when empty.
-        key: part of the entity key (Finance).
-        options: option number to label (Dataverse).
-        enum: name of the enum (Finance).
-        members: enum members in the order of their numbers (Finance); the first is what an absent value becomes.
-        member_values: the members' numbers.
-        targets: tables a lookup may point to, with the navigation property for each.
-        on_delete: what happens to this row when the row its lookup names is deleted.
-        default: value of a new row that names none.
-        note: what is assumed about the column.
+        name: Logical name (Dataverse) or OData property (Finance).
+        kind: How values are held and compared.
+        type: The system's own word for it (``Money``, ``Picklist``, ``Int32``, ``Enum`` ...).
+        length: Most characters of a text.
+        scale: Decimals kept.
+        required: Refused when empty.
+        key: Part of the entity key (Finance).
+        options: Option number to label (Dataverse).
+        enum: Name of the enum (Finance).
+        members: Enum members in the order of their numbers (Finance); the first is what an absent value becomes.
+        member_values: The members' numbers.
+        targets: Tables a lookup may point to, with the navigation property for each.
+        on_delete: What happens to this row when the row its lookup names is deleted.
+        default: Value of a new row that names none.
+        note: What is assumed about the column.
     """
 
     name: str
@@ -135,15 +135,15 @@ class Table:
     """A Dataverse table or a Finance entity.
 
     Attributes:
-        name: logical name (Dataverse) or entity set (Finance): the name the store knows the table by.
-        set: entity set name in URLs.
-        id: the column of the primary id; ``RecId`` in Finance.
-        label: display name (Finance: the data management label).
-        primary_name: the column shown in lookups (Dataverse).
-        entity: public entity name (Finance), the name of the type in ``$metadata``.
-        aot: the entity's name inside Finance, as it appears in its error messages.
-        public: whether the entity is on OData; those that are not are reached by data package only (Finance).
-        indexes: columns the business looks rows up by (Finance).
+        name: Logical name (Dataverse) or entity set (Finance): the name the store knows the table by.
+        set: Entity set name in URLs.
+        id: The column of the primary id; ``RecId`` in Finance.
+        label: Display name (Finance: the data management label).
+        primary_name: The column shown in lookups (Dataverse).
+        entity: Public entity name (Finance), the name of the type in ``$metadata``.
+        aot: The entity's name inside Finance, as it appears in its error messages.
+        public: Whether the entity is on OData; those that are not are reached by data package only (Finance).
+        indexes: Columns the business looks rows up by (Finance).
     """
 
     name: str

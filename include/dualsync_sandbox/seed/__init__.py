@@ -57,18 +57,18 @@ def seed(dataverse: Store, finance: Store, profile: ProfileName, seed: int, proj
     """Write a believable company into two empty stores.
 
     Args:
-        dataverse: the store of Project Operations on Dataverse.
-        finance: the store of Dynamics 365 Finance.
-        profile: how much: ``demo`` (40 projects), ``small`` (1,000) or ``large`` (100,000).
-        seed: the same number gives the same rows.
-        projects: another number of projects, in all four companies together; everything else follows from it.
+        dataverse: The store of Project Operations on Dataverse.
+        finance: The store of Dynamics 365 Finance.
+        profile: How much: ``demo`` (40 projects), ``small`` (1,000) or ``large`` (100,000).
+        seed: The same number gives the same rows.
+        projects: Another number of projects, in all four companies together; everything else follows from it.
 
     Returns:
-        the rows written, by table.
+        The rows written, by table.
 
     Raises:
-        ValueError: the profile is unknown or the number of projects too small.
-        dualsync_sandbox.errors.DuplicateId: the stores were seeded before.
+        ValueError: The profile is unknown or the number of projects too small.
+        dualsync_sandbox.errors.DuplicateId: The stores were seeded before.
     """
     volume = Volume.of(profile, projects)
     rng = random.Random(seed)

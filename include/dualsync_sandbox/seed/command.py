@@ -32,7 +32,7 @@ def stopped(state: Path) -> Iterator[tuple[Store, Store, Clock]]:
     """The stores of Dataverse and Finance, and their clock, of a sandbox that is not running.
 
     Args:
-        state: the sandbox's state folder; made when missing.
+        state: The sandbox's state folder; made when missing.
     """
     clock = Clock(kept=state / CLOCK_FILE)
     dataverse = Store(state / STORES[0], SystemSchema.load("dataverse"), clock)
@@ -48,14 +48,14 @@ def seed_stopped(state: Path, profile: ProfileName, number: int, projects: int |
     """Fill the stores of a sandbox that is not running and return the summary as plain values.
 
     Args:
-        state: the sandbox's state folder; made when missing.
+        state: The sandbox's state folder; made when missing.
         profile: ``demo``, ``small`` or ``large``.
-        number: the seed.
-        projects: another number of projects than the profile's.
+        number: The seed.
+        projects: Another number of projects than the profile's.
 
     Raises:
-        ValueError: the profile is unknown or the number of projects too small.
-        dualsync_sandbox.errors.StoreError: the sandbox is filled already.
+        ValueError: The profile is unknown or the number of projects too small.
+        dualsync_sandbox.errors.StoreError: The sandbox is filled already.
     """
     with stopped(state) as (dataverse, finance, _):
         return seed(dataverse, finance, profile, number, projects).as_dict()
@@ -65,14 +65,14 @@ def seed_running(control: str, profile: ProfileName, number: int, projects: int 
     """Let a running sandbox fill itself, through its control plane, and return the summary as plain values.
 
     Args:
-        control: address of the control plane.
+        control: Address of the control plane.
         profile: ``demo``, ``small`` or ``large``.
-        number: the seed.
-        projects: another number of projects than the profile's.
+        number: The seed.
+        projects: Another number of projects than the profile's.
 
     Raises:
-        httpx.ConnectError: nothing listens there any more.
-        httpx.HTTPStatusError: the sandbox refused.
+        httpx.ConnectError: Nothing listens there any more.
+        httpx.HTTPStatusError: The sandbox refused.
     """
     wanted = {"profile": profile, "seed": number, "projects": projects}
     answer = httpx.post(f"{control}/seed", json=wanted, timeout=_TIMEOUT)

@@ -60,13 +60,13 @@ class Plan:
     """What an engagement is made of.
 
     Attributes:
-        kind: a project without contract, one time and material line, one fixed-price line, one of each on two
+        kind: A project without contract, one time and material line, one fixed-price line, one of each on two
             projects, or one of each on the same project.
-        person: the customer is a private person.
-        two_customers: a second contract customer shares the bill.
-        product_line: the contract has a product line as well, which is no project contract line.
-        foreign: the contract is in the company's other currency.
-        closed: the projects are closed.
+        person: The customer is a private person.
+        two_customers: A second contract customer shares the bill.
+        product_line: The contract has a product line as well, which is no project contract line.
+        foreign: The contract is in the company's other currency.
+        closed: The projects are closed.
     """
 
     kind: Kind
@@ -120,13 +120,13 @@ class CompanyBooks:
     """Makes the engagements of one company.
 
     Args:
-        company: whose engagements.
-        numbers: the running numbers of the whole seed.
-        rng: where chance comes from.
-        accounts: customers that are organisations.
-        contacts: customers that are persons.
-        managers: ids of the users who manage projects.
-        planner: plans their work.
+        company: Whose engagements.
+        numbers: The running numbers of the whole seed.
+        rng: Where chance comes from.
+        accounts: Customers that are organisations.
+        contacts: Customers that are persons.
+        managers: Ids of the users who manage projects.
+        planner: Plans their work.
     """
 
     def __init__(

@@ -33,10 +33,10 @@ class Planner:
     """Plans the work of one company's projects.
 
     Args:
-        company: whose projects.
-        numbers: the running numbers of the whole seed.
-        rng: where chance comes from.
-        resources: id and name of who can be assigned.
+        company: Whose projects.
+        numbers: The running numbers of the whole seed.
+        rng: Where chance comes from.
+        resources: Id and name of who can be assigned.
     """
 
     def __init__(
@@ -52,9 +52,9 @@ class Planner:
         """Yield table and row of a project's plans.
 
         Args:
-            project_id: the project.
-            leaves: its leaf tasks.
-            line: its contract line, None for internal projects.
+            project_id: The project.
+            leaves: Its leaf tasks.
+            line: Its contract line, None for internal projects.
         """
         for task in leaves[:_FIRST_LEAVES]:
             if self._rng.random() < _ASSIGNED:

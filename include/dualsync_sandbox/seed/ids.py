@@ -17,7 +17,7 @@ class Ids:
     """Gives every seeded Dataverse record its id.
 
     Args:
-        seed: the number the whole seed is made from.
+        seed: The number the whole seed is made from.
     """
 
     def __init__(self, seed: int) -> None:

@@ -22,7 +22,7 @@ class Volume:
         """Return the volume of a profile, or of ``projects`` where given.
 
         Raises:
-            ValueError: the profile is unknown, or fewer than 20 projects are asked for (each company then could not
+            ValueError: The profile is unknown, or fewer than 20 projects are asked for (each company then could not
                 show every kind of contract).
         """
         if profile not in PROJECTS:

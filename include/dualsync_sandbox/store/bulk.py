@@ -19,9 +19,9 @@ class Bulk:
     """Inserts or updates many rows of one table; see ``Tx.insert_many`` and ``Tx.update_many``.
 
     Args:
-        catalog: of the store.
-        connection: of the transaction.
-        layout: the table.
+        catalog: Of the store.
+        connection: Of the transaction.
+        layout: The table.
     """
 
     def __init__(self, catalog: Catalog, connection: sqlite3.Connection, layout: Layout) -> None:

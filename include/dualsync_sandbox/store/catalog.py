@@ -24,9 +24,9 @@ class Event:
 
     Attributes:
         kind: ``create``, ``update`` or ``delete``.
-        table: logical name or entity set.
-        before: the row as it was; ``None`` for a create.
-        after: the row as it will be (hooks that run *before* may change it) or is; ``None`` for a delete.
+        table: Logical name or entity set.
+        before: The row as it was; ``None`` for a create.
+        after: The row as it will be (hooks that run *before* may change it) or is; ``None`` for a delete.
     """
 
     kind: EventKind
@@ -45,13 +45,13 @@ class Catalog:
     """Tables, hooks and counters of one store.
 
     Args:
-        schema: the system's tables.
-        clock: gives ``createdon``, ``modifiedon`` and the time of deletions.
+        schema: The system's tables.
+        clock: Gives ``createdon``, ``modifiedon`` and the time of deletions.
 
     Attributes:
-        version: the number of the latest change.
-        rec_id: the record id that the next row of Finance gets.
-        hooks: what is called for each table, kind of write and time; it takes the transaction and the event.
+        version: The number of the latest change.
+        rec_id: The record id that the next row of Finance gets.
+        hooks: What is called for each table, kind of write and time; it takes the transaction and the event.
     """
 
     def __init__(self, schema: SystemSchema, clock: Clock) -> None:
@@ -66,7 +66,7 @@ class Catalog:
         """How the table is held.
 
         Raises:
-            UnknownTable: the system has no such table.
+            UnknownTable: The system has no such table.
         """
         try:
             return self.layouts[table]

@@ -131,8 +131,8 @@ class Layout:
 
     def finder(self, names: tuple[str, ...]) -> tuple[str, Callable[[Mapping[str, object]], list[SqlValue]]]:
         """The statement that gives the id of a row by values of these columns, and what encodes them."""
-        known = self._finders.get(names)
-        if known is None:
+        made = self._finders.get(names)
+        if made is None:
             condition = " AND ".join(f"{quoted(name)} IS ?" for name in names)
             sql = f"SELECT {quoted(self.table.id)} FROM {quoted(self.table.name)} WHERE {condition} LIMIT 1"
             encoders = [(name, None if self.compared_as_given(name) else self.encoders[name]) for name in names]
@@ -143,8 +143,8 @@ class Layout:
                     for name, check in encoders
                 ]
 
-            known = self._finders[names] = sql, encode
-        return known
+            made = self._finders[names] = sql, encode
+        return made
 
     def stamps(self, now: str) -> dict[str, SqlValue]:
         """What the platform says of every change, in tables that have the columns for it."""
@@ -167,7 +167,7 @@ class Layout:
         """Refuse columns that the table does not have.
 
         Raises:
-            UnknownColumn: there is no such column.
+            UnknownColumn: There is no such column.
         """
         for name in names:
             if name not in self.encoders and name not in SYSTEM_COLUMNS:
@@ -177,7 +177,7 @@ class Layout:
         """Values as SQLite holds them, checked by the schema; a lookup to one of several tables names which.
 
         Raises:
-            StoreError: a value that its column does not take.
+            StoreError: A value that its column does not take.
         """
         values = {name: self.encoders[name](value) for name, value in row.items() if name in self.encoders}
         for column in self.table.lookups:
@@ -193,7 +193,7 @@ class Layout:
         """Refuse a row that lacks a required value; ``given_only`` looks only at the columns that are given.
 
         Raises:
-            Required: a value is missing.
+            Required: A value is missing.
         """
         for name in self.required:
             if values.get(name) is None or values[name] == "":

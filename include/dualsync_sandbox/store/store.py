@@ -22,12 +22,12 @@ class Store(Catalog):
     """The rows of one system.
 
     Args:
-        path: the SQLite file; created when missing.
-        schema: the system's tables.
-        clock: gives ``createdon``, ``modifiedon`` and the time of deletions.
+        path: The SQLite file; created when missing.
+        schema: The system's tables.
+        clock: Gives ``createdon``, ``modifiedon`` and the time of deletions.
 
     Raises:
-        SandboxError: the file was written with other tables than ``schema`` has.
+        SandboxError: The file was written with other tables than ``schema`` has.
     """
 
     def __init__(self, path: Path, schema: SystemSchema, clock: Clock) -> None:
@@ -82,9 +82,9 @@ class Store(Catalog):
         """Let ``fn`` see writes to ``table``.
 
         Args:
-            table: logical name or entity set.
-            kinds: which writes.
-            fn: called inside the transaction; what it raises undoes the write.
+            table: Logical name or entity set.
+            kinds: Which writes.
+            fn: Called inside the transaction; what it raises undoes the write.
             when: ``before`` the write (``event.after`` may still be changed) or ``after`` it.
         """
         self.layout(table)
@@ -98,7 +98,7 @@ class Store(Catalog):
         There is one at a time; within one of the same thread it joins that one.
 
         Args:
-            outside: whether a caller of the API writes, rather than the system itself.
+            outside: Whether a caller of the API writes, rather than the system itself.
         """
         with self._lock:
             if self._active is not None:
@@ -157,11 +157,11 @@ class Store(Catalog):
         """Go back to what :meth:`save` wrote; versions and record ids go on from there.
 
         Raises:
-            SandboxError: the file was written with other tables.
+            SandboxError: The file was written with other tables.
         """
         query = "SELECT name, value FROM _meta"
         with self._lock, closing(sqlite3.connect(path)) as source:
-            saved, own = (dict(one.execute(query).fetchall()) for one in (source, self._writer))
+            saved, own = (dict(connection.execute(query).fetchall()) for connection in (source, self._writer))
             if saved["schema"] != own["schema"]:
                 raise SandboxError(f"{path} was written with other tables")
             source.backup(self._writer)

@@ -105,7 +105,7 @@ class Tx:
         """Create a row; absent columns get their defaults.
 
         Raises:
-            StoreError: the row breaks a rule of the schema; see ``dualsync_sandbox.errors``.
+            StoreError: The row breaks a rule of the schema; see ``dualsync_sandbox.errors``.
         """
         layout = self.store.layout(table)
         after = self._with_defaults(layout, row)
@@ -123,12 +123,12 @@ class Tx:
         """Create many rows; references are checked when all are in, so rows may refer to each other.
 
         Args:
-            table: logical name or entity set.
-            rows: the rows; consecutive rows with the same columns are written fastest.
-            hooks: whether the business sees each row. Without, or where it does not care, the bulk path is taken.
+            table: Logical name or entity set.
+            rows: The rows; consecutive rows with the same columns are written fastest.
+            hooks: Whether the business sees each row. Without, or where it does not care, the bulk path is taken.
 
         Returns:
-            how many rows were created.
+            How many rows were created.
         """
         if hooks and any(kind == "create" for _, kind in self.store.hooked(table)):
             count = 0
@@ -153,17 +153,17 @@ class Tx:
         """Change columns of many rows.
 
         Args:
-            table: logical name or entity set.
-            changes: id of each row and what changes in it; rows that change the same columns are written fastest when
+            table: Logical name or entity set.
+            changes: Id of each row and what changes in it; rows that change the same columns are written fastest when
                 they follow each other.
-            hooks: whether the business sees each row. Without, or where it does not care, the bulk path is taken, which
+            hooks: Whether the business sees each row. Without, or where it does not care, the bulk path is taken, which
                 checks values and references but not required columns: it is for what the business itself knows.
 
         Returns:
-            how many rows were changed.
+            How many rows were changed.
 
         Raises:
-            RowNotFound: one of the rows is not there.
+            RowNotFound: One of the rows is not there.
         """
         if hooks and any(kind == "update" for _, kind in self.store.hooked(table)):
             count = 0
@@ -184,8 +184,8 @@ class Tx:
         """Change columns of a row.
 
         Raises:
-            RowNotFound: there is no such row.
-            StoreError: the row breaks a rule of the schema.
+            RowNotFound: There is no such row.
+            StoreError: The row breaks a rule of the schema.
         """
         layout = self.store.layout(table)
         before = self.get(table, row_id)
@@ -216,8 +216,8 @@ class Tx:
         """Delete a row and what its relations say goes with it; Dataverse remembers it for change tracking.
 
         Raises:
-            RowNotFound: there is no such row.
-            DeleteRestricted: rows that depend on it exist.
+            RowNotFound: There is no such row.
+            DeleteRestricted: Rows that depend on it exist.
         """
         layout = self.store.layout(table)
         before = self.get(table, row_id)
@@ -298,18 +298,18 @@ class Tx:
                 if not own and not self._exists(target, (self.schema.tables[target].id,), (value,)):
                     raise ReferenceNotFound(layout.table.name, column.name, target, value)
         for relation in layout.table.relations:
-            wanted = [values.get(column) for column in relation.columns]
-            if given.isdisjoint(relation.columns) or any(value in (None, "", NO_GUID) for value in wanted):
+            target_values = [values.get(column) for column in relation.columns]
+            if given.isdisjoint(relation.columns) or any(value in (None, "", NO_GUID) for value in target_values):
                 continue
-            if relation.target == layout.table.name and self._names_itself(relation, values, wanted):
+            if relation.target == layout.table.name and self._names_itself(relation, values, target_values):
                 continue
-            if not self._exists(relation.target, relation.target_columns, wanted):
-                raise ReferenceNotFound(layout.table.name, relation.columns[-1], relation.target, wanted[-1])
+            if not self._exists(relation.target, relation.target_columns, target_values):
+                raise ReferenceNotFound(layout.table.name, relation.columns[-1], relation.target, target_values[-1])
 
     @staticmethod
-    def _names_itself(relation: Relation, values: Mapping[str, object], wanted: Sequence[object]) -> bool:
+    def _names_itself(relation: Relation, values: Mapping[str, object], target_values: Sequence[object]) -> bool:
         own = [values.get(column) for column in relation.target_columns]
-        return [str(value).lower() for value in own] == [str(value).lower() for value in wanted]
+        return [str(value).lower() for value in own] == [str(value).lower() for value in target_values]
 
     def _exists(self, table: str, columns: Sequence[str], values: Sequence[object]) -> bool:
         where = " AND ".join(f"{quoted(column)} = ?" for column in columns)

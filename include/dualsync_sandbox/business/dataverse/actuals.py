@@ -123,8 +123,8 @@ class Maker:
     """Makes the actuals of work within one transaction.
 
     Args:
-        tx: the transaction.
-        prices: the price lists.
+        tx: The transaction.
+        prices: The price lists.
     """
 
     def __init__(self, tx: Tx, prices: Prices) -> None:
@@ -135,13 +135,13 @@ class Maker:
         """Write and connect the actuals of approved work; cost first.
 
         Args:
-            work: what was approved.
-            billable: the quantity to charge where it differs from the one submitted ([E3] less, [E4] more).
-            cost: whether it costs; not where a vendor invoice says what the work costs [J4].
-            sales: whether it sells; not where the work it charges was sold already [J4].
+            work: What was approved.
+            billable: The quantity to charge where it differs from the one submitted ([E3] less, [E4] more).
+            cost: Whether it costs; not where a vendor invoice says what the work costs [J4].
+            sales: Whether it sells; not where the work it charges was sold already [J4].
 
         Raises:
-            BusinessRuleViolation: a record the work names is missing, or ``billable`` is negative.
+            BusinessRuleViolation: A record the work names is missing, or ``billable`` is negative.
         """
         if billable is not None and billable < 0:
             raise BusinessRuleViolation(TABLE, "The chargeable quantity cannot be negative.")
@@ -368,7 +368,7 @@ def work_of_actual(tx: Tx, row: Row) -> Work:
     """Return the work an actual was made of, from the entry or vendor invoice line that is its origin.
 
     Raises:
-        BusinessRuleViolation: the actual has no entry.
+        BusinessRuleViolation: The actual has no entry.
     """
     if row["msdyn_vendorinvoiceline"] is not None:
         return work_of_vendor_line(tx, row_of(tx, VENDOR_LINE, row["msdyn_vendorinvoiceline"]))
@@ -397,13 +397,13 @@ def renew(tx: Tx, prices: Prices, rows: list[Row], changes: Mapping[str, Any] | 
     """Reverse the actuals of one entry and make them anew, by today's contract and prices [E7, E8, E21].
 
     Args:
-        tx: the transaction.
-        prices: the price lists.
-        rows: all standing actuals of one entry.
-        changes: attributes of ``Work`` that a correction changes.
+        tx: The transaction.
+        prices: The price lists.
+        rows: All standing actuals of one entry.
+        changes: Attributes of ``Work`` that a correction changes.
 
     Returns:
-        reversals and new actuals.
+        Reversals and new actuals.
     """
     work = replace(work_of_actual(tx, rows[0]), **(changes or {}))
     billable = charged(rows)

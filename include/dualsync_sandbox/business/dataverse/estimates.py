@@ -176,18 +176,18 @@ def add_estimate(
     """Estimate an expense or material; returns the cost line and, where there is one, the sales line.
 
     Args:
-        dataverse: the store of Dataverse.
-        kind: expense or material.
-        project_id: the project.
-        task_id: its task, or None.
-        quantity: pieces.
-        price: of one piece of an expense, in the company's currency; products have theirs from the price list.
-        category_id: the transaction category.
-        product_id: the product of a material.
-        prices: the price lists.
+        dataverse: The store of Dataverse.
+        kind: Expense or material.
+        project_id: The project.
+        task_id: Its task, or None.
+        quantity: Pieces.
+        price: Of one piece of an expense, in the company's currency; products have theirs from the price list.
+        category_id: The transaction category.
+        product_id: The product of a material.
+        prices: The price lists.
 
     Raises:
-        BusinessRuleViolation: the category is one of another company's expenses [D4].
+        BusinessRuleViolation: The category is one of another company's expenses [D4].
     """
     with dataverse.transaction() as tx:
         lines = estimate_lines(

@@ -88,16 +88,16 @@ def draft_correction_journal(dataverse: Store, actual_id: str, changes: Mapping[
     """Write a correction journal for the entry behind an actual; its actuals are In process from now on.
 
     Args:
-        dataverse: the store of Dataverse.
-        actual_id: one of the actuals of the entry.
-        changes: new values by the words of ``CORRECTABLE``; ids of records, and an ISO date for ``day``.
-        name: of the journal.
+        dataverse: The store of Dataverse.
+        actual_id: One of the actuals of the entry.
+        changes: New values by the words of ``CORRECTABLE``; ids of records, and an ISO date for ``day``.
+        name: Of the journal.
 
     Returns:
-        the id of the journal.
+        The id of the journal.
 
     Raises:
-        BusinessRuleViolation: something else is to be changed, or the actuals can no longer be corrected.
+        BusinessRuleViolation: Something else is to be changed, or the actuals can no longer be corrected.
     """
     unknown = changes.keys() - CORRECTABLE.keys()
     if unknown or not changes:
@@ -124,7 +124,7 @@ def confirm_correction_journal(dataverse: Store, journal_id: str, *, parameters:
     """Post a correction journal; returns reversals and new actuals.
 
     Raises:
-        BusinessRuleViolation: it is posted, or corrects a line of an entry journal where that is not allowed [E23].
+        BusinessRuleViolation: It is posted, or corrects a line of an entry journal where that is not allowed [E23].
     """
     settings = parameters or Parameters()
     with dataverse.transaction() as tx:
@@ -184,13 +184,13 @@ def post_entry_journal(dataverse: Store, lines: Sequence[Mapping[str, object]], 
     """Write and post an entry journal: one actual per line, without connections, origin or intercompany pair [E23, K7].
 
     Args:
-        dataverse: the store of Dataverse.
-        lines: columns of ``msdyn_journalline``; amount, currency, contract line and dates default as far as the
+        dataverse: The store of Dataverse.
+        lines: Columns of ``msdyn_journalline``; amount, currency, contract line and dates default as far as the
             project says them. A sale that names no contract customer gets none and is never invoiced [E24].
-        name: of the journal.
+        name: Of the journal.
 
     Raises:
-        BusinessRuleViolation: a line's class does not go with its type on its contract line [E-T].
+        BusinessRuleViolation: A line's class does not go with its type on its contract line [E-T].
     """
     with dataverse.transaction() as tx:
         journal_id = _journal(tx, JournalType.ENTRY, name)
@@ -207,10 +207,10 @@ def check_line(kind: int, classification: int, method: object) -> None:
     """Refuse a class that does not go with the type of a journal line [E-T].
 
     Raises:
-        BusinessRuleViolation: it does not.
+        BusinessRuleViolation: It does not.
     """
-    known = BillingMethod(method) if isinstance(method, int) else None
-    if TransactionClass(classification) not in ALLOWED[known].get(TransactionType(kind), frozenset()):
+    billing_method = BillingMethod(method) if isinstance(method, int) else None
+    if TransactionClass(classification) not in ALLOWED[billing_method].get(TransactionType(kind), frozenset()):
         raise BusinessRuleViolation(
             LINES,
             f"A journal line of type {TransactionType(kind).name} cannot have the class "

@@ -59,11 +59,11 @@ class Prices:
     """Price lists.
 
     Attributes:
-        cost: by company code and role name: what an hour costs, in the company's currency.
-        bill: by currency code and role name: what an hour sells for.
-        material_cost: by currency code and product number.
-        material_sale: by currency code and product number.
-        expense_markup: by name of a transaction category: percent added to the cost of an expense; none means at cost.
+        cost: By company code and role name: what an hour costs, in the company's currency.
+        bill: By currency code and role name: what an hour sells for.
+        material_cost: By currency code and product number.
+        material_sale: By currency code and product number.
+        expense_markup: By name of a transaction category: percent added to the cost of an expense; none means at cost.
     """
 
     cost: Rates = field(default_factory=lambda: _table(_ROLES, _COMPANIES, 0))
@@ -80,8 +80,8 @@ class Prices:
             return _of(rates, _name(role))
         # A company without a list takes the first one, at native rates (assumed).
         first = next(iter(self.cost))
-        wanted, known = _company_currency(tx, code), _company_currency(tx, first)
-        return native(_of(self.cost[first], _name(role)), known, wanted)
+        to_currency, list_currency = _company_currency(tx, code), _company_currency(tx, first)
+        return native(_of(self.cost[first], _name(role)), list_currency, to_currency)
 
     def hour_sale(self, tx: Tx, currency: Row, role: Row | None) -> Decimal:
         """Return what an hour of the role sells for in a ``transactioncurrency``."""
@@ -106,8 +106,8 @@ class Prices:
         if code in rates:
             return _of(rates[code], name, other)
         first = next(iter(rates))
-        known = tx.find_one("transactioncurrency", isocurrencycode=first)
-        return native(_of(rates[first], name, other), known or currency, currency)
+        list_currency = tx.find_one("transactioncurrency", isocurrencycode=first)
+        return native(_of(rates[first], name, other), list_currency or currency, currency)
 
 
 def _of(rates: Mapping[str, Decimal], name: str, other: str = OTHER) -> Decimal:

@@ -36,11 +36,11 @@ class Share:
     """A part of an expense that falls on a project [I9].
 
     Attributes:
-        project_id: the project.
-        percentage: share of the line's amount.
-        company: the company that owns the project; the report's own when empty.
-        activity_number: a task of the project; it has to be a leaf [C9].
-        billing_type: member of ``ProjBillingType``.
+        project_id: The project.
+        percentage: Share of the line's amount.
+        company: The company that owns the project; the report's own when empty.
+        activity_number: A task of the project; it has to be a leaf [C9].
+        billing_type: Member of ``ProjBillingType``.
     """
 
     project_id: str
@@ -55,14 +55,14 @@ class Expense:
     """One line of an expense report.
 
     Attributes:
-        cost_type: the expense category of the company (``ExpenseCategories.CostType``).
-        amount: what was paid, tax included, in ``currency``.
-        date: day of the expense (ISO).
-        shares: projects that bear it; none for an expense of no project.
-        currency: the company's accounting currency when empty.
-        tax_group: sales tax group; the amount holds its tax.
-        quantity: number of units.
-        description: a note.
+        cost_type: The expense category of the company (``ExpenseCategories.CostType``).
+        amount: What was paid, tax included, in ``currency``.
+        date: Day of the expense (ISO).
+        shares: Projects that bear it; none for an expense of no project.
+        currency: The company's accounting currency when empty.
+        tax_group: Sales tax group; the amount holds its tax.
+        quantity: Number of units.
+        description: A note.
     """
 
     cost_type: str
@@ -85,7 +85,7 @@ def report_of(tx: Tx, area: str, number: str) -> Row:
     """Return an expense report.
 
     Raises:
-        BusinessRuleViolation: the company has none of that number.
+        BusinessRuleViolation: The company has none of that number.
     """
     report = tx.find_one(REPORTS, dataAreaId=area, ReportNumber=number)
     if report is None:
@@ -97,7 +97,7 @@ def advance(tx: Tx, area: str, number: str, status: str) -> Row:
     """Take a report one step further: submitted, approved, posted.
 
     Raises:
-        BusinessRuleViolation: it is not at the step before.
+        BusinessRuleViolation: It is not at the step before.
     """
     report = report_of(tx, area, number)
     before = _ORDER[_ORDER.index(status) - 1]
@@ -110,11 +110,11 @@ class ExpenseDesk:
     """Expense management of one company within one transaction.
 
     Args:
-        tx: the transaction.
-        settings: the company's parameters.
+        tx: The transaction.
+        settings: The company's parameters.
 
     Raises:
-        BusinessRuleViolation: the company is not integrated.
+        BusinessRuleViolation: The company is not integrated.
     """
 
     def __init__(self, tx: Tx, settings: CompanySettings) -> None:
@@ -202,7 +202,7 @@ class ExpenseDesk:
         """Post an approved report [I2, I3].
 
         Raises:
-            BusinessRuleViolation: a line cannot be posted; then none is.
+            BusinessRuleViolation: A line cannot be posted; then none is.
         """
         report = advance(self._tx, self._area, number, "Posted")
         periods, rates = (

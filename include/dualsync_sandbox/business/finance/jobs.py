@@ -34,14 +34,14 @@ class ImportSummary:
     """What one import from staging did.
 
     Attributes:
-        company: dataAreaId.
-        journals: ids of the journals that got lines.
-        lines: journal lines made.
-        beginning_balances: beginning balance lines made [G17].
-        already_costed: cost rows that Finance had posted before, so that they got no line [G18].
-        refused: actuals import id and reason of the rows that got no line; also in ``ImportLog``.
-        proposals: numbers of the invoice proposals that got their lines [H3].
-        held: number and reason of the proposals that got none [H3, H4]; also in ``ImportLog``.
+        company: ``dataAreaId``.
+        journals: Ids of the journals that got lines.
+        lines: Journal lines made.
+        beginning_balances: Beginning balance lines made [G17].
+        already_costed: Cost rows that Finance had posted before, so that they got no line [G18].
+        refused: Actuals import id and reason of the rows that got no line; also in ``ImportLog``.
+        proposals: Numbers of the invoice proposals that got their lines [H3].
+        held: Number and reason of the proposals that got none [H3, H4]; also in ``ImportLog``.
     """
 
     company: str
@@ -63,9 +63,9 @@ class InvoicingSummary:
     """What one posting run of invoice proposals did.
 
     Attributes:
-        company: dataAreaId.
-        posted: number of each proposal that was posted, and of its customer invoice.
-        failed: number and reason of those that could not be.
+        company: ``dataAreaId``.
+        posted: Number of each proposal that was posted, and of its customer invoice.
+        failed: Number and reason of those that could not be.
     """
 
     company: str
@@ -82,11 +82,11 @@ class PostingSummary:
     """What one posting run did.
 
     Attributes:
-        company: dataAreaId.
-        journals: ids of the journals that were posted.
-        posted: lines posted.
-        failed: journal, line number and message of the lines that were not.
-        error_journals: ids of the journals the failed lines were moved to [G14].
+        company: ``dataAreaId``.
+        journals: Ids of the journals that were posted.
+        posted: Lines posted.
+        failed: Journal, line number and message of the lines that were not.
+        error_journals: Ids of the journals the failed lines were moved to [G14].
     """
 
     company: str
@@ -121,11 +121,11 @@ def import_from_staging(
     Runs of one company never overlap [G21]: each is one transaction.
 
     Args:
-        finance: the store of Finance.
-        company: the company.
+        finance: The store of Finance.
+        company: The company.
         actual: Dataverse's actuals by id, asked where the company prevalidates [G3]; without it only rows that an
             earlier prevalidation found valid are taken then.
-        billed: how many billed sales Dataverse has on a proforma [H4]; the Dataverse that Finance belongs to is asked
+        billed: How many billed sales Dataverse has on a proforma [H4]; the Dataverse that Finance belongs to is asked
             where it is left out.
     """
     with finance.transaction() as tx:
@@ -180,7 +180,7 @@ def update_journal_to_draft(finance: Store, company: str, journal_id: str) -> No
     """Let a journal in error be posted again [G14].
 
     Raises:
-        BusinessRuleViolation: the journal is posted or does not exist.
+        BusinessRuleViolation: The journal is posted or does not exist.
     """
     with finance.transaction() as tx:
         to_draft(tx, area_of(company), journal_id)
@@ -190,7 +190,7 @@ def start_batch_posting(finance: Store, company: str, journal_id: str) -> None:
     """Hand a journal to a batch that dies: it stays in processing until a day has passed [G13].
 
     Raises:
-        BusinessRuleViolation: the journal does not exist.
+        BusinessRuleViolation: The journal does not exist.
     """
     with finance.transaction() as tx:
         to_processing(tx, area_of(company), journal_id)
@@ -200,7 +200,7 @@ def delete_journal_line(finance: Store, company: str, journal_id: str, line_numb
     """Delete an unposted journal line; the next import brings it back [G12].
 
     Raises:
-        BusinessRuleViolation: the line is posted or does not exist.
+        BusinessRuleViolation: The line is posted or does not exist.
     """
     with finance.transaction() as tx:
         key = {"dataAreaId": area_of(company), "JournalId": journal_id, "LineNumber": line_number}
@@ -216,7 +216,7 @@ def create_expense_report(
     """Create an expense report in draft [I2]; returns its ``ExpenseReports`` row.
 
     Raises:
-        BusinessRuleViolation: a project is finished [C11], a category unusable, a distribution incomplete [I9].
+        BusinessRuleViolation: A project is finished [C11], a category unusable, a distribution incomplete [I9].
     """
     with finance.transaction() as tx:
         return ExpenseDesk(tx, _settings(tx, company)).create(personnel_number, expenses, purpose)
@@ -226,7 +226,7 @@ def submit_expense_report(finance: Store, company: str, report_number: str) -> R
     """Hand an expense report in; returns its row.
 
     Raises:
-        BusinessRuleViolation: it is no draft.
+        BusinessRuleViolation: It is no draft.
     """
     with finance.transaction() as tx:
         return advance(tx, area_of(company), report_number, "Submitted")
@@ -236,7 +236,7 @@ def approve_expense_report(finance: Store, company: str, report_number: str) -> 
     """Approve a submitted expense report; returns its row.
 
     Raises:
-        BusinessRuleViolation: it is not submitted.
+        BusinessRuleViolation: It is not submitted.
     """
     with finance.transaction() as tx:
         return advance(tx, area_of(company), report_number, "Approved")
@@ -246,10 +246,10 @@ def post_expense_report(finance: Store, company: str, report_number: str) -> Row
     """Post an approved expense report: ledger, tax, and the rows of ``ProjExpensesExport`` [I2, I3].
 
     Returns:
-        its ``ExpenseReports`` row.
+        Its ``ExpenseReports`` row.
 
     Raises:
-        BusinessRuleViolation: it is not approved, or a line cannot be posted; then nothing is [C11, G6, I5].
+        BusinessRuleViolation: It is not approved, or a line cannot be posted; then nothing is [C11, G6, I5].
     """
     with finance.transaction() as tx:
         return ExpenseDesk(tx, _settings(tx, company)).post(report_number)
@@ -261,7 +261,7 @@ def file_expense_report(
     """Create, submit, approve and post an expense report in one go; returns its row.
 
     Raises:
-        BusinessRuleViolation: see :func:`create_expense_report` and :func:`post_expense_report`; nothing is written.
+        BusinessRuleViolation: See :func:`create_expense_report` and :func:`post_expense_report`; nothing is written.
     """
     with finance.transaction():
         number = str(create_expense_report(finance, company, personnel_number, expenses, purpose)["ReportNumber"])

@@ -35,7 +35,7 @@ class Metadata:
     """Answers metadata requests.
 
     Args:
-        model: the tables.
+        model: The tables.
     """
 
     def __init__(self, model: Model) -> None:
@@ -52,10 +52,10 @@ class Metadata:
     def csdl(self, call: Call) -> Reply:
         """``$metadata``, with annotations by ``annotations=true`` or by preference."""
         check_options(call, frozenset())
-        wanted = call.options.get("annotations", "").lower() == "true" or bool(Annotations.of(call).patterns)
-        if wanted not in self._csdl:
-            self._csdl[wanted] = csdl(self._model, annotations=wanted)
-        return Reply(200, self._csdl[wanted], {"content-type": "application/xml"})
+        annotated = call.options.get("annotations", "").lower() == "true" or bool(Annotations.of(call).patterns)
+        if annotated not in self._csdl:
+            self._csdl[annotated] = csdl(self._model, annotations=annotated)
+        return Reply(200, self._csdl[annotated], {"content-type": "application/xml"})
 
     def answer(self, call: Call, segments: list[str]) -> Reply:
         """``EntityDefinitions``, ``RelationshipDefinitions`` and what lies below them."""
@@ -154,7 +154,7 @@ class Metadata:
         ``And``; attributes, keys and many-to-one relationships with named properties, or all.
 
         Raises:
-            NotImplementedInSandbox: the query describes something else.
+            NotImplementedInSandbox: The query describes something else.
         """
         wanted = _Described.of(query, {"Properties", "Criteria", "AttributeQuery", "KeyQuery", "RelationshipQuery"})
         shown = []
@@ -211,8 +211,8 @@ def _value(item: Facts, path: str) -> object:
     """A property, also inside of another; of another type's, no value.
 
     Raises:
-        ApiError: there is no such property.
-        NotImplementedInSandbox: there is, and it is not served.
+        ApiError: There is no such property.
+        NotImplementedInSandbox: There is, and it is not served.
     """
     head, _, tail = path.partition("/")
     if head in item:
@@ -267,7 +267,7 @@ class _Described:
         """As written.
 
         Raises:
-            NotImplementedInSandbox: it says something that is not played.
+            NotImplementedInSandbox: It says something that is not played.
         """
         if not isinstance(query, dict):
             raise QueryError("The metadata query is malformed.")

@@ -24,12 +24,12 @@ class Cookie:
     """Where the next page begins.
 
     Attributes:
-        page: number of the page, from 1.
-        last: what the last row given was ordered by, its id at the end; empty before the first page.
-        tracking: whether the read is a tracked one.
-        deleted: deletions given so far (changes).
-        version: last version given (changes).
-        until: the version the whole read goes up to, fixed with its first page.
+        page: Number of the page, from 1.
+        last: What the last row given was ordered by, its id at the end; empty before the first page.
+        tracking: Whether the read is a tracked one.
+        deleted: Deletions given so far (changes).
+        version: Last version given (changes).
+        until: The version the whole read goes up to, fixed with its first page.
     """
 
     page: int = 1
@@ -51,7 +51,7 @@ class Cookie:
         """The cookie of a ``$skiptoken``.
 
         Raises:
-            ApiError: it was not given by this service.
+            ApiError: It was not given by this service.
         """
         outer = _COOKIE.fullmatch(text)
         inner = _INNER.fullmatch(unquote(unquote(outer[2]))) if outer else None

@@ -18,10 +18,10 @@ class Expansion:
     """One navigation property to expand.
 
     Attributes:
-        name: the navigation property.
-        options: its query options but ``$expand``.
-        inner: what is expanded below it.
-        reference: whether only the URL of the row is wanted (``/$ref``).
+        name: The navigation property.
+        options: Its query options but ``$expand``.
+        inner: What is expanded below it.
+        reference: Whether only the URL of the row is wanted (``/$ref``).
     """
 
     name: str
@@ -40,7 +40,7 @@ def parse_expand(text: str | None) -> tuple[Expansion, ...]:
     """``primarycontactid($select=fullname;$expand=...),other`` as a tree.
 
     Raises:
-        ApiError: it is wrong, or expands more than the service takes.
+        ApiError: It is wrong, or expands more than the service takes.
         NotImplementedInSandbox: ``*``.
     """
     found = _parse(text) if text else ()
@@ -80,7 +80,7 @@ def split_outside(text: str, separator: str) -> list[str]:
     """Split at a character where it stands outside of quotes and parentheses.
 
     Raises:
-        ApiError: quotes or parentheses are not closed.
+        ApiError: Quotes or parentheses are not closed.
     """
     parts, start, depth, quoted = [], 0, 0, False
     for position, character in enumerate(text):

@@ -140,7 +140,7 @@ def track_page(tx: Tx, call: Call, shape: Shape, now: datetime) -> Page:
     """One page of a tracked read, from the start or since a token.
 
     Raises:
-        ApiError: an option besides ``$select`` is given, or the token has expired.
+        ApiError: An option besides ``$select`` is given, or the token has expired.
     """
     for name in _TRACKABLE_ONLY:
         if f"${name}" in call.options:
@@ -173,7 +173,7 @@ def since(tx: Tx, token: str, now: datetime) -> int:
     """The version a ``$deltatoken`` stands for.
 
     Raises:
-        ApiError: it is none, or has expired.
+        ApiError: It is none, or has expired.
     """
     version, _, stamp = token.partition("!")
     try:

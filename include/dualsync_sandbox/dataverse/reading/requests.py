@@ -45,8 +45,8 @@ def check_options(call: Call, allowed: frozenset[str]) -> None:
     """Refuse query options that the request cannot have, or that the sandbox does not play.
 
     Raises:
-        ApiError: the service takes no such option.
-        NotImplementedInSandbox: it does.
+        ApiError: The service takes no such option.
+        NotImplementedInSandbox: It does.
     """
     for name in call.options:
         if name in allowed or (name and name[0] == "@"):
@@ -90,8 +90,8 @@ class Reading:
     """Answers requests that read.
 
     Args:
-        model: the tables.
-        store: their rows.
+        model: The tables.
+        store: Their rows.
     """
 
     def __init__(self, model: Model, store: Store) -> None:
@@ -102,9 +102,9 @@ class Reading:
         """Rows of a set; page by page, tracked, or since a change token.
 
         Args:
-            call: the request.
-            table: of the rows.
-            of: only rows that point to this row by this relationship.
+            call: The request.
+            table: Of the rows.
+            of: Only rows that point to this row by this relationship.
         """
         check_options(call, LIST_OPTIONS)
         view = view_of(call)
@@ -172,7 +172,7 @@ class Reading:
         """A property of a row (``/name``, ``/name/$value``), or the rows a navigation property leads to.
 
         Raises:
-            ApiError: there is no such property.
+            ApiError: There is no such property.
             NotImplementedInSandbox: ``$ref``, and paths that go on.
         """
         name, *more = rest

@@ -65,10 +65,10 @@ class View:
 
     Attributes:
         service: URL of the service root, for links.
-        select: the ``$select`` names; none means all.
-        annotations: those asked for.
-        expansions: related rows to bring along.
-        page: how many rows a page of a nested collection holds.
+        select: The ``$select`` names; none means all.
+        annotations: Those asked for.
+        expansions: Related rows to bring along.
+        page: How many rows a page of a nested collection holds.
     """
 
     service: str
@@ -100,12 +100,12 @@ class Shape:
     """How rows of one request are written.
 
     Args:
-        scope: the table in the statement.
-        view: what is wanted.
+        scope: The table in the statement.
+        view: What is wanted.
 
     Attributes:
-        sql: an expression that gives a row's JSON text.
-        parameters: what its question marks stand for, in order.
+        sql: An expression that gives a row's JSON text.
+        parameters: What its question marks stand for, in order.
     """
 
     def __init__(self, scope: Scope, view: View, *, tagged: bool = True, paged: bool = False) -> None:
@@ -133,19 +133,19 @@ class Shape:
     # -- annotations
 
     def _notes(self, column: Column) -> list[str]:
-        wanted = self.view.annotations
+        annotations = self.view.annotations
         name, own = wire_name(column), self.scope.column(column.name)
         notes = []
         if column.kind == "lookup":
             kind = self._target(column)
-            if wanted.wants(LOOKUP_NAME):
+            if annotations.wants(LOOKUP_NAME):
                 notes.append(_note(f"{name}@{LOOKUP_NAME}", kind))
-            if wanted.wants(NAVIGATION):
+            if annotations.wants(NAVIGATION):
                 cases = " ".join(f"WHEN '{target}' THEN '{nav}'" for target, nav in column.targets.items())
                 notes.append(_note(f"{name}@{NAVIGATION}", f"CASE {kind} {cases} END"))
-            if wanted.wants(FORMATTED):
+            if annotations.wants(FORMATTED):
                 notes.append(_note(f"{name}@{FORMATTED}", self.scope.label(column)))
-        elif wanted.wants(FORMATTED) and column.kind in ("option", "bool"):
+        elif annotations.wants(FORMATTED) and column.kind in ("option", "bool"):
             # Numbers and dates are formatted by the user's settings on the real service; the sandbox leaves them out.
             labels = column.options if column.kind == "option" else {0: "No", 1: "Yes"}
             cases = " ".join(f"WHEN {number} THEN {_text(label)}" for number, label in labels.items())
@@ -248,7 +248,7 @@ def filtered(scope: Scope, text: str) -> tuple[str, list[SqlValue]]:
     """A ``$filter`` as a condition and its parameters.
 
     Raises:
-        QueryError: it is wrong.
+        QueryError: It is wrong.
     """
     where = FilterCompiler(scope.model.schema, scope.table, scope.resolve, scope.members).compile(text)
     return where.sql, where.parameters

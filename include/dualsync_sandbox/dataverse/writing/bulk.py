@@ -34,9 +34,9 @@ class Bulk:
     """Answers requests that write many rows.
 
     Args:
-        model: the tables.
-        store: their rows.
-        writes: counts what was written.
+        model: The tables.
+        store: Their rows.
+        writes: Counts what was written.
     """
 
     def __init__(self, model: Model, store: Store, writes: Writes) -> None:
@@ -56,7 +56,7 @@ class Bulk:
         """One of the messages.
 
         Raises:
-            NotImplementedInSandbox: the action is none of them.
+            NotImplementedInSandbox: The action is none of them.
         """
         if action not in self._actions:
             raise NotImplementedInSandbox(f"action {action}")
@@ -66,11 +66,11 @@ class Bulk:
         targets = call.json().get("Targets")
         if not isinstance(targets, list) or not all(isinstance(target, dict) for target in targets):
             raise ApiError(400, PARSE_ERROR, "The parameter 'Targets' must be a collection of rows.")
-        wanted = f"Microsoft.Dynamics.CRM.{table.name}"
+        expected = f"Microsoft.Dynamics.CRM.{table.name}"
         for target in targets:
             given = target.get("@odata.type")
-            if given != wanted and str(given or "").removeprefix("#") != wanted:
-                text = f'Each target needs "@odata.type": "{wanted}"; \'{given or ""}\' found.'
+            if given != expected and str(given or "").removeprefix("#") != expected:
+                text = f'Each target needs "@odata.type": "{expected}"; \'{given or ""}\' found.'
                 raise ApiError(400, PARSE_ERROR, text)
         return targets
 
@@ -133,7 +133,7 @@ class Bulk:
         five seconds later by the sandbox's clock is an assumption.
 
         Raises:
-            NotImplementedInSandbox: another query.
+            NotImplementedInSandbox: Another query.
         """
         found = list(self._queried(call.json().get("QuerySet")))
         due = self._store.clock.now() + BULK_DELETE_AFTER
@@ -183,8 +183,8 @@ def _key_of(target: Target, table: Table) -> Row:
     """The key values in a target's ``@odata.id``.
 
     Raises:
-        ApiError: it is no URL of a row of this table.
-        NotImplementedInSandbox: there is none.
+        ApiError: It is no URL of a row of this table.
+        NotImplementedInSandbox: There is none.
     """
     url = target.get("@odata.id")
     if not isinstance(url, str):

@@ -32,9 +32,9 @@ class Writing:
     """Answers requests that write one row.
 
     Args:
-        model: the tables.
-        store: their rows.
-        writes: counts what was written.
+        model: The tables.
+        store: Their rows.
+        writes: Counts what was written.
     """
 
     def __init__(self, model: Model, store: Store, writes: Writes) -> None:
@@ -111,7 +111,7 @@ class Writing:
         """A single property (PUT, DELETE) or a link to another row (``$ref``).
 
         Raises:
-            ApiError: there is no such property, or it cannot be written so.
+            ApiError: There is no such property, or it cannot be written so.
         """
         check_options(call, frozenset({"$id"}))
         if rest[-1] == "$ref" and len(rest) == 2:

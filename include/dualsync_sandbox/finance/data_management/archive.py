@@ -32,12 +32,12 @@ class PackageEntity:
     """One entity of a package.
 
     Attributes:
-        name: data management label.
-        target: name of the entity inside Finance; may be empty.
-        file: name of the data file within the package.
-        order: execution unit, level and sequence.
-        fields: entity field by the column of the data file; without any, nothing is staged.
-        rows: the rows of the data file by its columns; ``None`` where the package has no such file.
+        name: Data management label.
+        target: Name of the entity inside Finance; may be empty.
+        file: Name of the data file within the package.
+        order: Execution unit, level and sequence.
+        fields: Entity field by the column of the data file; without any, nothing is staged.
+        rows: The rows of the data file by its columns; ``None`` where the package has no such file.
     """
 
     name: str
@@ -52,8 +52,8 @@ def read_package(content: bytes) -> list[PackageEntity]:
     """The entities of a package in the order they are imported.
 
     Raises:
-        PackageFault: it is no package.
-        NotImplementedInSandbox: it asks for something that is not played here.
+        PackageFault: It is no package.
+        NotImplementedInSandbox: It asks for something that is not played here.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -115,12 +115,12 @@ def _number(element: Element, name: str) -> int:
 
 
 def _refuse_unknown(element: Element) -> None:
-    wanted = {
+    played = {
         "SourceFormat": ("", _FORMAT),
         "DefaultRefreshType": ("", "FullPush", "IncrementalPush"),
         "SkipStaging": ("", "No"),
     }
-    for name, values in wanted.items():
+    for name, values in played.items():
         if _text(element, name) not in values:
             raise NotImplementedInSandbox(name, _text(element, name))
 
@@ -149,11 +149,11 @@ class Content:
     """What a package holds of one entity.
 
     Attributes:
-        name: data management label.
-        target: name of the entity inside Finance.
+        name: Data management label.
+        target: Name of the entity inside Finance.
         refresh: ``FullPush`` or ``IncrementalPush``.
-        fields: field names, one for each column of the data file.
-        rows: cells.
+        fields: Field names, one for each column of the data file.
+        rows: Cells.
     """
 
     name: str
@@ -182,7 +182,7 @@ def package_of(entity: str, content: bytes) -> bytes:
     """A package around one data file of an entity, whose columns are named as its fields.
 
     Raises:
-        PackageFault: the file cannot be read.
+        PackageFault: The file cannot be read.
     """
     rows = _rows(entity, content)
     names = list(rows[0]) if rows else []

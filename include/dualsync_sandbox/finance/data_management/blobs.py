@@ -32,7 +32,7 @@ class Blobs:
     """The files.
 
     Args:
-        clock: the sandbox's clock: links and files expire by it.
+        clock: The sandbox's clock: links and files expire by it.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -49,12 +49,12 @@ class Blobs:
         """Make a file.
 
         Args:
-            call: the request that asks for it; names the host.
-            name: its name; may be empty.
-            content: what it holds; ``None`` until somebody writes it.
+            call: The request that asks for it; names the host.
+            name: Its name; may be empty.
+            content: What it holds; ``None`` until somebody writes it.
 
         Returns:
-            its id, and a link to it.
+            Its id, and a link to it.
         """
         blob_id = str(uuid.uuid4())
         now = self._clock.now()

@@ -34,9 +34,9 @@ class ProjectEntity(msgspec.Struct, forbid_unknown_fields=True):
     """One entity of an export project.
 
     Attributes:
-        entity: its data management label.
+        entity: Its data management label.
         refresh: ``IncrementalPush`` exports changes (change tracking is on for the entity), ``FullPush`` all rows.
-        fields: the fields to export; all when empty.
+        fields: The fields to export; all when empty.
     """
 
     entity: str
@@ -63,12 +63,12 @@ class ExportJob(Job):
     """An export.
 
     Attributes:
-        package: name of the package.
-        content: the package, once it has run.
-        parts: what it exports.
-        count: rows of each entity at most; 0 for all.
-        moves: whether the positions of the project move (previews leave them alone).
-        rows: record ids it exported, by entity: what is exported again when the execution is run again.
+        package: Name of the package.
+        content: The package, once it has run.
+        parts: What it exports.
+        count: Rows of each entity at most; 0 for all.
+        moves: Whether the positions of the project move (previews leave them alone).
+        rows: Record ids it exported, by entity: what is exported again when the execution is run again.
     """
 
     package: str = ""
@@ -89,7 +89,7 @@ class Exports:
     """Projects, their positions, and the writing of packages.
 
     Args:
-        store: the rows.
+        store: The rows.
     """
 
     def __init__(self, store: Store) -> None:
@@ -118,27 +118,27 @@ class Exports:
         """Make a project, in the words of :class:`Project`, or replace one; positions of its entities stay.
 
         Raises:
-            ValueError: there is no such entity or field.
+            ValueError: There is no such entity or field.
         """
         project = msgspec.convert(words, Project)
-        parts = tuple(self._part(one) for one in project.entities)
+        parts = tuple(self._part(entity) for entity in project.entities)
         if not project.name or not parts:
             raise ValueError("a project has a name and at least one entity")
         with self._lock:
             self._projects[project.name.lower()] = parts
             self._described[project.name.lower()] = project
 
-    def _part(self, one: ProjectEntity) -> _Part:
-        table = self._by_label.get(one.entity.lower())
+    def _part(self, described: ProjectEntity) -> _Part:
+        table = self._by_label.get(described.entity.lower())
         if table is None:
-            raise ValueError(f"there is no entity {one.entity!r}")
+            raise ValueError(f"there is no entity {described.entity!r}")
         by_name = {name.lower(): column for name, column in table.columns.items()}
-        unknown = [name for name in one.fields if name.lower() not in by_name]
+        unknown = [name for name in described.fields if name.lower() not in by_name]
         if unknown:
-            raise ValueError(f"{one.entity} has no field {unknown[0]!r}")
-        chosen = [by_name[name.lower()] for name in one.fields] or list(table.columns.values())
+            raise ValueError(f"{described.entity} has no field {unknown[0]!r}")
+        chosen = [by_name[name.lower()] for name in described.fields] or list(table.columns.values())
         # The company is that of the job, and no column of the file.
-        return _Part(table, tuple(column for column in chosen if column.name != "dataAreaId"), one.refresh)
+        return _Part(table, tuple(column for column in chosen if column.name != "dataAreaId"), described.refresh)
 
     def listed(self) -> list[Project]:
         """All projects."""
@@ -153,15 +153,15 @@ class Exports:
         """A job that exports a project.
 
         Args:
-            job_id: the execution id.
-            project: name of the project.
-            package: name of the package.
-            company: in lower case.
-            count: rows of each entity at most; 0 for all.
-            moves: whether positions move.
+            job_id: The execution id.
+            project: Name of the project.
+            package: Name of the package.
+            company: In lower case.
+            count: Rows of each entity at most; 0 for all.
+            moves: Whether positions move.
 
         Raises:
-            FinanceError: there is no such project.
+            FinanceError: There is no such project.
         """
         parts = self._projects.get(project.lower())
         if parts is None:

@@ -48,9 +48,9 @@ class ImportJob(Job):
     """An import.
 
     Attributes:
-        execute: whether rows go on from staging to their target.
-        runs: its entities.
-        breakdown: rows after which it is canceled; ``None``: it is not.
+        execute: Whether rows go on from staging to their target.
+        runs: Its entities.
+        breakdown: Rows after which it is canceled; ``None``: it is not.
     """
 
     execute: bool = True
@@ -71,9 +71,9 @@ class Imports:
     """Begins imports and does their work.
 
     Args:
-        store: the rows.
-        writes: counts what was written.
-        jobs: where they are kept.
+        store: The rows.
+        writes: Counts what was written.
+        jobs: Where they are kept.
     """
 
     def __init__(self, store: Store, writes: Writes, jobs: JobList) -> None:
@@ -86,14 +86,14 @@ class Imports:
         """Begin the import of a package, which is read at once.
 
         Args:
-            execution: the execution id.
-            company: the company it runs in.
-            content: the package.
-            execute: whether rows go on from staging to their target.
+            execution: The execution id.
+            company: The company it runs in.
+            content: The package.
+            execute: Whether rows go on from staging to their target.
 
         Raises:
-            FinanceError: there is no such company.
-            NotImplementedInSandbox: the package asks for something that is not played here.
+            FinanceError: There is no such company.
+            NotImplementedInSandbox: The package asks for something that is not played here.
         """
         now = self._store.clock.now()
         with self._jobs.lock:

@@ -32,12 +32,12 @@ class Job:
     """One execution.
 
     Attributes:
-        id: the execution id.
-        company: the company it runs in, in lower case.
-        started: when it was asked for.
-        polls: how often its state was asked for.
-        state: how far it is.
-        fault: why it failed as a whole.
+        id: The execution id.
+        company: The company it runs in, in lower case.
+        started: When it was asked for.
+        polls: How often its state was asked for.
+        state: How far it is.
+        fault: Why it failed as a whole.
     """
 
     id: str
@@ -70,10 +70,10 @@ class JobList:
     """All jobs by execution id; data packages and recurring integrations share it.
 
     Args:
-        store: gives the clock, and says which companies there are.
+        store: Gives the clock, and says which companies there are.
 
     Attributes:
-        lock: held by whoever reads or changes jobs, files of jobs, or queues of messages.
+        lock: Held by whoever reads or changes jobs, files of jobs, or queues of messages.
     """
 
     def __init__(self, store: Store) -> None:
@@ -123,7 +123,7 @@ class JobList:
         """The company that a job runs in, in lower case.
 
         Raises:
-            FinanceError: there is no such company.
+            FinanceError: There is no such company.
         """
         with self._store.reading() as tx:
             if tx.find_one("LegalEntities", LegalEntityId=code) is None:

@@ -37,9 +37,9 @@ class Action:
     """An action of data management.
 
     Attributes:
-        answer: the method that answers it.
-        takes: names of its arguments.
-        gives: what it answers.
+        answer: The method that answers it.
+        takes: Names of its arguments.
+        gives: What it answers.
     """
 
     answer: str
@@ -87,7 +87,7 @@ def exempt(path: str) -> bool:
     Follows "Service protection API limits" (service-protection-api-limits.md).
 
     Args:
-        path: below the root of the service.
+        path: Below the root of the service.
     """
     return path.startswith(SET)
 
@@ -96,15 +96,15 @@ class Packages:
     """The package API over one store.
 
     Args:
-        store: the rows.
-        writes: counts what was written.
-        default_company: the company of the user, for exports that name none.
-        nested: answer ``{"value": {"value": ...}}``, as some versions of the documentation show.
+        store: The rows.
+        writes: Counts what was written.
+        default_company: The company of the user, for exports that name none.
+        nested: Answer ``{"value": {"value": ...}}``, as some versions of the documentation show.
 
     Attributes:
-        blobs: the storage that packages and files of errors lie in.
-        exports: export projects and their positions.
-        recurring: the queues of recurring integrations.
+        blobs: The storage that packages and files of errors lie in.
+        exports: Export projects and their positions.
+        recurring: The queues of recurring integrations.
     """
 
     def __init__(self, store: Store, writes: Writes, default_company: str, *, nested: bool = False) -> None:
@@ -133,8 +133,8 @@ class Packages:
         """Answer a request to ``DataManagementDefinitionGroups``.
 
         Raises:
-            ApiError: the action's own refusal.
-            NotImplementedInSandbox: the action is not played here.
+            ApiError: The action's own refusal.
+            NotImplementedInSandbox: The action is not played here.
         """
         name = segments[0].removeprefix(ENUM_NAMESPACE) if segments else ""
         answer = self._actions.get(name)

@@ -50,11 +50,11 @@ class RecurringJob(msgspec.Struct, forbid_unknown_fields=True):
     """A recurring data job.
 
     Attributes:
-        id: the activity id, a GUID.
+        id: The activity id, a GUID.
         way: ``import`` takes what callers enqueue, ``export`` gives packages to those who dequeue.
-        project: the export project (exports).
-        company: the company it runs in.
-        clients: ids of the applications that may use it.
+        project: The export project (exports).
+        company: The company it runs in.
+        clients: Ids of the applications that may use it.
     """
 
     id: str
@@ -79,10 +79,10 @@ class Recurring:
     """The queues.
 
     Args:
-        store: gives the clock.
-        jobs: imports and exports under way.
-        imports: begins imports of what is enqueued.
-        exports: writes the packages that are dequeued.
+        store: Gives the clock.
+        jobs: Imports and exports under way.
+        imports: Begins imports of what is enqueued.
+        exports: Writes the packages that are dequeued.
     """
 
     def __init__(self, store: Store, jobs: JobList, imports: Imports, exports: Exports) -> None:
@@ -106,7 +106,7 @@ class Recurring:
         """Make a recurring job, in the words of :class:`RecurringJob`, or replace one.
 
         Raises:
-            ValueError: the id is no GUID, or an export names no project.
+            ValueError: The id is no GUID, or an export names no project.
         """
         job = msgspec.convert(words, RecurringJob)
         if job.way == "export" and not job.project:
@@ -129,7 +129,7 @@ class Recurring:
         """Let an export job run as its schedule would; returns the id of the message.
 
         Raises:
-            ValueError: there is no such export job.
+            ValueError: There is no such export job.
         """
         with self._lock:
             job = self._jobs.get(activity.lower())

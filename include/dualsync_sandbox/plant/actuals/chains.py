@@ -96,7 +96,7 @@ def take_chain(ground: Ground, kind: int | None = None) -> Chain:
     """A chain by chance, of an entry and a project that no other plant has touched.
 
     Raises:
-        NothingToPlantOn: there is none.
+        NothingToPlantOn: There is none.
     """
     free = [chain for chain in chains(ground, kind) if not ground.taken.intersection(filter(None, chain.records))]
     if not free:

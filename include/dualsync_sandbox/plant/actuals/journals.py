@@ -83,7 +83,7 @@ def line_in_error(ground: Ground) -> Planted:
 def journal_stuck(ground: Ground) -> Planted:
     """A journal has been in processing for two days."""
     headers = [row for row in ground.rows("IntegrationJournalHeaders") if row["dataAreaId"] in ground.areas]
-    header = ground.one(headers, lambda row: [f"{row['dataAreaId']}/{row['JournalId']}"])
+    header = ground.choose(headers, lambda row: [f"{row['dataAreaId']}/{row['JournalId']}"])
     ground.finance.change(
         "IntegrationJournalHeaders", header, {"JournalStatus": "Processing", "ProcessingDateTime": ground.old}
     )

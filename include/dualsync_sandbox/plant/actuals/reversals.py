@@ -89,7 +89,7 @@ def intercompany_broken(ground: Ground) -> Planted:
         and row["msdyn_origin"] is not None
         and ground.code(row)
     ]
-    row = ground.one(rows, lambda sale: [sale["msdyn_actualid"], sale["msdyn_origin"]])
+    row = ground.choose(rows, lambda sale: [sale["msdyn_actualid"], sale["msdyn_origin"]])
     ground.dataverse.change(ACTUALS, row, {"msdyn_origin": None})
     entry = str(row["msdyn_origin"])
     others = ground.rows(ACTUALS, msdyn_origin=entry)
@@ -116,7 +116,7 @@ def journal_actual_connected(ground: Ground) -> Planted:
         and row["msdyn_adjustmentstatus"] is None
         and ground.code(row)
     ]
-    row = ground.one(rows, lambda cost: [cost["msdyn_actualid"]])
+    row = ground.choose(rows, lambda cost: [cost["msdyn_actualid"]])
     other = next(iter(chains(ground, TransactionType.UNBILLED_SALES)), None)
     if other is None:
         raise NothingToPlantOn

@@ -48,10 +48,10 @@ class FilterCompiler:
     """Compiles ``$filter`` for one table.
 
     Args:
-        schema: of the system; decides null, wildcard and enum rules.
-        table: the table.
-        resolve: property name (or path) to operand; raises ``UnknownProperty``.
-        collections: what ``any`` and ``all`` range over; they are refused without it.
+        schema: Of the system; decides null, wildcard and enum rules.
+        table: The table.
+        resolve: Property name (or path) to operand; raises ``UnknownProperty``.
+        collections: What ``any`` and ``all`` range over; they are refused without it.
     """
 
     def __init__(
@@ -69,8 +69,8 @@ class FilterCompiler:
         """The condition for ``text``.
 
         Raises:
-            QueryError: the filter is wrong.
-            NotImplementedInSandbox: it uses something the sandbox does not play.
+            QueryError: The filter is wrong.
+            NotImplementedInSandbox: It uses something the sandbox does not play.
         """
         parsed = parse_filter(text)
         self._prepared = parsed.prepared

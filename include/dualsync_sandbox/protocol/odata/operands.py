@@ -39,9 +39,9 @@ class Members:
     """The rows a collection-valued property leads to, for ``any`` and ``all``.
 
     Attributes:
-        table: what the rows are of.
+        table: What the rows are of.
         sql: ``SELECT 1 FROM ... WHERE ...``, to which further conditions are added.
-        resolve: properties of one such row.
+        resolve: Properties of one such row.
     """
 
     table: Table

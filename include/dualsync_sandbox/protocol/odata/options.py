@@ -12,7 +12,7 @@ def order_by(text: str, resolve: Resolver) -> list[str]:
     """``$orderby`` as SQL terms.
 
     Raises:
-        QueryError: it is wrong.
+        QueryError: It is wrong.
     """
     return [sql + (" DESC" if descending else "") for sql, descending in order_terms(text, resolve)]
 
@@ -21,7 +21,7 @@ def order_terms(text: str, resolve: Resolver) -> list[tuple[str, bool]]:
     """``$orderby`` as SQL terms, each with whether it descends.
 
     Raises:
-        QueryError: it is wrong.
+        QueryError: It is wrong.
     """
     terms = []
     for part in text.split(","):

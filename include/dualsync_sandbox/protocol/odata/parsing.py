@@ -197,7 +197,7 @@ class Parsed:
         """The property (or path) behind an identifier.
 
         Raises:
-            NotImplementedInSandbox: it stands for a function.
+            NotImplementedInSandbox: It stands for a function.
         """
         if node.name not in self.prepared.names:
             raise NotImplementedInSandbox("$filter", "function")
@@ -213,8 +213,8 @@ def parse_filter(text: str) -> Parsed:
     """A ``$filter`` taken apart.
 
     Raises:
-        QueryError: it is wrong.
-        NotImplementedInSandbox: it uses something the sandbox does not play.
+        QueryError: It is wrong.
+        NotImplementedInSandbox: It uses something the sandbox does not play.
     """
     prepared = _prepare(text)
     try:

@@ -28,7 +28,7 @@ def confirm_contract(dataverse: Store, contract_id: str) -> list[Row]:
     """Confirm a project contract; returns reversals and new actuals of its projects [E7].
 
     Raises:
-        BusinessRuleViolation: the contract is confirmed already.
+        BusinessRuleViolation: The contract is confirmed already.
     """
     with dataverse.transaction() as tx:
         contract = row_of(tx, "salesorder", contract_id)
@@ -45,7 +45,7 @@ def tie_project_to_contract(
     """Give a project that has been worked on a line of a contract; returns reversals and new actuals [E8].
 
     Raises:
-        BusinessRuleViolation: the project has a contract.
+        BusinessRuleViolation: The project has a contract.
     """
     with dataverse.transaction() as tx:
         project, contract = row_of(tx, "msdyn_project", project_id), row_of(tx, "salesorder", contract_id)

@@ -18,9 +18,9 @@ def contract_customer(contract: Row, name: str | None, payment_terms: str | None
     """Return the contract customer that the product adds to a contract [C2]; it has no number yet.
 
     Args:
-        contract: the ``salesorder`` row.
-        name: the name of the contract's customer.
-        payment_terms: the name of the terms of payment that apply.
+        contract: The ``salesorder`` row.
+        name: The name of the contract's customer.
+        payment_terms: The name of the terms of payment that apply.
     """
     contract_id, customer_id = str(contract["salesorderid"]), contract["customerid"]
     return {

@@ -36,12 +36,12 @@ class Engagement:
     """Where transactions of one class on one project belong.
 
     Attributes:
-        project: the ``msdyn_project`` row.
-        company: the ``cdm_company`` that owns the project.
-        currency: the company's currency.
-        contract: the ``salesorder``, None for internal work and before a contract.
-        line: the ``salesorderdetail`` that covers the class, None where no line does.
-        billed_in: the contract's currency; the company's where there is no contract.
+        project: The ``msdyn_project`` row.
+        company: The ``cdm_company`` that owns the project.
+        currency: The company's currency.
+        contract: The ``salesorder``, None for internal work and before a contract.
+        line: The ``salesorderdetail`` that covers the class, None where no line does.
+        billed_in: The contract's currency; the company's where there is no contract.
     """
 
     project: Row
@@ -61,7 +61,7 @@ def row_of(tx: Tx, table: str, row_id: object) -> Row:
     """Return a row that must be there.
 
     Raises:
-        BusinessRuleViolation: it is not.
+        BusinessRuleViolation: It is not.
     """
     row = tx.get(table, row_id) if row_id else None
     if row is None:

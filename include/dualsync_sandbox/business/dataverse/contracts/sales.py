@@ -24,12 +24,12 @@ def sale(
     """Return an actual of a contract line without an id.
 
     Args:
-        contract: the ``salesorder``.
-        line: the ``salesorderdetail``.
-        customer: the contract customer who bears it.
-        kind: billed or unbilled.
-        classification: retainer or milestone.
-        money: what it comes to.
+        contract: The ``salesorder``.
+        line: The ``salesorderdetail``.
+        customer: The contract customer who bears it.
+        kind: Billed or unbilled.
+        classification: Retainer or milestone.
+        money: What it comes to.
         day: ISO date of all its dates.
     """
     billed = kind == TransactionType.BILLED_SALES

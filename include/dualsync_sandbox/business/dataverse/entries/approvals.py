@@ -52,7 +52,7 @@ def submit(dataverse: Store, kind: TransactionClass, entry_id: str) -> list[Row]
     """Hand an entry in for approval; no actual arises [E1].
 
     Raises:
-        BusinessRuleViolation: the entry is approved.
+        BusinessRuleViolation: The entry is approved.
     """
     _, submitted, approved = _words(kind)
     with dataverse.transaction() as tx:
@@ -80,16 +80,16 @@ def approve_time(
     """Approve a submitted time entry [E2 to E5, K1].
 
     Args:
-        dataverse: the store of Dataverse.
-        entry_id: the time entry.
-        billable: hours to charge where they differ from those submitted.
-        prices: the price lists.
+        dataverse: The store of Dataverse.
+        entry_id: The time entry.
+        billable: Hours to charge where they differ from those submitted.
+        prices: The price lists.
 
     Returns:
-        the actuals made: cost, unbilled sales, and the intercompany pair.
+        The actuals made: cost, unbilled sales, and the intercompany pair.
 
     Raises:
-        BusinessRuleViolation: the entry is not submitted, or lacks what an actual needs.
+        BusinessRuleViolation: The entry is not submitted, or lacks what an actual needs.
     """
     return _approve_one(dataverse, TransactionClass.TIME, entry_id, billable, prices)
 
@@ -112,10 +112,10 @@ def cancel_approval(dataverse: Store, kind: TransactionClass, entry_id: str) -> 
     """Cancel an approval; the actuals become Adjusted, their reversals Unadjustable, the entry a draft again [E6].
 
     Returns:
-        the reversals.
+        The reversals.
 
     Raises:
-        BusinessRuleViolation: the entry has no actuals that stand, or one stands on an invoice of either kind [J4].
+        BusinessRuleViolation: The entry has no actuals that stand, or one stands on an invoice of either kind [J4].
     """
     with dataverse.transaction() as tx:
         return _cancel(tx, kind, entry_id)

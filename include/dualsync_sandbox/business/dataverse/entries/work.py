@@ -29,23 +29,23 @@ class Work:
     """What was worked, spent or used.
 
     Attributes:
-        kind: time, expense or material.
-        entry: id of the entry it was made of; None for lines of an entry journal ([E23]: no origin).
-        project: id of the project, and so on for the other records.
+        kind: Time, expense or material.
+        entry: Id of the entry it was made of; None for lines of an entry journal ([E23]: no origin).
+        project: Id of the project, and so on for the other records.
         day: ISO date.
-        quantity: hours or pieces.
-        billing_type: of the entry.
-        price: of one unit, where the entry brings its own: expenses, what vendors charge, subcontracted work.
-        amount: of all units, where the entry brings its own.
-        currency: id of the currency of ``price``.
-        resourcing_company: id of the company that lends the resource, None for the project's own.
-        unit_of_resource: id of the resource's organizational unit.
-        external: number of the entry in another system.
-        reference: number of the transaction by which Finance has costed it already.
-        subcontract_line: id of the subcontract line it was done on.
-        vendor: id of the vendor's account.
-        vendor_invoice: id of the vendor invoice that charges it.
-        vendor_line: id of the line of that invoice.
+        quantity: Hours or pieces.
+        billing_type: Of the entry.
+        price: Of one unit, where the entry brings its own: expenses, what vendors charge, subcontracted work.
+        amount: Of all units, where the entry brings its own.
+        currency: Id of the currency of ``price``.
+        resourcing_company: Id of the company that lends the resource, None for the project's own.
+        unit_of_resource: Id of the resource's organizational unit.
+        external: Number of the entry in another system.
+        reference: Number of the transaction by which Finance has costed it already.
+        subcontract_line: Id of the subcontract line it was done on.
+        vendor: Id of the vendor's account.
+        vendor_invoice: Id of the vendor invoice that charges it.
+        vendor_line: Id of the line of that invoice.
     """
 
     kind: TransactionClass
@@ -80,7 +80,7 @@ def work_of(tx: Tx, kind: TransactionClass, row: Row) -> Work:
     """Return an entry of a class as work.
 
     Raises:
-        BusinessRuleViolation: the entry lacks what an actual needs.
+        BusinessRuleViolation: The entry lacks what an actual needs.
     """
     work = {TransactionClass.TIME: _time, TransactionClass.EXPENSE: _expense, TransactionClass.MATERIAL: _material}
     made = work[kind](tx, row)
@@ -94,7 +94,7 @@ def work_of_vendor_line(tx: Tx, line: Row) -> Work:
     """Return a vendor invoice line as work [J4]; its company is the one that pays the vendor [K8].
 
     Raises:
-        BusinessRuleViolation: the line lacks what an actual needs.
+        BusinessRuleViolation: The line lacks what an actual needs.
     """
     invoice = tx.get(VENDOR_INVOICE, line["msdyn_vendorinvoice"]) if line["msdyn_vendorinvoice"] else None
     classification = line["msdyn_transactionclassification"]
@@ -145,7 +145,7 @@ def _subcontracted(tx: Tx, row: Row) -> _Subcontracted:
     """Return the subcontract behind an entry; its line's price stands for the vendor's price list (assumed).
 
     Raises:
-        BusinessRuleViolation: the subcontract is closed or canceled, so that nothing may name it [J11].
+        BusinessRuleViolation: The subcontract is closed or canceled, so that nothing may name it [J11].
     """
     line_id = row["msdyn_subcontractline"]
     line = tx.get("msdyn_subcontractline", line_id) if line_id else None

@@ -42,7 +42,7 @@ def mark_ready_to_invoice(dataverse: Store, actual_ids: Iterable[str]) -> list[R
     """Mark unbilled sales ready to invoice; returns them as they are now.
 
     Raises:
-        BusinessRuleViolation: one of them is not invoiceable; none is marked then.
+        BusinessRuleViolation: One of them is not invoiceable; none is marked then.
     """
     ready = {"msdyn_billingstatus": BillingStatus.READY_TO_INVOICE}
     with dataverse.transaction() as tx:
@@ -57,7 +57,7 @@ def mark_milestone_ready(dataverse: Store, milestone_id: str) -> Row:
     """Mark a milestone ready to invoice; returns it as it is now.
 
     Raises:
-        BusinessRuleViolation: it is on an invoice, or its line has no project [C5].
+        BusinessRuleViolation: It is on an invoice, or its line has no project [C5].
     """
     with dataverse.transaction() as tx:
         milestone = row_of(tx, MILESTONES, milestone_id)

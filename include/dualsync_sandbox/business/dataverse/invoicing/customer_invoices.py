@@ -23,16 +23,16 @@ def _post(tx: Tx, event: Event) -> None:
     invoice = tx.get(INVOICES, posted["msdyn_invoice"])
     if invoice is None:
         return
-    told: Row = {
+    posted_values: Row = {
         "msdyn_projectinvoicestatus": int(InvoiceStatus.POSTED),
         "msdyn_invoicenumber": posted["msdyn_customerinvoicenumber"],
         "msdyn_invoicedate": posted["msdyn_invoicedate"],
         "totaltax": posted["msdyn_salestaxamount"],
         "totalamount": posted["msdyn_totalamount"],
     }
-    wanted = {name: value for name, value in told.items() if value is not None}
-    if any(invoice[name] != value for name, value in wanted.items()):
-        tx.update(INVOICES, invoice["invoiceid"], wanted)
+    changes = {name: value for name, value in posted_values.items() if value is not None}
+    if any(invoice[name] != value for name, value in changes.items()):
+        tx.update(INVOICES, invoice["invoiceid"], changes)
     for detail in tx.find(DETAILS, msdyn_invoice=invoice["invoiceid"], msdyn_originalactual=None):
         milestone = tx.get(MILESTONES, detail["msdyn_milestone"]) if detail["msdyn_milestone"] else None
         if milestone and milestone["msdyn_invoicestatus"] == MilestoneStatus.CUSTOMER_INVOICE_CREATED:

@@ -58,15 +58,15 @@ def confirm_proforma(dataverse: Store, invoice_id: str, *, day: str | None = Non
     """Confirm a proforma invoice; from then on it is read-only [H10].
 
     Args:
-        dataverse: the store of Dataverse.
-        invoice_id: a draft, or one in review.
-        day: accounting date (ISO) of what is billed [H9]; without it the date on the invoice, else today.
+        dataverse: The store of Dataverse.
+        invoice_id: A draft, or one in review.
+        day: Accounting date (ISO) of what is billed [H9]; without it the date on the invoice, else today.
 
     Returns:
-        the actuals made, in the order of the line details; without what the store gives a row (its stamps).
+        The actuals made, in the order of the line details; without what the store gives a row (its stamps).
 
     Raises:
-        BusinessRuleViolation: the invoice is confirmed, or a sale on it can no longer be billed.
+        BusinessRuleViolation: The invoice is confirmed, or a sale on it can no longer be billed.
     """
     with dataverse.transaction() as tx:
         invoice = row_of(tx, INVOICES, invoice_id)
@@ -84,8 +84,8 @@ class _Confirmation:
     """Collects what a confirmation makes, and writes it in one go.
 
     Args:
-        tx: the transaction.
-        invoice: the invoice with its dates.
+        tx: The transaction.
+        invoice: The invoice with its dates.
     """
 
     def __init__(self, tx: Tx, invoice: Row) -> None:

@@ -32,7 +32,7 @@ def revise_invoice(dataverse: Store, invoice_id: str) -> Row:
     (assumed), so that nobody corrects it twice; retainers are not revised (assumed).
 
     Raises:
-        BusinessRuleViolation: the invoice is no confirmed one, or nothing on it can be revised.
+        BusinessRuleViolation: The invoice is no confirmed one, or nothing on it can be revised.
     """
     with dataverse.transaction() as tx:
         invoice = row_of(tx, INVOICES, invoice_id)

@@ -71,10 +71,10 @@ class Draft:
     """A proforma invoice that is being made; :meth:`write` writes its lines, however many there are, in one go.
 
     Args:
-        tx: the transaction.
-        contract: the ``salesorder``.
-        customer: the contract customer it is for, None where the contract has none.
-        more: further columns of the ``invoice``.
+        tx: The transaction.
+        contract: The ``salesorder``.
+        customer: The contract customer it is for, None where the contract has none.
+        more: Further columns of the ``invoice``.
     """
 
     def __init__(self, tx: Tx, contract: Row, customer: Row | None, **more: object) -> None:
@@ -148,7 +148,7 @@ class Draft:
         """Write what was added and return the invoice.
 
         Raises:
-            BusinessRuleViolation: nothing was added.
+            BusinessRuleViolation: Nothing was added.
         """
         if not self._details:
             raise BusinessRuleViolation(INVOICES, "There is nothing to invoice.")
@@ -184,12 +184,12 @@ def create_proforma(dataverse: Store, contract_id: str, *, customer_id: str | No
     """Make a proforma invoice in draft of what is ready to invoice [H1, E20]; returns the ``invoice``.
 
     Args:
-        dataverse: the store of Dataverse.
-        contract_id: the project contract.
-        customer_id: the contract customer; the first who has something to be invoiced where left out.
+        dataverse: The store of Dataverse.
+        contract_id: The project contract.
+        customer_id: The contract customer; the first who has something to be invoiced where left out.
 
     Raises:
-        BusinessRuleViolation: nothing is ready.
+        BusinessRuleViolation: Nothing is ready.
     """
     with dataverse.transaction() as tx:
         contract = row_of(tx, "salesorder", contract_id)
@@ -245,7 +245,7 @@ def edit_line(dataverse: Store, detail_id: str, **columns: object) -> Row:
     """Edit a line detail of a draft [H12]; returns it.
 
     Raises:
-        BusinessRuleViolation: the invoice is confirmed, or the column is not to be edited on such a line.
+        BusinessRuleViolation: The invoice is confirmed, or the column is not to be edited on such a line.
     """
     with dataverse.transaction() as tx:
         return tx.update(DETAILS, detail_id, columns)
@@ -255,7 +255,7 @@ def remove_line(dataverse: Store, detail_id: str) -> None:
     """Take a line detail off a draft.
 
     Raises:
-        BusinessRuleViolation: the invoice is confirmed.
+        BusinessRuleViolation: The invoice is confirmed.
     """
     with dataverse.transaction() as tx:
         tx.delete(DETAILS, detail_id)
@@ -265,7 +265,7 @@ def send_to_review(dataverse: Store, invoice_id: str) -> Row:
     """Hand a draft in for review [H10]; returns it.
 
     Raises:
-        BusinessRuleViolation: it is no draft.
+        BusinessRuleViolation: It is no draft.
     """
     with dataverse.transaction() as tx:
         invoice = row_of(tx, INVOICES, invoice_id)

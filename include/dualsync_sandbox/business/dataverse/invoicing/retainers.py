@@ -28,13 +28,13 @@ def invoice_retainer(dataverse: Store, contract_line_id: str, amount: Decimal, d
     The first contract customer bears it (assumed).
 
     Args:
-        dataverse: the store of Dataverse.
-        contract_line_id: a project contract line.
-        amount: positive, in the currency of the contract.
+        dataverse: The store of Dataverse.
+        contract_line_id: A project contract line.
+        amount: Positive, in the currency of the contract.
         day: ISO date.
 
     Raises:
-        BusinessRuleViolation: the amount is not positive.
+        BusinessRuleViolation: The amount is not positive.
     """
     if amount <= 0:
         raise BusinessRuleViolation(TABLE, "A retainer is a positive amount.")
@@ -51,16 +51,16 @@ def consume_retainer(dataverse: Store, unbilled_id: str, amount: Decimal, day: s
     """Use a retainer, wholly or in part, on an invoice that holds nothing else.
 
     Args:
-        dataverse: the store of Dataverse.
-        unbilled_id: the negative unbilled sale that stands for what is left of the retainer.
-        amount: positive, at most what is left.
+        dataverse: The store of Dataverse.
+        unbilled_id: The negative unbilled sale that stands for what is left of the retainer.
+        amount: Positive, at most what is left.
         day: ISO date.
 
     Returns:
-        the positive reversal, the negative remainder if there is one, and the billed sale of the use.
+        The positive reversal, the negative remainder if there is one, and the billed sale of the use.
 
     Raises:
-        BusinessRuleViolation: nothing, or less than ``amount``, is left.
+        BusinessRuleViolation: Nothing, or less than ``amount``, is left.
     """
     with dataverse.transaction() as tx:
         unbilled = row_of(tx, TABLE, unbilled_id)
@@ -76,7 +76,7 @@ def deduct_retainer(tx: Tx, draft: Draft, unbilled: Row, amount: Decimal) -> Non
     """Let a draft use a part of a retainer.
 
     Raises:
-        BusinessRuleViolation: nothing, or less than ``amount``, is left.
+        BusinessRuleViolation: Nothing, or less than ``amount``, is left.
     """
     retainer = unbilled["msdyn_transactionclassification"] == TransactionClass.RETAINER
     left = -exact(unbilled["msdyn_amount"])

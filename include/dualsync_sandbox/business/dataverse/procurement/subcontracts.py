@@ -35,7 +35,7 @@ def confirm_subcontract(dataverse: Store, subcontract_id: str) -> Row:
     """Confirm a subcontract; returns it [J11].
 
     Raises:
-        BusinessRuleViolation: it is no draft.
+        BusinessRuleViolation: It is no draft.
     """
     return _set(dataverse, subcontract_id, _S.CONFIRMED)
 
@@ -44,7 +44,7 @@ def reopen_subcontract(dataverse: Store, subcontract_id: str) -> Row:
     """Make a confirmed subcontract a draft again; returns it [J11].
 
     Raises:
-        BusinessRuleViolation: it is not confirmed.
+        BusinessRuleViolation: It is not confirmed.
     """
     return _set(dataverse, subcontract_id, _S.DRAFT)
 
@@ -53,7 +53,7 @@ def close_subcontract(dataverse: Store, subcontract_id: str) -> Row:
     """Close a confirmed subcontract, on which nothing is done any more; returns it [J11].
 
     Raises:
-        BusinessRuleViolation: it is not confirmed.
+        BusinessRuleViolation: It is not confirmed.
     """
     return _set(dataverse, subcontract_id, _S.CLOSED)
 
@@ -62,7 +62,7 @@ def cancel_subcontract(dataverse: Store, subcontract_id: str) -> Row:
     """Cancel a confirmed subcontract; returns it [J11].
 
     Raises:
-        BusinessRuleViolation: it is not confirmed.
+        BusinessRuleViolation: It is not confirmed.
     """
     return _set(dataverse, subcontract_id, _S.CANCELED)
 

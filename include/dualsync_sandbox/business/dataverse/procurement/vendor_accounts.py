@@ -24,8 +24,8 @@ def vendor_account(vendor: Row, name: str | None) -> Row:
     """Return the account of a vendor.
 
     Args:
-        vendor: the ``msdyn_vendor`` row.
-        name: the name of the vendor or its party; the vendor number stands in for a missing one.
+        vendor: The ``msdyn_vendor`` row.
+        name: The name of the vendor or its party; the vendor number stands in for a missing one.
     """
     number = vendor.get("msdyn_vendoraccountnumber")
     return {

@@ -78,7 +78,7 @@ def confirm_vendor_invoice(dataverse: Store, invoice_id: str) -> list[Row]:
     """A project manager confirms an invoice; returns reversals and new actuals [J3, J4].
 
     Raises:
-        BusinessRuleViolation: a line is not verified, or the invoice is confirmed, on hold or canceled.
+        BusinessRuleViolation: A line is not verified, or the invoice is confirmed, on hold or canceled.
     """
     with dataverse.transaction() as tx:
         before = tx.count(TABLE)
@@ -98,7 +98,7 @@ def hold_vendor_invoice(dataverse: Store, invoice_id: str) -> Row:
     """Put an invoice on hold; returns it [J5].
 
     Raises:
-        BusinessRuleViolation: it is confirmed.
+        BusinessRuleViolation: It is confirmed.
     """
     with dataverse.transaction() as tx:
         return tx.update(VENDOR_INVOICE, invoice_id, {"statuscode": _S.ON_HOLD})
@@ -108,7 +108,7 @@ def reopen_vendor_invoice(dataverse: Store, invoice_id: str) -> Row:
     """Take an invoice off hold: a draft where no line is being verified, else in review; returns it [J5].
 
     Raises:
-        BusinessRuleViolation: it is not on hold.
+        BusinessRuleViolation: It is not on hold.
     """
     with dataverse.transaction() as tx:
         begun = any(
@@ -121,7 +121,7 @@ def match(dataverse: Store, line_id: str, actual_id: str) -> Row:
     """Match a cost actual with a line; the line is in progress from the first one on [J5]. Returns the actual [J6].
 
     Raises:
-        BusinessRuleViolation: the actual is adjusted, matched already, or does not fit the line.
+        BusinessRuleViolation: The actual is adjusted, matched already, or does not fit the line.
     """
     with dataverse.transaction() as tx:
         line, actual = row_of(tx, VENDOR_LINE, line_id), row_of(tx, TABLE, actual_id)
@@ -137,7 +137,7 @@ def unmatch(dataverse: Store, line_id: str, actual_id: str) -> Row:
     """Take a match back while the line is in progress; returns the actual [J6].
 
     Raises:
-        BusinessRuleViolation: the line is not in progress, or the actual is not matched with it.
+        BusinessRuleViolation: The line is not in progress, or the actual is not matched with it.
     """
     with dataverse.transaction() as tx:
         line, actual = row_of(tx, VENDOR_LINE, line_id), row_of(tx, TABLE, actual_id)

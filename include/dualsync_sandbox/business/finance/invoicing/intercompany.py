@@ -35,13 +35,13 @@ def post_intercompany_invoice(finance: Store, lender: str, borrower: str, day: s
     """Invoice what a company has lent to another [K5]; returns the ``ProjCustomerInvoices`` rows, one per currency.
 
     Args:
-        finance: the store of Finance.
-        lender: code of the lending company, in any case.
-        borrower: code of the company that owns the projects.
-        day: invoice date (ISO); today where left out.
+        finance: The store of Finance.
+        lender: Code of the lending company, in any case.
+        borrower: Code of the company that owns the projects.
+        day: Invoice date (ISO); today where left out.
 
     Raises:
-        BusinessRuleViolation: the companies are not set up for it [K4], nothing is to be invoiced, or the day has no
+        BusinessRuleViolation: The companies are not set up for it [K4], nothing is to be invoiced, or the day has no
             open period or no rate; nothing is written then.
     """
     with finance.transaction() as tx:

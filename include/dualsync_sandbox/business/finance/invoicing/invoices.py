@@ -41,7 +41,7 @@ class Amounts:
     """Ledger entries of one voucher, added up by posting type and account.
 
     Args:
-        rate: accounting currency per 100 units of the voucher's currency.
+        rate: Accounting currency per 100 units of the voucher's currency.
     """
 
     def __init__(self, rate: Decimal) -> None:
@@ -64,8 +64,8 @@ class Invoicing:
     """One posting run of a company's proposals.
 
     Args:
-        tx: the transaction.
-        settings: the company's parameters.
+        tx: The transaction.
+        settings: The company's parameters.
     """
 
     def __init__(self, tx: Tx, settings: CompanySettings) -> None:
@@ -94,7 +94,7 @@ class Invoicing:
         """Post a proposal; returns the number of the customer invoice.
 
         Raises:
-            BusinessRuleViolation: it cannot be posted; nothing is written then.
+            BusinessRuleViolation: It cannot be posted; nothing is written then.
         """
         number = str(header["InvoiceProposalId"])
         lines = self._tx.find(LINES, dataAreaId=self._area, InvoiceProposalId=number)
@@ -120,10 +120,10 @@ class Invoicing:
 
     def _day(self, sale: Row) -> str:
         """The accounting date of what is billed, moved to an open period where the company wants that [H9, G6]."""
-        wanted = day_of(sale["AccountingDate"])
-        day = self._periods.next_open(wanted) if self._settings.moves_to_open_period else wanted
+        billed_on = day_of(sale["AccountingDate"])
+        day = self._periods.next_open(billed_on) if self._settings.moves_to_open_period else billed_on
         if day is None or not self._periods.is_open(day):
-            raise BusinessRuleViolation(HEADERS, f"No open fiscal period for {wanted}.")
+            raise BusinessRuleViolation(HEADERS, f"No open fiscal period for {billed_on}.")
         return day
 
     def _rate(self, header: Row, day: str) -> Decimal:
@@ -160,22 +160,24 @@ class Invoicing:
 
     def _rested_on(self, lines: list[Row]) -> dict[str, str]:
         """Actual and voucher of the unbilled sales that were billed, not of what was credited."""
-        wanted = {str(line["UnbilledActualsImportId"]) for line in lines if line["UnbilledActualsImportId"] != NO_GUID}
-        found = {}
-        for part in chunks(wanted):
+        unbilled = {
+            str(line["UnbilledActualsImportId"]) for line in lines if line["UnbilledActualsImportId"] != NO_GUID
+        }
+        vouchers = {}
+        for part in chunks(unbilled):
             sql = (
                 f'SELECT "ActualId", "VoucherNumber" FROM "{STAGING}" WHERE "dataAreaId" = ? '
                 f'AND "TransactionType" = \'Sales\' AND "ActualsImportId" IN ({marks(part)})'
             )
-            found.update(dict(self._tx.query(sql, (self._area, *part)).fetchall()))
-        return found
+            vouchers.update(dict(self._tx.query(sql, (self._area, *part)).fetchall()))
+        return vouchers
 
     def _replaced(self, unbilled: Collection[str]) -> dict[str, str]:
         """Actual and voucher of the unbilled sales that these took the place of, unless their negatives are posted."""
         before = {
             link.other
-            for known in links(self._tx, unbilled).values()
-            for link in known
+            for its_links in links(self._tx, unbilled).values()
+            for link in its_links
             if (link.role, link.role_of_other) == ("Replacing", "Original")
         }
         originals = {
@@ -185,8 +187,8 @@ class Invoicing:
         }
         reversals = {
             link.other: actual_id
-            for actual_id, known in links(self._tx, originals).items()
-            for link in known
+            for actual_id, its_links in links(self._tx, originals).items()
+            for link in its_links
             if (link.role, link.role_of_other) == ("Original", "Reversing")
         }
         travelled = {reversals[reversal] for reversal in staged(self._tx, self._area, reversals)}

@@ -52,9 +52,9 @@ class Proposals:
     """Fills the proposals of one company.
 
     Args:
-        tx: the transaction.
-        settings: the company's parameters.
-        billed: how many billed sales Dataverse has on a proforma.
+        tx: The transaction.
+        settings: The company's parameters.
+        billed: How many billed sales Dataverse has on a proforma.
     """
 
     def __init__(self, tx: Tx, settings: CompanySettings, billed: BilledLookup) -> None:
@@ -93,11 +93,11 @@ class Proposals:
     def _lines(self, header: Row) -> list[Row]:
         number = str(header["InvoiceProposalId"])
         sales = self._tx.find(STAGING, dataAreaId=self._area, InvoiceProposalId=number, TransactionType="BilledSales")
-        wanted = self._billed(self._area, number)
-        if wanted != len(sales):
+        in_dataverse = self._billed(self._area, number)
+        if in_dataverse != len(sales):
             raise Held(
                 "Invoice proposal wasn't processed because of mismatched billed sales actuals. "
-                f"{number} has {wanted} in Dataverse and {len(sales)} in Finance."
+                f"{number} has {in_dataverse} in Dataverse and {len(sales)} in Finance."
             )
         if not sales:
             raise Held(f"Invoice proposal {number} has no billed sales actuals.")
@@ -119,11 +119,11 @@ class Proposals:
         """The sale behind each billed one: unbilled, or what is credited; all of them posted [H3].
 
         Raises:
-            Held: one is not posted, or nothing says which it is [F3].
+            Held: One is not posted, or nothing says which it is [F3].
         """
-        known = links(self._tx, [str(sale["ActualId"]) for sale in sales])
+        links_of = links(self._tx, [str(sale["ActualId"]) for sale in sales])
         behind = {
-            str(sale["ActualId"]): _behind(sale, known.get(str(sale["ActualId"]), []))
+            str(sale["ActualId"]): _behind(sale, links_of.get(str(sale["ActualId"]), []))
             for sale in sales
             if sale["TransactionClassification"] != MILESTONE or sale["AdjustmentStatus"] == UNADJUSTABLE
         }
@@ -272,12 +272,12 @@ def _follow(tx: Tx, event: Event) -> None:
     proposal = event.after
     assert proposal is not None
     key = {name: proposal[name] for name in ("dataAreaId", "InvoiceProposalId")}
-    wanted = {name: proposal[name] for name in _CARRIED} | {"CustomerAccountNumber": _customer(tx, proposal)}
+    values = {name: proposal[name] for name in _CARRIED} | {"CustomerAccountNumber": _customer(tx, proposal)}
     standing = tx.find_one(HEADERS, **key)
     if standing is None:
-        tx.insert(HEADERS, {**key, **wanted, "Troubleshoot": "Yes"})
-    elif standing["ProposalStatus"] == "Open" and any(standing[name] != value for name, value in wanted.items()):
-        tx.update(HEADERS, standing["RecId"], wanted)
+        tx.insert(HEADERS, {**key, **values, "Troubleshoot": "Yes"})
+    elif standing["ProposalStatus"] == "Open" and any(standing[name] != value for name, value in values.items()):
+        tx.update(HEADERS, standing["RecId"], values)
 
 
 def _refuse(tx: Tx, event: Event) -> None:

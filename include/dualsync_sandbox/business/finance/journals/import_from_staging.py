@@ -83,8 +83,8 @@ class Import:
     """One run for one company.
 
     Args:
-        tx: the transaction.
-        settings: the company's parameters.
+        tx: The transaction.
+        settings: The company's parameters.
     """
 
     def __init__(self, tx: Tx, settings: CompanySettings) -> None:
@@ -169,11 +169,11 @@ class Import:
         """Refuse what another company has lent as long as the two are not set up for it [K4]."""
         if staged["TransactionType"] not in INTERCOMPANY:
             return
-        found = self._tx.find_one(
+        relation = self._tx.find_one(
             "IntercompanyRelations", dataAreaId=self._area, BorrowingCompany=staged["ProjectDataAreaId"]
         )
         needed = ("HasLedgerAccounts", "HasTradingRelation", "HasLendingParameter")
-        if found is None or any(found[name] != "Yes" for name in needed):
+        if relation is None or any(relation[name] != "Yes" for name in needed):
             raise Refused(
                 f"Unable to import actual {{{staged['ActualId']}}}. Intercompany relationship has to be set up "
                 f"between {self._area.upper()} and {text(staged, 'ProjectDataAreaId').upper()}."
@@ -181,8 +181,8 @@ class Import:
 
     def _accounting_date(self, staged: Row) -> str:
         """A date in a closed period moves on where the company wants that, else posting will tell [G6]."""
-        wanted = staged["DocumentDate"] if no_date(staged["AccountingDate"]) else staged["AccountingDate"]
-        day = day_of(wanted)
+        date = staged["DocumentDate"] if no_date(staged["AccountingDate"]) else staged["AccountingDate"]
+        day = day_of(date)
         if not self._periods.exists(day):
             raise Refused(f"No fiscal period exists for {day}.")
         if not self._settings.moves_to_open_period:
@@ -200,12 +200,12 @@ class Import:
             raise Refused(f"Transaction class {number} is unknown.")
         if staged["TransactionType"] in COSTS and kind not in COST_KINDS:
             raise Refused(f"Transaction class {number} doesn't fit transaction type {staged['TransactionType']}.")
-        wanted = staged["TransactionCategoryId"]
-        found = project_category(self._tx, self._area, wanted, kind, self._settings.categories[kind])
-        if found is None:
-            named = f" for transaction category {wanted}" if wanted else ""
+        transaction_category = staged["TransactionCategoryId"]
+        category = project_category(self._tx, self._area, transaction_category, kind, self._settings.categories[kind])
+        if category is None:
+            named = f" for transaction category {transaction_category}" if transaction_category else ""
             raise Refused(f"Unable to import actual {{{staged['ActualId']}}}. No project category exists{named}.")
-        return kind, found
+        return kind, category
 
     def _rate(self, staged: Row, day: str) -> Decimal:
         """The rate [G9, H8]; what Finance posted as a document keeps its rate, so that its account clears."""
@@ -299,7 +299,7 @@ def write_back(
     tx: Tx, staged: Row, accounting: Decimal, rate: Decimal, voucher: str, tax: Decimal, day: str = ""
 ) -> None:
     """What posting makes known stands on the staged row, from where it goes back to Dataverse [G15]."""
-    known: Row = {
+    changes: Row = {
         "AccountingAmount": accounting,
         "ExchangeRate": rate,
         "VoucherNumber": voucher,
@@ -307,4 +307,4 @@ def write_back(
         "IsJournalized": "Yes",
         "ProjActualsImportSync": "Yes",
     }
-    tx.update(STAGING, staged["RecId"], known | ({"AccountingDate": day} if day else {}))
+    tx.update(STAGING, staged["RecId"], changes | ({"AccountingDate": day} if day else {}))

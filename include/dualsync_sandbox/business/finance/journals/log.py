@@ -16,10 +16,10 @@ def log(tx: Tx, area: str, message: str, **about: object) -> None:
     """Write to the log: one entry for each thing it is about, the latest.
 
     Args:
-        tx: the transaction.
-        area: dataAreaId.
-        message: what is wrong.
-        about: the column of the log that says what it is about, with its value.
+        tx: The transaction.
+        area: ``dataAreaId``.
+        message: What is wrong.
+        about: The column of the log that says what it is about, with its value.
     """
     facts = {"Message": message[:500], "LoggedDateTime": tx.store.clock.stamp()}
     standing = tx.find_one(LOG, dataAreaId=area, **about)

@@ -52,8 +52,8 @@ class Posting:
     """One posting run for one company.
 
     Args:
-        tx: the transaction.
-        settings: the company's parameters.
+        tx: The transaction.
+        settings: The company's parameters.
     """
 
     def __init__(self, tx: Tx, settings: CompanySettings) -> None:
@@ -278,7 +278,7 @@ def to_draft(tx: Tx, area: str, journal_id: str) -> None:
     """Update a journal in error to draft, so that it is posted again [G14].
 
     Raises:
-        BusinessRuleViolation: the journal is posted or does not exist.
+        BusinessRuleViolation: The journal is posted or does not exist.
     """
     header = _journal(tx, area, journal_id)
     if header["JournalStatus"] == "Posted":
@@ -293,7 +293,7 @@ def to_processing(tx: Tx, area: str, journal_id: str) -> None:
     """Hand a journal to the batch; what posts it is a process of its own, which may die [G13].
 
     Raises:
-        BusinessRuleViolation: the journal does not exist.
+        BusinessRuleViolation: The journal does not exist.
     """
     header = _journal(tx, area, journal_id)
     facts = {"JournalStatus": "Processing", "ProcessingDateTime": tx.store.clock.stamp()}

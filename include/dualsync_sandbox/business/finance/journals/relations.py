@@ -23,8 +23,8 @@ class Relationships:
     """The relationships between actuals, read once.
 
     Args:
-        tx: the transaction.
-        area: dataAreaId.
+        tx: The transaction.
+        area: ``dataAreaId``.
     """
 
     def __init__(self, tx: Tx, area: str) -> None:

@@ -108,21 +108,21 @@ def prevalidate(tx: Tx, area: str, actual: Callable[[str], Row | None]) -> tuple
     """Check every unposted staged row that is not valid yet against Dataverse [G3].
 
     Returns:
-        how many rows were found valid and invalid.
+        How many rows were found valid and invalid.
     """
     counts = [0, 0]
     for staged in tx.find(STAGING, dataAreaId=area, IsJournalized="No"):
         key = {"dataAreaId": area, "ActualsImportId": staged["ActualsImportId"]}
-        known = tx.find_one(VALIDATIONS, **key)
-        if known is not None and known["Status"] == "Valid":
+        validation = tx.find_one(VALIDATIONS, **key)
+        if validation is not None and validation["Status"] == "Valid":
             continue
         why = _verdict(staged, actual(str(staged["ActualId"])))
         counts[bool(why)] += 1
         facts = {"Status": "Invalid" if why else "Valid", "Message": why, "CheckedDateTime": tx.store.clock.stamp()}
-        if known is None:
+        if validation is None:
             tx.insert(VALIDATIONS, key | facts)
         else:
-            tx.update(VALIDATIONS, known["RecId"], facts)
+            tx.update(VALIDATIONS, validation["RecId"], facts)
         _mark_line(tx, key, why)
     return counts[0], counts[1]
 

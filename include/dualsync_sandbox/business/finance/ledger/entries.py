@@ -57,7 +57,7 @@ class Profile:
 
     Attributes:
         post_costs: ``ProfitAndLoss``, ``Balance``, ``NoLedger`` or ``NeverLedger``.
-        accrue_revenue: whether unbilled sales go to WIP sales value and accrued revenue.
+        accrue_revenue: Whether unbilled sales go to WIP sales value and accrued revenue.
     """
 
     post_costs: str
@@ -92,14 +92,14 @@ def profile_of(tx: Tx, area: str, project: Row) -> Profile | None:
     contract = text(project, "ProjectContractId")
     if not contract:
         return INTERNAL
-    wanted = {"ProjectId": text(project, "ProjectId"), "ProjectContractId": contract}
-    wanted["ProjectGroupId"] = text(project, "ProjectGroupId")
+    criteria = {"ProjectId": text(project, "ProjectId"), "ProjectContractId": contract}
+    criteria["ProjectGroupId"] = text(project, "ProjectGroupId")
     best: tuple[int, Row] | None = None
     for rule in tx.find("CostAndRevenueProfileRules", dataAreaId=area):
-        named = [column for column in wanted if text(rule, column)]
-        if any(text(rule, column).lower() != wanted[column].lower() for column in named):
+        named = [column for column in criteria if text(rule, column)]
+        if any(text(rule, column).lower() != criteria[column].lower() for column in named):
             continue
-        rank = min((list(wanted).index(column) for column in named), default=len(wanted))
+        rank = min((list(criteria).index(column) for column in named), default=len(criteria))
         if best is None or rank < best[0]:
             best = rank, rule
     if best is None:
@@ -114,10 +114,10 @@ class Entry:
     """One side of a voucher; debits are positive, credits negative.
 
     Attributes:
-        posting_type: what kind of entry.
-        account: main account.
-        amount: in transaction currency.
-        accounting_amount: in accounting currency.
+        posting_type: What kind of entry.
+        account: Main account.
+        amount: In transaction currency.
+        accounting_amount: In accounting currency.
     """
 
     posting_type: str
@@ -145,7 +145,7 @@ def post_voucher(
     """Write the ledger entries of a voucher.
 
     Raises:
-        BusinessRuleViolation: debits and credits differ.
+        BusinessRuleViolation: Debits and credits differ.
     """
     sums: dict[str, Decimal] = defaultdict(Decimal)
     for entry in entries:

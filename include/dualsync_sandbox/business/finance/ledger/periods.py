@@ -14,8 +14,8 @@ class Periods:
     """The fiscal periods of one company, read once.
 
     Args:
-        tx: the transaction.
-        area: dataAreaId.
+        tx: The transaction.
+        area: ``dataAreaId``.
     """
 
     def __init__(self, tx: Tx, area: str) -> None:

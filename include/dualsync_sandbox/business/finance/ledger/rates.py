@@ -28,9 +28,9 @@ class Rates:
     """Rates into one company's accounting currency, each looked up once.
 
     Args:
-        tx: the transaction.
-        area: dataAreaId.
-        currency: the accounting currency.
+        tx: The transaction.
+        area: ``dataAreaId``.
+        currency: The accounting currency.
     """
 
     def __init__(self, tx: Tx, area: str, currency: str) -> None:

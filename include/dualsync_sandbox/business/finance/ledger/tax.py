@@ -54,10 +54,10 @@ def item_tax_group(tx: Tx, area: str, category: str, product: str) -> str:
     """Return the item sales tax group of a line [H6]: that of the released product, else of the project category.
 
     Args:
-        tx: the transaction.
-        area: dataAreaId.
-        category: id of the project category.
-        product: product number; empty where the line is for none.
+        tx: The transaction.
+        area: ``dataAreaId``.
+        category: Id of the project category.
+        product: Product number; empty where the line is for none.
     """
     released = tx.find_one("ReleasedProducts", dataAreaId=area, ProductNumber=product) if product else None
     row = tx.find_one("ProjectCategories", dataAreaId=area, CategoryId=category)

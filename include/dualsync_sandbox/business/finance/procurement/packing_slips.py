@@ -40,14 +40,14 @@ def post_packing_slip(
     """Post a packing slip; returns its ``PackingSlips`` row.
 
     Args:
-        finance: the store of Finance.
-        company: the company that owns stock and project.
-        project_id: the project.
-        lines: what is taken.
+        finance: The store of Finance.
+        company: The company that owns stock and project.
+        project_id: The project.
+        lines: What is taken.
         day: ISO date; today when empty.
 
     Raises:
-        BusinessRuleViolation: the project is finished [C11] or has no profile [D2], or an item is not kept in stock.
+        BusinessRuleViolation: The project is finished [C11] or has no profile [D2], or an item is not kept in stock.
     """
     with finance.transaction() as tx:
         settings = CompanySettings.of(tx, area_of(company))

@@ -42,14 +42,14 @@ class OrderLine:
     """A line of a purchase order, as :class:`~.finance_vendor_invoices.VendorLine` has them.
 
     Attributes:
-        quantity: how many units.
-        price: of one unit.
-        category: procurement category; empty for an item.
-        item: number of a released product; empty for a category.
-        project_id: the project it is for.
-        role: resource role; hours need one.
-        activity_number: a task of the project.
-        description: a note.
+        quantity: How many units.
+        price: Of one unit.
+        category: Procurement category; empty for an item.
+        item: Number of a released product; empty for a category.
+        project_id: The project it is for.
+        role: Resource role; hours need one.
+        activity_number: A task of the project.
+        description: A note.
     """
 
     quantity: Decimal
@@ -67,8 +67,8 @@ class OrderInvoice:
     """A pending invoice of a purchase order.
 
     Attributes:
-        header: its ``VendorInvoiceHeaders`` row.
-        warnings: what the clerk is told: quantities that differ from those received [J14].
+        header: Its ``VendorInvoiceHeaders`` row.
+        warnings: What the clerk is told: quantities that differ from those received [J14].
     """
 
     header: Row
@@ -79,7 +79,7 @@ def order_of(tx: Tx, area: str, number: object) -> Row:
     """Return a purchase order.
 
     Raises:
-        BusinessRuleViolation: the company has none of that number.
+        BusinessRuleViolation: The company has none of that number.
     """
     order = tx.find_one(ORDERS, dataAreaId=area, PurchaseOrderNumber=number)
     if order is None:
@@ -117,7 +117,7 @@ def create_purchase_order(
     """Order categories and items for projects from a vendor [J8]; returns the order, not yet confirmed.
 
     Raises:
-        BusinessRuleViolation: the vendor is unknown, or a line cannot be bought or recorded [J7, C11].
+        BusinessRuleViolation: The vendor is unknown, or a line cannot be bought or recorded [J7, C11].
     """
     with finance.transaction() as tx:
         settings = CompanySettings.of(tx, area_of(company))
@@ -173,7 +173,7 @@ def confirm_purchase_order(finance: Store, company: str, number: str) -> Row:
     """Confirm a purchase order that is not a subcontract's; returns it.
 
     Raises:
-        BusinessRuleViolation: it is a subcontract's, which its subcontract confirms [J10], or does not exist.
+        BusinessRuleViolation: It is a subcontract's, which its subcontract confirms [J10], or does not exist.
     """
     with finance.transaction() as tx:
         order = order_of(tx, area_of(company), number)
@@ -188,13 +188,13 @@ def receive_purchase_order(
     """Receive goods and services by hand [J8]; returns the posted ``ProductReceipts`` row.
 
     Args:
-        finance: the store of Finance.
-        company: the company.
-        number: of the order.
-        quantities: by line number; everything that is still to come when left out.
+        finance: The store of Finance.
+        company: The company.
+        number: Of the order.
+        quantities: By line number; everything that is still to come when left out.
 
     Raises:
-        BusinessRuleViolation: the order is a subcontract's [J12], or not confirmed.
+        BusinessRuleViolation: The order is a subcontract's [J12], or not confirmed.
     """
     with finance.transaction() as tx:
         settings = CompanySettings.of(tx, area_of(company))
@@ -326,15 +326,15 @@ def invoice_purchase_order(
     """Enter the vendor's invoice of an order, pending, by default from receipt quantities [J14].
 
     Args:
-        finance: the store of Finance.
-        company: the company.
-        number: of the order.
-        invoice_number: the vendor's number.
-        quantities: by line number, where the vendor charges others than those received and not invoiced.
-        day: invoice date; today when empty.
+        finance: The store of Finance.
+        company: The company.
+        number: Of the order.
+        invoice_number: The vendor's number.
+        quantities: By line number, where the vendor charges others than those received and not invoiced.
+        day: Invoice date; today when empty.
 
     Raises:
-        BusinessRuleViolation: there is nothing to invoice, or see :meth:`InvoiceEntry.create`.
+        BusinessRuleViolation: There is nothing to invoice, or see :meth:`InvoiceEntry.create`.
     """
     with finance.transaction() as tx:
         settings = CompanySettings.of(tx, area_of(company))

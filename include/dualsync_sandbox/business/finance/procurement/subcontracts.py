@@ -46,10 +46,10 @@ class ReceiptSummary:
     """What a run of a receipt job did.
 
     Attributes:
-        company: dataAreaId.
-        receipts: numbers of the receipts made or posted.
-        lines: how many lines they have.
-        left: actuals import id and reason of the work that could not be received.
+        company: ``dataAreaId``.
+        receipts: Numbers of the receipts made or posted.
+        lines: How many lines they have.
+        left: Actuals import id and reason of the work that could not be received.
     """
 
     company: str
@@ -155,16 +155,16 @@ def _follow_line(tx: Tx, event: Event) -> None:
     line = event.after
     assert line is not None
     area = str(line["dataAreaId"])
-    wanted = _order_line(tx, area, line)
-    known = tx.find_one(ORDER_LINES, dataAreaId=area, ProjSubContractLineNumber=line["ProjSubContractLineNumber"])
-    if known is None:
+    values = _order_line(tx, area, line)
+    order_line = tx.find_one(ORDER_LINES, dataAreaId=area, ProjSubContractLineNumber=line["ProjSubContractLineNumber"])
+    if order_line is None:
         key = {"dataAreaId": area, "PurchaseOrderNumber": line["PurchId"]}
         numbers = [exact(row["LineNumber"]) for row in tx.find(ORDER_LINES, **key)]
         place = int(max(numbers, default=exact(0))) + 1
         named = {"ProjSubContractLineNumber": line["ProjSubContractLineNumber"], "PurchStatus": "Backorder"}
-        tx.insert(ORDER_LINES, key | named | wanted | {"LineNumber": place})
-    elif any(known[name] != value for name, value in wanted.items()):
-        tx.update(ORDER_LINES, known["RecId"], wanted)
+        tx.insert(ORDER_LINES, key | named | values | {"LineNumber": place})
+    elif any(order_line[name] != value for name, value in values.items()):
+        tx.update(ORDER_LINES, order_line["RecId"], values)
 
 
 def _order_line(tx: Tx, area: str, line: Row) -> Row:
@@ -198,8 +198,8 @@ def _remove_line(tx: Tx, event: Event) -> None:
     line = event.before
     assert line is not None
     key = {"dataAreaId": line["dataAreaId"], "ProjSubContractLineNumber": line["ProjSubContractLineNumber"]}
-    for known in tx.find(ORDER_LINES, **key):
-        tx.delete(ORDER_LINES, known["RecId"])
+    for order_line in tx.find(ORDER_LINES, **key):
+        tx.delete(ORDER_LINES, order_line["RecId"])
 
 
 def _keep_received(_: Tx, event: Event) -> None:

@@ -31,15 +31,15 @@ class Pairs:
     """A staging entity whose cost and sales rows become one forecast.
 
     Attributes:
-        staging: the entity.
-        forecasts: the forecasts.
+        staging: The entity.
+        forecasts: The forecasts.
         kind: ``ProjCategoryType`` of their categories.
-        line: column of the row's own estimate line.
-        origin: column of the line it belongs to; empty for a row that stands by itself or is the origin.
-        project: column of the project.
-        currency: column of the currency.
-        quantity: column of the quantity.
-        carried: forecast column by staging column.
+        line: Column of the row's own estimate line.
+        origin: Column of the line it belongs to; empty for a row that stands by itself or is the origin.
+        project: Column of the project.
+        currency: Column of the currency.
+        quantity: Column of the quantity.
+        carried: Forecast column by staging column.
     """
 
     staging: str
@@ -89,10 +89,10 @@ ITEMS = Pairs(
 
 def _category(tx: Tx, table: str, settings: CompanySettings, row: Row, kind: str) -> str:
     """The category is one of the project's own company [D4]."""
-    wanted = row["TransactionCategoryId"]
-    found = project_category(tx, settings.area, wanted, kind, settings.categories[kind])
+    transaction_category = row["TransactionCategoryId"]
+    found = project_category(tx, settings.area, transaction_category, kind, settings.categories[kind])
     if found is None:
-        raise not_found(table, wanted, "Category", "Project categories")
+        raise not_found(table, transaction_category, "Category", "Project categories")
     return found
 
 
@@ -105,16 +105,16 @@ def _check_profile(tx: Tx, table: str, area: object, project_id: object) -> None
         )
 
 
-def _write(tx: Tx, table: str, area: str, origin: object, wanted: Row | None) -> None:
+def _write(tx: Tx, table: str, area: str, origin: object, values: Row | None) -> None:
     standing = tx.find_one(table, dataAreaId=area, OriginId=origin)
-    if wanted is None:
+    if values is None:
         if standing is not None:
             tx.delete(table, standing["RecId"])
     elif standing is None:
         key = {"dataAreaId": area, "ForecastId": numbered(tx, area, "PFC"), "OriginId": origin}
-        tx.insert(table, key | wanted)
+        tx.insert(table, key | values)
     else:
-        changes = {name: value for name, value in wanted.items() if standing[name] != value}
+        changes = {name: value for name, value in values.items() if standing[name] != value}
         if changes:
             tx.update(table, standing["RecId"], changes)
 
@@ -180,8 +180,8 @@ def _follow_pairs(tx: Tx, event: Event, pairs: Pairs) -> None:
         _check_profile(tx, pairs.staging, event.after["dataAreaId"], event.after[pairs.project])
     for area, key in sorted(touched, key=str):
         rows = _rows(tx, pairs, area, key)
-        wanted = _forecast(tx, pairs, CompanySettings.of(tx, area), rows) if rows else None
-        _write(tx, pairs.forecasts, area, key, wanted)
+        forecast = _forecast(tx, pairs, CompanySettings.of(tx, area), rows) if rows else None
+        _write(tx, pairs.forecasts, area, key, forecast)
 
 
 def install(finance: Store) -> None:

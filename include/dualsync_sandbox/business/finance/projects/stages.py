@@ -14,13 +14,13 @@ def open_project(tx: Tx, table: str, area: object, project_id: object) -> Row:
     """Return a project that something is to be recorded on.
 
     Args:
-        tx: the transaction.
-        table: what is written, for the refusal.
-        area: dataAreaId of the company that owns the project.
-        project_id: the project.
+        tx: The transaction.
+        table: What is written, for the refusal.
+        area: ``dataAreaId`` of the company that owns the project.
+        project_id: The project.
 
     Raises:
-        BusinessRuleViolation: the company has no such project, or it is finished.
+        BusinessRuleViolation: The company has no such project, or it is finished.
     """
     project = tx.find_one("ProjectsV2", dataAreaId=area, ProjectId=project_id)
     if project is None:

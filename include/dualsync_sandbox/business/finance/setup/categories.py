@@ -36,11 +36,11 @@ def project_category(tx: Tx, area: str, transaction_category: object, kind: str,
     """Return the project category of a transaction [G8], None where there is none.
 
     Args:
-        tx: the transaction.
-        area: dataAreaId.
-        transaction_category: the transaction category's number, may be empty.
-        kind: member of ``ProjCategoryType``.
-        default: the company's category for transactions that name none.
+        tx: The transaction.
+        area: ``dataAreaId``.
+        transaction_category: The transaction category's number, may be empty.
+        kind: Member of ``ProjCategoryType``.
+        default: The company's category for transactions that name none.
     """
     if not transaction_category:
         return default or None
@@ -84,16 +84,16 @@ def _export(tx: Tx, category: Row, *, gone: bool = False) -> None:
             tx.delete(EXPORT, standing["RecId"])
         return
     inactive = category["IsInactive"] == "Yes" or shared["CanBeUsedInExpense"] == "No"
-    wanted = {
+    values = {
         "CostTxt": category["Description"],
         "TransactionCategoryId": shared["TransactionCategoryId"],
         "ExpType": category["ExpenseType"],
         "IsInactive": "Yes" if inactive else "No",
     }
     if standing is None:
-        tx.insert(EXPORT, key | wanted)
-    elif any(standing[name] != value for name, value in wanted.items()):
-        tx.update(EXPORT, standing["RecId"], wanted)
+        tx.insert(EXPORT, key | values)
+    elif any(standing[name] != value for name, value in values.items()):
+        tx.update(EXPORT, standing["RecId"], values)
 
 
 def _follow_expense_category(tx: Tx, event: Event) -> None:

@@ -120,12 +120,12 @@ def _follow(tx: Tx, event: Event) -> None:
     before, after = event.before, event.after
     assert before is not None
     assert after is not None
-    wanted = on_account_transaction(after)
+    values = on_account_transaction(after)
     if before.get("TransStatus") in PROPOSED:
-        wanted = {"Status": after["TransStatus"]}
+        values = {"Status": after["TransStatus"]}
     keys = {"dataAreaId": before["dataAreaId"], "TransactionId": before["TransactionId"]}
     for standing in tx.find(TRANSACTIONS, **keys):
-        changes = {name: value for name, value in wanted.items() if standing.get(name) != value}
+        changes = {name: value for name, value in values.items() if standing.get(name) != value}
         if changes:
             tx.update(TRANSACTIONS, standing["RecId"], changes)
 

@@ -28,13 +28,13 @@ class Bought:
     """What a purchase is in project accounting.
 
     Attributes:
-        project_category: the company's project category.
-        kind: its ``ProjCategoryType``: ``Hour``, ``Cost`` or ``Item``.
-        transaction_category: number of the transaction category it is tied to.
-        item: item number; empty for a category. Items without a number of their own are the write-in product [J9].
-        product: product number of the item.
-        stocked: whether the item is kept in stock, so that its cost is posted at once [J2].
-        unit: unit the item is bought in; empty for a category.
+        project_category: The company's project category.
+        kind: Its ``ProjCategoryType``: ``Hour``, ``Cost`` or ``Item``.
+        transaction_category: Number of the transaction category it is tied to.
+        item: Item number; empty for a category. Items without a number of their own are the write-in product [J9].
+        product: Product number of the item.
+        stocked: Whether the item is kept in stock, so that its cost is posted at once [J2].
+        unit: Unit the item is bought in; empty for a category.
     """
 
     project_category: str
@@ -50,31 +50,31 @@ def bought(tx: Tx, settings: CompanySettings, category: str, item: str, project_
     """Return what a line buys [J7, J9].
 
     Args:
-        tx: the transaction.
-        settings: of the company that buys.
-        category: procurement category; empty for an item.
-        item: item number; empty for a category.
-        project_category: project category that the clerk chose instead of the default, or that is all there is.
+        tx: The transaction.
+        settings: Of the company that buys.
+        category: Procurement category; empty for an item.
+        item: Item number; empty for a category.
+        project_category: Project category that the clerk chose instead of the default, or that is all there is.
 
     Raises:
-        BusinessRuleViolation: there is no such category or item, neither is given, or no project category follows.
+        BusinessRuleViolation: There is no such category or item, neither is given, or no project category follows.
     """
-    known = tx.find_one(CATEGORIES, dataAreaId=settings.area, CategoryName=category) if category else None
-    if known is None and (category or not (item or project_category)):
+    node = tx.find_one(CATEGORIES, dataAreaId=settings.area, CategoryName=category) if category else None
+    if node is None and (category or not (item or project_category)):
         raise BusinessRuleViolation(CATEGORIES, f"Procurement category '{category}' doesn't exist.")
-    wanted = project_category or text(known or {}, "ProjectCategoryId") or settings.categories["Item"]
-    found = tx.find_one(PROJECT, dataAreaId=settings.area, CategoryId=wanted) if wanted else None
-    if found is None:
+    category_id = project_category or text(node or {}, "ProjectCategoryId") or settings.categories["Item"]
+    mapped = tx.find_one(PROJECT, dataAreaId=settings.area, CategoryId=category_id) if category_id else None
+    if mapped is None:
         raise BusinessRuleViolation(
             CATEGORIES, "Neither the procurement category nor the project category defaults name an item category."
         )
-    kind = str(found["CategoryType"])
+    kind = str(mapped["CategoryType"])
     number = item or (settings.write_in if kind == "Item" else "")
     product = released(tx, settings.area, number) if number else {}
     return Bought(
-        project_category=str(found["CategoryId"]),
+        project_category=str(mapped["CategoryId"]),
         kind=kind,
-        transaction_category=text(found, "TransactionCategoryId"),
+        transaction_category=text(mapped, "TransactionCategoryId"),
         item=number,
         product=text(product, "ProductNumber"),
         stocked=product.get("IsStocked") == "Yes",
@@ -86,7 +86,7 @@ def released(tx: Tx, area: str, item: str) -> Row:
     """Return a company's released product.
 
     Raises:
-        BusinessRuleViolation: the product is not released in the company.
+        BusinessRuleViolation: The product is not released in the company.
     """
     product = tx.find_one(PRODUCTS, dataAreaId=area, ItemNumber=item)
     if product is None:
@@ -98,17 +98,17 @@ def subcontract_category(tx: Tx, area: str, kind: str, role: str, transaction_ca
     """The mapping of a subcontract line, None where there is none; the most specific one wins (assumed) [J10].
 
     Args:
-        tx: the transaction.
-        area: dataAreaId.
+        tx: The transaction.
+        area: ``dataAreaId``.
         kind: ``Hour`` or ``Expense``.
-        role: the role of an hour line.
-        transaction_category: the transaction category of the line.
+        role: The role of an hour line.
+        transaction_category: The transaction category of the line.
     """
     best: tuple[int, Row] | None = None
     for row in tx.find(SUBCONTRACT_CATEGORIES, dataAreaId=area, TransactionType=kind):
-        wanted = {"RoleId": role, "TransactionCategoryId": transaction_category}
-        named = [column for column in wanted if text(row, column)]
-        fits = all(text(row, column).lower() == wanted[column].lower() for column in named)
+        criteria = {"RoleId": role, "TransactionCategoryId": transaction_category}
+        named = [column for column in criteria if text(row, column)]
+        fits = all(text(row, column).lower() == criteria[column].lower() for column in named)
         if fits and (best is None or len(named) > best[0]):
             best = len(named), row
     return best[1] if best else None
@@ -119,8 +119,8 @@ def _map(tx: Tx, event: Event, parameters: Parameters) -> None:
     category = event.after
     assert category is not None
     area, chosen = category["dataAreaId"], {"ProjectCategoryId": category["CategoryId"]}
-    for name, (wanted, kind) in parameters.procurement_categories.items():
-        if wanted != category["CategoryName"] or kind != category["CategoryType"]:
+    for name, (category_name, kind) in parameters.procurement_categories.items():
+        if category_name != category["CategoryName"] or kind != category["CategoryType"]:
             continue
         key = {"dataAreaId": area, "CategoryName": name, "ProjectCategoryId": ""}
         for node in tx.find(CATEGORIES, **key):

@@ -49,25 +49,25 @@ class CompanySettings:
     """The integration parameters of a company.
 
     Attributes:
-        area: dataAreaId.
-        integrated: whether the company has parameters at all [A1].
-        currency: accounting currency.
-        categories: project category for transactions without one, by ``ProjCategoryType``.
-        forecast_model: model of the forecasts.
-        expense_account: expense integration account [I4].
-        procurement_account: procurement integration account [J2].
+        area: ``dataAreaId``.
+        integrated: Whether the company has parameters at all [A1].
+        currency: Accounting currency.
+        categories: Project category for transactions without one, by ``ProjCategoryType``.
+        forecast_model: Model of the forecasts.
+        expense_account: Expense integration account [I4].
+        procurement_account: Procurement integration account [J2].
         period_unit: ``Days``, ``Months``, ``Years`` or ``All`` [G4].
-        lines_per_journal: most lines of one journal [G5].
-        tax_method: where the sales tax group comes from [H6].
-        milestone_item_group: item sales tax group of milestones [H6].
-        moves_to_open_period: accounting dates in closed periods move to the next open one [G6].
-        prevalidates: only rows that Dataverse confirms are imported [G3].
-        cut_off: rows up to this day are beginning balances [G17]; empty without.
-        blocks_posting: an expense that Dataverse would refuse cannot be posted [I5].
-        write_in: item number of the released product that write-in products are bought as [J9].
-        manual_verification: project managers confirm vendor invoices [J3].
-        blocks_payment: a vendor invoice is not paid before its confirmation [J3].
-        receipts_to_ledger: product receipts of subcontracts post the cost, not the actuals [J13].
+        lines_per_journal: Most lines of one journal [G5].
+        tax_method: Where the sales tax group comes from [H6].
+        milestone_item_group: Item sales tax group of milestones [H6].
+        moves_to_open_period: Accounting dates in closed periods move to the next open one [G6].
+        prevalidates: Only rows that Dataverse confirms are imported [G3].
+        cut_off: Rows up to this day are beginning balances [G17]; empty without.
+        blocks_posting: An expense that Dataverse would refuse cannot be posted [I5].
+        write_in: Item number of the released product that write-in products are bought as [J9].
+        manual_verification: Project managers confirm vendor invoices [J3].
+        blocks_payment: A vendor invoice is not paid before its confirmation [J3].
+        receipts_to_ledger: Product receipts of subcontracts post the cost, not the actuals [J13].
     """
 
     area: str

@@ -38,11 +38,11 @@ def install(finance: Store, parameters: Parameters) -> None:
                 tx.delete("SharedCategories", row["RecId"])
             return
         by_id = {row["CategoryId"]: row for row in standing}
-        for wanted in shared_categories(category, parameters):
-            known = by_id.get(wanted["CategoryId"])
-            if known is None:
-                tx.insert("SharedCategories", wanted)
-            elif known["CategoryName"] != wanted["CategoryName"]:
-                tx.update("SharedCategories", known["RecId"], {"CategoryName": wanted["CategoryName"]})
+        for shared in shared_categories(category, parameters):
+            existing = by_id.get(shared["CategoryId"])
+            if existing is None:
+                tx.insert("SharedCategories", shared)
+            elif existing["CategoryName"] != shared["CategoryName"]:
+                tx.update("SharedCategories", existing["RecId"], {"CategoryName": shared["CategoryName"]})
 
     finance.on("ProjectTransactionCategories", {"create", "update", "delete"}, follow)

@@ -29,7 +29,7 @@ def create_pending_vendor_invoice(finance: Store, company: str, invoice: VendorI
     leaves in the borrowing company are written together [K5].
 
     Raises:
-        BusinessRuleViolation: see :meth:`InvoiceEntry.create`.
+        BusinessRuleViolation: See :meth:`InvoiceEntry.create`.
     """
     with finance.transaction() as tx:
         return InvoiceEntry(tx, CompanySettings.of(tx, area_of(company))).create(invoice)
@@ -39,7 +39,7 @@ def post_vendor_invoice(finance: Store, company: str, reference: str) -> Row:
     """Post a pending vendor invoice by its ``TableRefId``; returns its row.
 
     Raises:
-        BusinessRuleViolation: see :meth:`InvoicePosting.post`; nothing is written then.
+        BusinessRuleViolation: See :meth:`InvoicePosting.post`; nothing is written then.
     """
     with finance.transaction() as tx:
         return InvoicePosting(tx, CompanySettings.of(tx, area_of(company))).post(reference)
@@ -56,7 +56,7 @@ def approve_for_payment(finance: Store, company: str, reference: str) -> Row:
     """Release a vendor invoice for payment by hand, before any confirmation; returns its row [J3].
 
     Raises:
-        BusinessRuleViolation: it is not posted, or does not exist.
+        BusinessRuleViolation: It is not posted, or does not exist.
     """
     with finance.transaction() as tx:
         header = invoice_of(tx, area_of(company), reference)

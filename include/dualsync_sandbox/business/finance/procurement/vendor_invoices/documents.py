@@ -21,23 +21,23 @@ class VendorLine:
     """A line of a vendor invoice: a procurement category or an item, for a project or for none.
 
     Attributes:
-        quantity: how many units.
-        price: of one unit without tax, in the currency of the invoice.
-        category: procurement category [J7]; empty for an item, and for what another company of the group has lent.
-        item: number of a released product; empty for a category.
-        project_id: the project that bears the cost; empty for none.
-        company: the company that owns the project; the invoice's own when empty [K8].
-        project_category: project category instead of the one that follows from category or item.
-        transaction_category: number of the transaction category instead of that of the project category; ``""`` for
+        quantity: How many units.
+        price: Of one unit without tax, in the currency of the invoice.
+        category: Procurement category [J7]; empty for an item, and for what another company of the group has lent.
+        item: Number of a released product; empty for a category.
+        project_id: The project that bears the cost; empty for none.
+        company: The company that owns the project; the invoice's own when empty [K8].
+        project_category: Project category instead of the one that follows from category or item.
+        transaction_category: Number of the transaction category instead of that of the project category; ``""`` for
             none.
-        role: resource role; hours need one.
-        activity_number: a task of the project.
-        unit: unit of measure; that of the item, else ``ea`` (hours: ``hr``), when empty.
-        billing_type: member of ``ProjBillingType``.
-        tax_group: sales tax group; the tax comes on top of the price.
-        description: a note.
-        order_line: number of the purchase order line it invoices, 0 without.
-        subcontract_line: number of the subcontract line behind that order line.
+        role: Resource role; hours need one.
+        activity_number: A task of the project.
+        unit: Unit of measure; that of the item, else ``ea`` (hours: ``hr``), when empty.
+        billing_type: Member of ``ProjBillingType``.
+        tax_group: Sales tax group; the tax comes on top of the price.
+        description: A note.
+        order_line: Number of the purchase order line it invoices, 0 without.
+        subcontract_line: Number of the subcontract line behind that order line.
     """
 
     quantity: Decimal
@@ -63,16 +63,16 @@ class VendorInvoice:
     """A vendor invoice as a clerk enters it.
 
     Attributes:
-        vendor: the vendor account.
-        number: the vendor's own number of the invoice.
-        lines: what it charges.
-        day: invoice date (ISO); today when empty.
-        currency: the vendor's when empty.
-        description: a note.
-        purchase_order: number of the purchase order it invoices; empty without.
-        intercompany: another company of the group charges what it has lent [K5].
-        manual_verification: a project manager has to confirm it [J3]; None for the company's own setting.
-        blocks_payment: it is not paid before that; None for the company's own setting.
+        vendor: The vendor account.
+        number: The vendor's own number of the invoice.
+        lines: What it charges.
+        day: Invoice date (ISO); today when empty.
+        currency: The vendor's when empty.
+        description: A note.
+        purchase_order: Number of the purchase order it invoices; empty without.
+        intercompany: Another company of the group charges what it has lent [K5].
+        manual_verification: A project manager has to confirm it [J3]; None for the company's own setting.
+        blocks_payment: It is not paid before that; None for the company's own setting.
     """
 
     vendor: str
@@ -91,7 +91,7 @@ def invoice_of(tx: Tx, area: str, reference: str) -> Row:
     """Return a vendor invoice by its ``TableRefId``.
 
     Raises:
-        BusinessRuleViolation: the company has none of that reference.
+        BusinessRuleViolation: The company has none of that reference.
     """
     header = tx.find_one(HEADERS, dataAreaId=area, TableRefId=reference)
     if header is None:

@@ -28,8 +28,8 @@ class InvoiceEntry:
     """The clerk of one company who enters vendor invoices, within one transaction.
 
     Args:
-        tx: the transaction.
-        settings: the company's parameters.
+        tx: The transaction.
+        settings: The company's parameters.
     """
 
     def __init__(self, tx: Tx, settings: CompanySettings) -> None:
@@ -41,7 +41,7 @@ class InvoiceEntry:
         """Write a pending vendor invoice with its lines; returns its ``VendorInvoiceHeaders`` row.
 
         Raises:
-            BusinessRuleViolation: the vendor is unknown or has used the number before, or a line cannot be recorded
+            BusinessRuleViolation: The vendor is unknown or has used the number before, or a line cannot be recorded
                 [C11, J7, K8].
         """
         vendor = self._tx.find_one("VendorsV2", dataAreaId=self._area, VendorAccountNumber=invoice.vendor)

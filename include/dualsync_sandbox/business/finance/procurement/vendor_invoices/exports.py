@@ -24,8 +24,8 @@ class InvoiceExport:
     """Writes the export sets of one company, within one transaction.
 
     Args:
-        tx: the transaction.
-        area: the company's ``dataAreaId``.
+        tx: The transaction.
+        area: The company's ``dataAreaId``.
     """
 
     def __init__(self, tx: Tx, area: str) -> None:

@@ -33,8 +33,8 @@ class InvoicePosting:
     """Accounts payable of one company, within one transaction.
 
     Args:
-        tx: the transaction.
-        settings: the company's parameters.
+        tx: The transaction.
+        settings: The company's parameters.
     """
 
     def __init__(self, tx: Tx, settings: CompanySettings) -> None:
@@ -55,7 +55,7 @@ class InvoicePosting:
         """Post a pending vendor invoice; returns its row [J1, J2].
 
         Raises:
-            BusinessRuleViolation: it is posted, or a line cannot be posted [C11, G6, G9, D2]; then nothing is.
+            BusinessRuleViolation: It is posted, or a line cannot be posted [C11, G6, G9, D2]; then nothing is.
         """
         header = invoice_of(self._tx, self._area, reference)
         if header["InvoiceStatus"] == "Posted":
