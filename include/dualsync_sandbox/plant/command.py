@@ -28,10 +28,10 @@ def register(app: typer.Typer, control_of: Callable[[Path], str | None]) -> None
     @app.command("plant")
     def command(
         state: State = DEFAULT_STATE,
-        breaks: Annotated[int, typer.Option(min=1, help="How many breaks, and as many look-alikes.")] = 10,
+        breaks: Annotated[int, typer.Option(min=1, help="How many exceptions, and as many look-alikes.")] = 10,
         seed: Seed = 1,
     ) -> None:
-        """Break rows past all checks, and print what must be found and what must not be reported."""
+        """Plant exceptions past all checks, and print what must be found and what must not be reported."""
 
         def planted(dataverse: Store, finance: Store, clock: Clock) -> dict[str, object]:  # noqa: ARG001 - as plays are
             return plant(dataverse, finance, breaks, seed).as_dict()
