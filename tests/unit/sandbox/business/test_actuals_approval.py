@@ -2,7 +2,7 @@
 
 from collections import Counter
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -26,11 +26,11 @@ from dualsync_sandbox.business.dataverse.entries.approvals import (
     submit,
 )
 from dualsync_sandbox.errors import BusinessRuleViolation
+from support.project_office import Works
 
 if TYPE_CHECKING:
     from dualsync_sandbox.store import Row
 
-Works = Any
 COST, UNBILLED = TransactionType.COST, TransactionType.UNBILLED_SALES
 TIME, EXPENSE = TransactionClass.TIME, TransactionClass.EXPENSE
 

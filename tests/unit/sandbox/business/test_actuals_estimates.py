@@ -8,8 +8,8 @@ import pytest
 from dualsync_sandbox.business.dataverse.choices import BillingMethod, TransactionClass, TransactionType
 from dualsync_sandbox.business.dataverse.estimates import add_estimate, assign, reassign
 from dualsync_sandbox.errors import BusinessRuleViolation
+from support.project_office import Works
 
-Works = Any
 EXPENSE, MATERIAL = TransactionClass.EXPENSE, TransactionClass.MATERIAL
 
 

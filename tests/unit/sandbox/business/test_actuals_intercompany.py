@@ -1,13 +1,12 @@
 """Work lent from one company to another, and what then goes to Finance: [K1 to K3, K6, K7, G1]."""
 
 from decimal import Decimal
-from typing import Any
 
 from dualsync_sandbox.business.dataverse.choices import BillingMethod, TransactionClass, TransactionType
 from dualsync_sandbox.business.dataverse.entries.approvals import approve_material, approve_time, cancel_approval
 from dualsync_sandbox.business.dataverse.journals import post_entry_journal
+from support.project_office import Works
 
-Works = Any
 FOUR = [
     TransactionType.COST,
     TransactionType.UNBILLED_SALES,

@@ -25,8 +25,8 @@ from dualsync_sandbox.business.dataverse.journals import (
     post_entry_journal,
 )
 from dualsync_sandbox.errors import BusinessRuleViolation
+from support.project_office import Works
 
-Works = Any
 COST, UNBILLED, BILLED = TransactionType.COST, TransactionType.UNBILLED_SALES, TransactionType.BILLED_SALES
 TIME, FEE, RETAINER = TransactionClass.TIME, TransactionClass.FEE, TransactionClass.RETAINER
 

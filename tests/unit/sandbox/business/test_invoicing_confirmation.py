@@ -30,8 +30,8 @@ from dualsync_sandbox.business.dataverse.invoicing.proformas import (
 from dualsync_sandbox.business.dataverse.invoicing.retainers import consume_retainer, deduct_retainer, invoice_retainer
 from dualsync_sandbox.business.dataverse.journals import post_entry_journal
 from dualsync_sandbox.errors import BusinessRuleViolation
+from support.project_office import Works
 
-Works = Any
 Rows = list[dict[str, Any]]
 UNBILLED, BILLED = TransactionType.UNBILLED_SALES, TransactionType.BILLED_SALES
 CHARGEABLE, FREE, GIFT = BillingType.CHARGEABLE, BillingType.NON_CHARGEABLE, BillingType.COMPLIMENTARY

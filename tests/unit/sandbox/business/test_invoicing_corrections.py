@@ -24,8 +24,8 @@ from dualsync_sandbox.business.dataverse.invoicing.proformas import (
 )
 from dualsync_sandbox.business.dataverse.invoicing.retainers import invoice_retainer
 from dualsync_sandbox.errors import BusinessRuleViolation
+from support.project_office import Works
 
-Works = Any
 UNBILLED, BILLED = TransactionType.UNBILLED_SALES, TransactionType.BILLED_SALES
 IN_PROCESS, ADJUSTED = AdjustmentStatus.IN_PROCESS, AdjustmentStatus.ADJUSTED
 UNADJUSTABLE = AdjustmentStatus.UNADJUSTABLE

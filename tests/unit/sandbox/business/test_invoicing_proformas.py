@@ -23,8 +23,8 @@ from dualsync_sandbox.business.dataverse.invoicing.proformas import (
     send_to_review,
 )
 from dualsync_sandbox.errors import BusinessRuleViolation
+from support.project_office import Works
 
-Works = Any
 DRAFT, IN_REVIEW, CONFIRMED, POSTED = 192350000, 192350001, 192350002, 192350004
 
 

@@ -15,9 +15,9 @@ from dualsync_sandbox.business.dataverse.procurement.subcontracts import (
 )
 from dualsync_sandbox.errors import BusinessRuleViolation
 from dualsync_sandbox.store import Row, Store
+from support.project_office import Works
 from support.purchases import EXPENSE, MATERIAL, SUBCONTRACT, SUBCONTRACT_LINE, Purchases
 
-Works = Any
 Step = Callable[[Store, str], Row]
 
 DRAFT, CONFIRMED, CLOSED, CANCELED = range(192350000, 192350004)

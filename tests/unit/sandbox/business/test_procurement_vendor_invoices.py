@@ -1,7 +1,6 @@
 """Project vendor invoices in Dataverse: [J1, J3 to J6, J9, J14, J15, K8] and the documented refusals; by rule."""
 
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
@@ -25,6 +24,7 @@ from dualsync_sandbox.business.dataverse.procurement.vendor_invoices import (
 )
 from dualsync_sandbox.errors import BusinessRuleViolation
 from dualsync_sandbox.store import Row
+from support.project_office import Works
 from support.purchases import (
     CANCELED,
     COMPLETE,
@@ -40,8 +40,6 @@ from support.purchases import (
     TIME,
     Purchases,
 )
-
-Works = Any
 
 COST, UNBILLED = TransactionType.COST, TransactionType.UNBILLED_SALES
 RESOURCING, INTERORG = TransactionType.RESOURCING_UNIT_COST, TransactionType.INTER_ORGANIZATIONAL_SALES

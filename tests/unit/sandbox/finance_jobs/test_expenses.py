@@ -13,8 +13,8 @@ from dualsync_sandbox.clock import Clock
 from dualsync_sandbox.errors import BusinessRuleViolation
 from dualsync_sandbox.schema import SystemSchema
 from dualsync_sandbox.store import Store
+from support.books import Books
 
-Books = Any
 WORKER = "000001"
 TRAVEL = "TCN-0000001002-CCCCC"
 ON_PROJECT = (Share("PRJ-T", activity_number="TSK-2"),)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from dualsync_sandbox.errors import BusinessRuleViolation
+from support.books import Books
 
-Books = Any
 CONSULTING, TRAVEL = "TCN-0000001000-AAAAA", "TCN-0000001002-CCCCC"
 NONE = "00000000-0000-0000-0000-000000000000"
 

@@ -8,8 +8,7 @@ import pytest
 
 from dualsync_sandbox.business.finance import jobs
 from dualsync_sandbox.errors import BusinessRuleViolation, DeleteRestricted
-
-Books = Any
+from support.books import Books
 
 
 def test_one_line_per_staged_actual(books: Books) -> None:

@@ -1,7 +1,6 @@
 """Posting of invoice proposals, and intercompany invoices: [G-L, G6, G15, H8, H9, H14, K4, K5, R9]."""
 
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
@@ -9,8 +8,8 @@ from dualsync_sandbox.business.finance import jobs
 from dualsync_sandbox.business.finance.invoicing.intercompany import post_intercompany_invoice
 from dualsync_sandbox.errors import BusinessRuleViolation
 from dualsync_sandbox.store import Row
+from support.books import Books
 
-Books = Any
 MILESTONE, UNADJUSTABLE = 192350003, 192350002
 WIP = {"dataAreaId": "gbpm", "ProjectId": "PRJ-G", "TransactionCurrencyId": "GBP"}
 """What says that something is of the company whose profile accrues revenue."""

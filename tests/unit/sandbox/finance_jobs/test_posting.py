@@ -2,15 +2,13 @@
 
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
 from dualsync_sandbox.business.finance import jobs
 from dualsync_sandbox.business.finance.ledger.entries import Entry, post_voucher
 from dualsync_sandbox.errors import BusinessRuleViolation
-
-Books = Any
+from support.books import Books
 
 
 def test_posting_writes_back_to_the_staged_row(books: Books) -> None:

@@ -1,15 +1,14 @@
 """Invoice proposals and their lines: [C7, F3, G3, G8, G10, G21, H2 to H4, H6, R12, R14]; each test names its rule."""
 
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
 from dualsync_sandbox.business.finance import jobs
 from dualsync_sandbox.errors import BusinessRuleViolation
 from dualsync_sandbox.store import Row
+from support.books import Books
 
-Books = Any
 MILESTONE, UNADJUSTABLE = 192350003, 192350002
 
 

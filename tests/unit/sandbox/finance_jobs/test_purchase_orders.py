@@ -20,8 +20,7 @@ from dualsync_sandbox.business.finance.procurement.subcontracts import (
 from dualsync_sandbox.business.finance.procurement.vendor_invoices import post_vendor_invoice
 from dualsync_sandbox.errors import BusinessRuleViolation, ReferenceNotFound
 from dualsync_sandbox.store import Row
-
-Books = Any
+from support.books import Books
 
 VENDOR = "V-000001"
 CONSULTING, TRAVEL = "TCN-0000001000-AAAAA", "TCN-0000001002-CCCCC"

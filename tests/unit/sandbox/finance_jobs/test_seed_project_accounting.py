@@ -2,9 +2,9 @@
 
 from datetime import date, timedelta
 from itertools import pairwise
-from typing import Any
 
-Books = Any
+from support.books import Books
+
 INTEGRATED = {"uspm", "gbpm", "frrt"}
 
 

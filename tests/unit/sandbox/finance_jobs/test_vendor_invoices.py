@@ -17,8 +17,7 @@ from dualsync_sandbox.business.finance.procurement.vendor_invoices import (
 )
 from dualsync_sandbox.errors import BusinessRuleViolation, ReferenceNotFound
 from dualsync_sandbox.store import Row
-
-Books = Any
+from support.books import Books
 
 VENDOR = "V-000001"
 CONSULTING, TRAVEL = "TCN-0000001000-AAAAA", "TCN-0000001002-CCCCC"

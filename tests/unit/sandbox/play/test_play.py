@@ -20,8 +20,8 @@ from dualsync_sandbox.cli import app
 from dualsync_sandbox.play import EVENTS, NothingToPlay, play, play_event
 from dualsync_sandbox.play.purchases import PROCUREMENT
 from dualsync_sandbox.play.scene import Scene
+from support.project_office import Works
 
-Works = Any
 runner = CliRunner()
 
 

@@ -14,9 +14,8 @@ from dualsync_sandbox.business.finance.procurement.vendor_invoices import (
 from dualsync_sandbox.play import NothingToPlay, play_event
 from dualsync_sandbox.play.purchases import PROCUREMENT
 from dualsync_sandbox.store import Row
+from support.project_office import Works
 from support.purchases import COMPLETE, CONFIRMED, INVOICE, INVOICE_LINE, SUBCONTRACT, SUBCONTRACT_LINE, Purchases
-
-Works = Any
 
 CATEGORIES = ("Consulting", "Travel", "Materials")
 
