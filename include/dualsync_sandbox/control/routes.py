@@ -38,7 +38,9 @@ ROUTES = (
         '{"name": "approve-time", "company": "USPM", "project": "...", "seed": 1}',
         "plays one event",
     ),
-    ControlRoute("POST", "/plant", "plant", '{"breaks": 10, "seed": 1}', "plants exceptions past all checks, and lists them"),
+    ControlRoute(
+        "POST", "/plant", "plant", '{"breaks": 10, "seed": 1}', "plants exceptions past all checks, and lists them"
+    ),
     ControlRoute("GET", "/switches", "switches", "", "behaviours that tenants show or do not show"),
     ControlRoute("PUT", "/switches", "set_switches", '{"protect_actuals": true}', "changes some of them"),
     ControlRoute("GET", "/clock", "clock", "", "the time, and whether it stands still"),
