@@ -199,7 +199,7 @@ class Systems:
         return self.finance.packages
 
     def trace(self, **wanted: Any) -> list[dict[str, object]]:
-        """Requests so far; arguments as :meth:`dualsync_sandbox.trace.Trace.find` takes them."""
+        """Requests so far; arguments as :meth:`dualsync_sandbox.gateway.trace.Trace.find` takes them."""
         return self.requests.find(**wanted)
 
     def edit(self, system: str, edits: Sequence[Edit]) -> None:

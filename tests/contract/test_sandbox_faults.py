@@ -1,4 +1,4 @@
-"""What goes wrong at the sandbox's doors when it is planned, seen by plain httpx; snapshots to go back to.
+"""What goes wrong at the sandbox's endpoints when it is planned, seen by plain httpx; snapshots to go back to.
 
 The answers follow "Service protection API limits" of both systems and "Compose HTTP requests and handle errors"; the
 bodies of 500 and of refused links are assumptions.

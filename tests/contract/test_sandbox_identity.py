@@ -1,4 +1,4 @@
-"""The sandbox's identity service, signed in to by unmodified msal and azure-identity; and the doors of the two systems.
+"""The sandbox's identity service, signed in to by unmodified msal and azure-identity; the endpoints of both systems.
 
 Follows "Microsoft identity platform and the OAuth 2.0 client credentials flow", its certificate credentials, and
 data-platform/authenticate-oauth.

@@ -1,4 +1,4 @@
-"""Plants known breaks by editing the raw stores of both systems, and as many look-alikes that are none.
+"""Plants known exceptions by editing the raw stores of both systems, and as many look-alikes that are none.
 
 It knows the rules and the business, and nothing of how they are checked: what it hands out is what must be found, under
 which rule and class, and what must not be reported.
@@ -53,17 +53,17 @@ class PlantSummary:
 def plant(
     dataverse: Store, finance: Store, breaks: int, seed: int, *, parameters: Parameters | None = None
 ) -> PlantSummary:
-    """Plant breaks and as many look-alikes.
+    """Plant exceptions and as many look-alikes.
 
     Args:
         dataverse: The store of Dataverse.
         finance: The store of Finance.
-        breaks: How many breaks; every kind comes once before one comes twice.
+        breaks: How many exceptions; every kind comes once before one comes twice.
         seed: The same number on the same rows plants the same.
         parameters: What the business was installed with.
 
     Raises:
-        ValueError: Less than one break.
+        ValueError: Less than one exception.
     """
     if breaks < 1:
         raise ValueError("at least one break")

@@ -1,4 +1,4 @@
-"""Breaks in posted project expenses and their account [R17 to R19]."""
+"""Exceptions in posted project expenses and their account [R17 to R19]."""
 
 from __future__ import annotations
 

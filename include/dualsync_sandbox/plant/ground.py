@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dualsync_sandbox.store import Row, Tx
 
 Rule = tuple[str, str]
-"""A rule and the class of the break: a control, or ``table:`` and a Dataverse table for the comparison of its rows."""
+"""A rule and a class of exception; the rule is a control, or ``table:`` and the Dataverse table that is compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Planted:
         kind: What was done.
         text: The same in words, with the record.
         company: Code of the company, empty for what belongs to all.
-        found_by: Rules that must report it, with the class of the break; none for a look-alike.
+        found_by: Rules that must report it, with the class of the exception; none for a look-alike.
         also: Further rules that may report the consequences.
         records: Ids, keys and numbers of all records it concerns: what a report of it may name.
     """

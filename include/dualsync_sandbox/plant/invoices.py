@@ -1,4 +1,4 @@
-"""Breaks in invoices, milestones, accrued revenue and what companies charge each other [R9, R12 to R16, R27, R37]."""
+"""Exceptions in invoices, milestones, accrued revenue and intercompany charges [R9, R12 to R16, R27, R37]."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Breaks in what actuals rest on: categories, contracts, projects, tasks, roles, forecasts [R28 to R33]."""
+"""Exceptions in what actuals rest on: categories, contracts, projects, tasks, roles, forecasts [R28 to R33]."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Breaks in vendor invoices, subcontracts, receipts and packing slips [R20 to R25, R40]."""
+"""Exceptions in vendor invoices, subcontracts, receipts and packing slips [R20 to R25, R40]."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Breaks in records of every kind that stand in both systems: a text rewritten, a record doubled or taken away."""
+"""Exceptions in records of every kind that stand in both systems: a text rewritten, a record doubled or taken away."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Breaks in actuals: on their way to staging, through the journals, and back [R1 to R11, R26, R34 to R39]."""
+"""Exceptions in actuals: on their way to staging, through the journals, and back [R1 to R11, R26, R34 to R39]."""
 
 from __future__ import annotations
 

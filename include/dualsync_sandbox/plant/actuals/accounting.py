@@ -1,4 +1,4 @@
-"""Breaks in what comes back of an actual, and in what was posted of it [R5 to R8, R35]."""
+"""Exceptions in what comes back of an actual, and in what was posted of it [R5 to R8, R35]."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Actuals that went all the way, which breaks and look-alikes work on."""
+"""Actuals that went all the way, which exceptions and look-alikes work on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Breaks on the way of actuals through the integration journals [R4, R5, R34, R36]."""
+"""Exceptions on the way of actuals through the integration journals [R4, R5, R34, R36]."""
 
 from __future__ import annotations
 

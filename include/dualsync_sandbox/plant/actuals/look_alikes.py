@@ -1,4 +1,4 @@
-"""What only looks like a break in actuals."""
+"""What only looks like an exception in actuals."""
 
 from __future__ import annotations
 

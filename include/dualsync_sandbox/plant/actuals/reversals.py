@@ -1,4 +1,4 @@
-"""Breaks between actuals: reversals, entries, connections [R10, R11, R26, R39]."""
+"""Exceptions between actuals: reversals, entries, connections [R10, R11, R26, R39]."""
 
 from __future__ import annotations
 

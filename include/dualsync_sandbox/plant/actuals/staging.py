@@ -1,4 +1,4 @@
-"""Breaks between actuals and their staging rows [R1 to R3, R38]."""
+"""Exceptions between actuals and their staging rows [R1 to R3, R38]."""
 
 from __future__ import annotations
 
