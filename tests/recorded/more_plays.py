@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from dualsync_sandbox.business.approvals import approve_time
+from dualsync_sandbox.business.dataverse.entries.approvals import approve_time
 from dualsync_sandbox.store import Store
 from support.cycles import Cycle
 from support.orders import Orders

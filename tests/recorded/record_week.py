@@ -31,8 +31,8 @@ from upath import UPath
 
 from dualsync.frames import read_table
 from dualsync.mapping.catalog import MAPS_FOLDER
-from dualsync.mapping.model import TRIGGER
 from dualsync.mapping.parts import part_name
+from dualsync.mapping.words import TRIGGER
 from dualsync.sync.documents.completeness import due
 from dualsync.sync.legs.runtime import Leg, Runtime
 from dualsync.sync.lookups.parents import Parents
