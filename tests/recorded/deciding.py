@@ -7,7 +7,7 @@ Both speak to no system and to no ledger.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import date
 from functools import cache
@@ -29,7 +29,7 @@ from dualsync.sync.lookups.parents import Missing
 from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.reconcile import approved, transform
 from dualsync.sync.reconcile import step as reconcile
-from recorded.legs import RecordedLeg, as_text, read_archive, value_of
+from recorded.legs import RecordedLeg, as_text, differences, read_archive, value_of
 
 
 class Decision(NamedTuple):
@@ -84,6 +84,24 @@ def transform_again(recorded: RecordedLeg) -> pa.Table:
         with mock.patch.object(transform, "Parents", return_value=_Answering(recorded)):
             made = transform.Transform(leg, runtime, columns)
         return to_arrow(made.piece(to_pandas(recorded.source)), made.schema)
+
+
+def decided_otherwise(legs: Iterable[RecordedLeg]) -> dict[str, list[str]]:
+    """By the name of the transfer, what is decided otherwise than it was; empty where nothing is."""
+    return _different((leg.name, (leg.plan, leg.deletes), decide(leg)) for leg in legs)
+
+
+def transformed_otherwise(legs: Iterable[RecordedLeg]) -> dict[str, list[str]]:
+    """By the name of the transfer, what is transformed otherwise than it was; empty where nothing is."""
+    return _different((leg.name, (leg.want,), (transform_again(leg),)) for leg in legs)
+
+
+def _different(compared: Iterable[tuple[str, Sequence[pa.Table], Sequence[pa.Table]]]) -> dict[str, list[str]]:
+    found = {
+        name: [text for one, other in zip(told, now, strict=True) for text in differences(one, other)]
+        for name, told, now in compared
+    }
+    return {name: texts for name, texts in found.items() if texts}
 
 
 @cache

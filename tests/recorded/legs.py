@@ -53,6 +53,7 @@ class RecordedLeg:
         approved: The plan that a person approved, where the run carries one out.
         plan: What was decided.
         deletes: Which rows are to be deleted.
+        first: Whether it is one of those that are looked at first: together they show every map and every rule.
     """
 
     name: str
@@ -75,6 +76,7 @@ class RecordedLeg:
     approved: pa.Table | None = None
     due: list[str] | None = None
     answers: Answers = field(default_factory=dict)
+    first: bool = False
 
 
 TABLES = ("source", "want", "have", "plan", "deletes", "base", "trigger_base", "lines", "approved")

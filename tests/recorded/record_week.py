@@ -5,8 +5,8 @@ Run by hand, from the root of the repository, where the decisions are meant to b
     PYTHONPATH=include:plugins:tests python -m recorded.record_week
 
 It runs the end-to-end tests named in :data:`PLAYED`, the played week among them, in this process, and takes down every
-transfer of every run. That is some thousands, so those are kept that show something no other one shows (see
-:func:`shown_by`), the smallest first. It takes about a quarter of an hour. Give names of test files as arguments to
+transfer of every run. That is more than a thousand, so those are kept that show something no other one shows (see
+:func:`shown_by`). It takes about a quarter of an hour. Give names of test files as arguments to
 look at fewer; ``--keep FOLDER`` keeps all that was recorded, ``--from FOLDER`` chooses anew from what was kept.
 """
 
@@ -31,8 +31,8 @@ from upath import UPath
 
 from dualsync.frames import read_table
 from dualsync.mapping.catalog import MAPS_FOLDER
-from dualsync.mapping.model import TRIGGER
 from dualsync.mapping.parts import part_name
+from dualsync.mapping.words import TRIGGER
 from dualsync.sync.documents.completeness import due
 from dualsync.sync.legs.runtime import Leg, Runtime
 from dualsync.sync.lookups.parents import Parents
@@ -48,27 +48,13 @@ PLAYED = (
     "test_setup_changes",
     "test_setup_owners",
     "test_setup_held_back",
+    "test_setup_dry_runs",
     "test_cycle_owners",
+    "test_cycle_held_back",
     "test_units_subcontracts",
     "test_repair_replay",
     "test_repair_resend",
-    "test_cycle_held_back",
-    "test_cycle_cutover",
-    "test_setup_equal",
-    "test_setup_dry_runs",
-    "test_setup_commands",
-    "test_cycle_corrections",
-    "test_cycle_estimates",
-    "test_cycle_expenses",
-    "test_cycle_finance",
-    "test_cycle_intercompany",
-    "test_cycle_loop",
-    "test_invoices_corrected",
-    "test_invoices_story",
-    "test_subcontracts_accounting",
-    "test_vendor_invoice_maps",
-    "test_vendor_invoices_accounting",
-    "test_vendor_invoices_intercompany",
+    "more_plays",
 )
 """Test files whose runs are recorded."""
 
@@ -204,30 +190,44 @@ class _Listening(Parents):
 # --- choosing -------------------------------------------------------------------------------------------------------
 
 
-def shown_by(leg: RecordedLeg) -> set[tuple[Any, ...]]:
-    """What a transfer shows: a set of facts of which each is to be shown by at least one transfer that is kept."""
-    way = (leg.map, leg.direction)
+def shown_first(leg: RecordedLeg) -> set[tuple[Any, ...]]:
+    """What a transfer shows that is to be shown at least once by those that are looked at first.
+
+    Every map and direction, every action and rule in each direction, every option of a run, every company.
+    """
     known = leg.base is not None
-    options = {
-        name
-        for name in ("dry_run", "keys", "rows", "resend", "approved")
-        if leg.run[name] and (name != "keys" or leg.map in leg.run["keys"])
-    }
-    shown: set[tuple[Any, ...]] = {("ran", *way, known), ("mode", leg.direction, leg.run["mode"], known)}
-    shown |= {("option", name, leg.direction) for name in options}
-    shown.add(("company", *way, leg.company in ("USPM", "_global")))
+    shown: set[tuple[Any, ...]] = {("ran", leg.map, leg.direction), ("company", leg.direction, leg.company)}
+    shown |= {("mode", leg.direction, leg.run["mode"], known)}
+    shown |= {("option", name, leg.direction) for name in _options(leg)}
+    shown |= {("ended", leg.direction, *outcome) for outcome in outcomes(leg.plan)}
+    shown |= {("trigger base",)} if leg.trigger_base is not None else set()
+    shown |= {("due",)} if leg.due else set()
+    shown |= {("wave",) for wave in leg.plan.column("wave").to_pylist() if wave}
+    return shown | ({("deletes",)} if leg.deletes.num_rows else set())
+
+
+def shown_by(leg: RecordedLeg) -> set[tuple[Any, ...]]:
+    """What a transfer shows that is to be shown at least once by all that are kept.
+
+    Of each map and direction a first and a later run, every action and rule, every column that is written or left.
+    """
+    way, known = (leg.map, leg.direction), leg.base is not None
+    shown: set[tuple[Any, ...]] = shown_first(leg) | {("ran", *way, known), ("at home", *way, leg.company == "USPM")}
     if leg.deletes.num_rows:
         shown.add(("deletes", *way))
-    for action, rule in outcomes(leg.plan):
-        shown |= {("ended", *way, action, rule), ("ended by", leg.direction, action, rule, known, *sorted(options))}
-    waves = leg.plan.column("wave").to_pylist()
-    shown |= {("wave", *way) for wave in waves if wave}
-    for action, columns, keep in zip(
-        *(leg.plan.column(name).to_pylist() for name in ("action", "columns", "keep")), strict=True
-    ):
-        shown |= {("written", *way, name) for name in columns if action == "update"}
-        shown |= {("kept", *way, action, name) for name in keep}
+    for outcome in outcomes(leg.plan):
+        shown |= {("ended", *way, *outcome), ("ended by", leg.direction, *outcome, known, *_options(leg))}
+    columns = (leg.plan.column(name).to_pylist() for name in ("action", "columns", "keep"))
+    for action, carried, kept in zip(*columns, strict=True):
+        shown |= {("written", *way, name) for name in carried if action == "update"}
+        shown |= {("kept", *way, action, name) for name in kept}
     return shown
+
+
+def _options(leg: RecordedLeg) -> list[str]:
+    """The options of the run that mean this transfer."""
+    names = ("dry_run", "keys", "rows", "resend", "approved")
+    return [name for name in names if leg.run[name] and (name != "keys" or leg.map in leg.run["keys"])]
 
 
 def rows_of(leg: RecordedLeg) -> int:
@@ -237,26 +237,27 @@ def rows_of(leg: RecordedLeg) -> int:
 
 
 def choose(folder: Path) -> Iterator[RecordedLeg]:
-    """The transfers to keep: small ones first, each of them shows something that those before it do not."""
-    files = sorted(folder.rglob("*.pickle"))
-    sizes, shows = {}, {}
-    for file in files:
-        leg = pickle.loads(file.read_bytes())
-        sizes[file], shows[file] = rows_of(leg), shown_by(leg)
-    left = set().union(*(shows[file] for file in files if sizes[file] <= LARGEST))
-    kept: list[Path] = []
+    """The transfers to keep: each shows something that no other one does, or that others show with more rows."""
+    recorded = {file: pickle.loads(file.read_bytes()) for file in sorted(folder.rglob("*.pickle"))}
+    small = {file: leg for file, leg in recorded.items() if rows_of(leg) <= LARGEST}
+    first = _cover({file: shown_first(leg) for file, leg in small.items()}, small, [])
+    kept = _cover({file: shown_by(leg) for file, leg in small.items()}, small, first)
+    print(f"{len(kept)} of {len(recorded)} transfers are kept, {len(first)} of them to be looked at first")
+    for number, file in enumerate(sorted(kept), 1):
+        leg = small[file]
+        yield replace(leg, name=f"{number:03d} {leg.name}", first=file in first)
+
+
+def _cover(shows: dict[Path, set[tuple[Any, ...]]], legs: dict[Path, RecordedLeg], kept: list[Path]) -> list[Path]:
+    """Those that are kept already, and more until they show all that there is."""
+    kept = list(kept)
+    left = set().union(*shows.values()) - set().union(*(shows[file] for file in kept))
     while left:
         # a transfer costs time whatever it holds, so that one row weighs little against another transfer
-        file = max(files, key=lambda one: len(shows[one] & left) / (200 + sizes[one]) if sizes[one] <= LARGEST else 0)
+        file = max(shows, key=lambda one: len(shows[one] & left) / (200 + rows_of(legs[one])))
         left -= shows[file]
         kept.append(file)
-    print(f"{len(kept)} of {len(files)} transfers are kept")
-    lost = set().union(*shows.values()) - set().union(*(shows[file] for file in kept))
-    for one in sorted(lost, key=str):
-        print("not kept, since only larger transfers show it:", one)
-    for number, file in enumerate(sorted(kept), 1):
-        leg = pickle.loads(file.read_bytes())
-        yield replace(leg, name=f"{number:03d} {leg.name}")
+    return kept
 
 
 def main() -> int:
