@@ -6,14 +6,14 @@ A page begins after, or ends before, a row that the reader has seen; nothing is 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Engine, and_, case, func, or_, select, tuple_
 
 from dualsync.ledger import tables as t
-from dualsync.ledger.nights import BreakFilter, break_record, conditions
+from dualsync.ledger.breaks import BreakFilter, break_record, conditions
 from dualsync.ledger.records import BreakRecord, OpenRow
 
 T = TypeVar("T")
@@ -118,8 +118,7 @@ class Lists:
             Numbers by the place of the class (0 is the youngest) and the severity.
         """
         c = t.breaks.c
-        began = moment.astimezone(UTC)
-        steps = [(c.first_seen > began - timedelta(days=limit), place) for place, limit in enumerate(days)]
+        steps = [(c.first_seen > moment - timedelta(days=limit), place) for place, limit in enumerate(days)]
         age = case(*steps, else_=len(days))
         query = select(age, c.severity, func.count()).where(c.last_run == run_id).group_by(age, c.severity)
         with self._engine.connect() as connection:
@@ -142,8 +141,7 @@ class Lists:
                     break
                 states = [state] if known is None else [state, known.state]
                 total = breaks + (known.breaks if known else 0)
-                aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-                found[run_id] = ControlNight(run_id, aware, min(states, key=worst.index), total)
+                found[run_id] = ControlNight(run_id, moment, min(states, key=worst.index), total)
         return list(found.values())
 
     # --- open rows ------------------------------------------------------------------------------------------------
@@ -174,7 +172,7 @@ class Lists:
         order = [name.desc() if back else name for name in names]
         query = select(t.open_rows).where(*where).order_by(*order).limit(limit + 1)
         with self._engine.connect() as connection:
-            rows = [_open_row(OpenRow(**row._mapping)) for row in connection.execute(query)]
+            rows = [OpenRow(**row._mapping) for row in connection.execute(query)]
         more, rows = len(rows) > limit, rows[:limit]
         if back:
             rows.reverse()
@@ -187,7 +185,7 @@ class Lists:
         where = [name == value for name, value in zip(names, identity, strict=True)]
         with self._engine.connect() as connection:
             row = connection.execute(select(t.open_rows).where(*where)).one_or_none()
-        return None if row is None else _open_row(OpenRow(**row._mapping))
+        return None if row is None else OpenRow(**row._mapping)
 
 
 def _open_conditions(chosen: OpenRowFilter) -> list[ColumnElement[bool]]:
@@ -198,9 +196,3 @@ def _open_conditions(chosen: OpenRowFilter) -> list[ColumnElement[bool]]:
         columns = (c.key, c.rule, c.reason)
         where.append(or_(*(column.icontains(chosen.text, autoescape=True) for column in columns)))
     return where
-
-
-def _open_row(row: OpenRow) -> OpenRow:
-    """With moments that know their zone; SQLite keeps none."""
-    moments = {name: getattr(row, name) for name in ("first_seen", "last_seen")}
-    return replace(row, **{name: one and one.replace(tzinfo=one.tzinfo or UTC) for name, one in moments.items()})

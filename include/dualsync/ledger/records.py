@@ -111,8 +111,8 @@ class OpenRow:
 
 
 @dataclass(frozen=True, slots=True)
-class UnitRecord:
-    """How far one header's lines of one map have come; all records of a header together are its unit.
+class DocumentRecord:
+    """How far one header's lines of one map have come; all records of a header together are its document.
 
     ``map`` is the header's map, ``lines`` the map of the lines, or the part that sends the header's trigger: that one
     counts no lines, and is complete once the trigger is where it belongs. ``since`` is when it became complete or

@@ -2,7 +2,7 @@
 
 msal speaks through the same HTTP library as everything else. Instance discovery is asked of Microsoft only for
 authorities that are Microsoft's; any other host (a private cloud, the sandbox) is taken as it is configured, since
-msal would ask the public login service about it.
+msal would ask the public login service about it [SI1].
 """
 
 from __future__ import annotations

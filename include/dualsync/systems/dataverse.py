@@ -1,7 +1,4 @@
-"""The Dataverse Web API as far as synchronisation needs it.
-
-Comments name the page of Microsoft's documentation (developer/data-platform) that says so.
-"""
+"""The Dataverse Web API as far as synchronisation needs it."""
 
 from __future__ import annotations
 
@@ -46,10 +43,10 @@ if TYPE_CHECKING:
 
 API_PATH = "api/data/v9.2"
 
-# Characters that no value of an alternate key may hold in a URL (page define-alternate-keys-entity).
+# Characters that no value of an alternate key may hold in a URL [DV5].
 FORBIDDEN_IN_KEYS = frozenset("/<>*%&:\\?+")
 
-# The service takes URLs up to 32 KB (page webapi/query/overview).
+# The service takes URLs up to 32 KB [DV1].
 _URL_LIMIT = 30_000
 _TARGET_TABLE = "Microsoft.Dynamics.CRM.lookuplogicalname"
 _EXPIRED = "0x80044352"
@@ -182,8 +179,7 @@ class Dataverse(Closing):
     def changes(self, set_name: str, *, select: Sequence[str], token: str | None) -> Changes:
         """Read what changed since ``token`` was given out; everything where it is None.
 
-        The feed is at-least-once: it may hold rows that did not change. Deletions come last (page
-        use-change-tracking-synchronize-data-external-systems).
+        The feed is at-least-once: it may hold rows that did not change. Deletions come last [DV4].
 
         Args:
             set_name: Entity set name.
@@ -227,8 +223,8 @@ class Dataverse(Closing):
     ) -> list[Row]:
         """Read the rows that fit any of the conditions, each a set of columns and their values.
 
-        The service compares text without regard to case, and its ``%`` and ``_`` may act as wildcards (page
-        webapi/query/filter-rows): compare the rows that come back exactly.
+        The service compares text without regard to case, and its ``%`` and ``_`` may act as wildcards [DV3]:
+        compare the rows that come back exactly.
 
         Raises:
             SchemaMismatch: Unknown set or column.
@@ -261,7 +257,7 @@ class Dataverse(Closing):
         """Create or update rows by an alternate key, in one UpsertMultiple: all of them or none.
 
         Doing it again changes nothing, so it is repeated after Transient failures. The service tells neither ids nor
-        which rows were created (page bulk-operations). No two rows may have the same key.
+        which rows were created [DV7]. No two rows may have the same key.
 
         Raises:
             ForbiddenKey: A key value that cannot stand in a URL; nothing was sent.
@@ -396,8 +392,7 @@ class Dataverse(Closing):
         body: dict[str, Any] = {}
         for name, value in values.items():
             if name in without:
-                # In an upsert such a value would win over the key in the URL when the row is new
-                # (page use-upsert-insert-update-record).
+                # In an upsert such a value would win over the key in the URL when the row is new [DV6].
                 raise ValueError(f"{info.table}.{name} is part of the key and must not be among the values")
             attribute = info.attribute(name)
             if not attribute.is_lookup:
@@ -453,10 +448,7 @@ class _Columns:
 
 
 def classify(status: int, data: Any, text: str) -> DualsyncError | None:
-    """The meaning of a refusal of Dataverse; None where its status says it all.
-
-    The codes are those of Microsoft's page compose-http-requests-handle-errors and of answers that others published.
-    """
+    """The meaning of a refusal of Dataverse [DV8]; None where its status says it all."""
     error = data.get("error") if isinstance(data, dict) else None
     if not isinstance(error, dict):
         return None

@@ -1,8 +1,7 @@
 """What a Dataverse environment says about its tables: columns, lookups, alternate keys, navigation properties.
 
 Nothing of this is guessed. Entity set names can be changed and do not follow from the table's name; navigation
-properties are case sensitive and differ from the column for many lookups (Microsoft's pages
-web-api-service-documents and query-metadata-web-api).
+properties are case sensitive and differ from the column for many lookups.
 """
 
 from __future__ import annotations
@@ -180,7 +179,7 @@ class DataverseMetadata:
         )
 
     def _facets(self, path: str) -> dict[str, dict[str, Any]]:
-        """Facets by column. Each lives on a type of its own and needs a cast (page query-metadata-web-api)."""
+        """Facets by column. Each lives on a type of its own and needs a cast [DV10]."""
 
         def of(kind: str, select: str, expand: str = "") -> list[dict[str, Any]]:
             cast = f"{path}/Microsoft.Dynamics.CRM.{kind}AttributeMetadata"

@@ -1,7 +1,7 @@
-"""The OData service of Finance as far as synchronisation needs it (Microsoft's page odata).
+"""The OData service of Finance as far as synchronisation needs it.
 
 Every request says ``cross-company=true``: without it only rows of the user's default company are seen, and changing a
-row of another one fails as if it did not exist.
+row of another one fails as if it did not exist [FO1].
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _FILTER_LIMIT = 6000
 _PLAIN = "':"
 _ACROSS = {"cross-company": "true"}
 _NUMBERS = frozenset({"Edm.Decimal", "Edm.Double"})
-# What `gt` compares; enumerations only know eq and ne.
+# What `gt` compares; enumerations only know eq and ne [FO3].
 _ORDERED = _NUMBERS | {"Edm.String", "Edm.Int32", "Edm.Int64", "Edm.DateTimeOffset"}
 _FAILURES = frozenset({500, 502, 503, 504})
 _HOLLOW = ("Exception has been thrown by the target of an invocation", "An error has occurred", "")

@@ -1,7 +1,7 @@
 """What a Finance environment says about its entities: key columns, types, members of enumerations.
 
 ``$metadata`` is the one documented source. It describes every public entity at once and may be tens of megabytes, so it
-is read once for each client and as a stream (Microsoft's page odata).
+is read once for each client and as a stream [FO2].
 """
 
 from __future__ import annotations

@@ -137,7 +137,7 @@ def pages(
     Args:
         service: Where to read.
         url: The first page.
-        headers: Sent with each page; Dataverse wants the same page size on all of them.
+        headers: Sent with each page; Dataverse wants the same page size on all of them [DV2].
         following: Makes the address of the next page of the last row of this one; None where it is the link's.
 
     Yields:

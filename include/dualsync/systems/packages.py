@@ -1,4 +1,4 @@
-"""Imports rows by data package, for entities that OData does not show (Microsoft's page data-management-api).
+"""Imports rows by data package, for entities that OData does not show [FO5].
 
 The rows go as a file to Finance's storage; Finance reads it in a job of its own, inserting or updating each row by its
 key and each for itself. Good rows stay when others fail, so the errors are fetched row by row. Two imports at once fail
