@@ -36,11 +36,19 @@ class Ledger(Runs, Bases, Leases, OpenRows, Documents, Settling):
 
     @classmethod
     def open(cls, url: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Ledger:
-        """Open a ledger and bring its tables to the newest shape."""
+        """Open a ledger and bring its tables to the newest shape.
+
+        Raises:
+            UnknownVersion: A later release of dualsync has changed the shape of the ledger.
+        """
         from dualsync.ledger.migrate import upgrade
 
         ledger = cls(url, now)
-        upgrade(ledger._engine)
+        try:
+            upgrade(ledger._engine)
+        except BaseException:
+            ledger.close()
+            raise
         return ledger
 
     def close(self) -> None:

@@ -41,7 +41,10 @@ class LegCounts:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One run: the area, its mode, and how it stands."""
+    """One run: the area, its mode, and how it stands.
+
+    ``layout`` is the version of the layout of its run folder (``dualsync.versions``).
+    """
 
     run_id: str
     area: str
@@ -53,6 +56,7 @@ class RunRecord:
     package_version: str
     started_at: datetime
     ended_at: datetime | None
+    layout: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ class LegRecord:
 
 @dataclass(frozen=True, slots=True)
 class BaseRecord:
-    """The current generation of a map and company: the number and where its file lies."""
+    """The current generation of a map and company: the number, and where its file lies in which layout."""
 
     map: str
     company: str
@@ -86,6 +90,7 @@ class BaseRecord:
     path: str
     rows: int
     run_id: str
+    layout: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ class Runs(Store):
             "maps": run.maps,
             "state": run.state,
             "package_version": run.package_version,
+            "layout": run.layout,
             "ended_at": None,
         }
         with writing(self._engine) as connection:

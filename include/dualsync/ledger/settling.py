@@ -91,6 +91,7 @@ def _move_generation(connection: Connection, leg: LegRecord, base: BaseRecord | 
         "generation": base.generation,
         "path": base.path,
         "rows": base.rows,
+        "layout": base.layout,
         "run_id": leg.run_id,
         "settled_at": now,
     }

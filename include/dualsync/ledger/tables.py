@@ -26,6 +26,7 @@ runs = Table(
     Column("package_version", String(40), nullable=False),
     Column("started_at", Moment(), nullable=False),
     Column("ended_at", Moment()),
+    Column("layout", Integer, nullable=False, server_default="1"),
 )
 
 legs = Table(
@@ -68,6 +69,7 @@ bases = Table(
     Column("rows", Integer, nullable=False),
     Column("run_id", String(_NAME), nullable=False),
     Column("settled_at", Moment(), nullable=False),
+    Column("layout", Integer, nullable=False, server_default="1"),
 )
 
 positions = Table(

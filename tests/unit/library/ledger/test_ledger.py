@@ -15,7 +15,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import text
 
-from dualsync.errors import LegBusy, Superseded
+from dualsync.errors import LegBusy, Superseded, UnknownVersion
 from dualsync.ledger import BaseRecord, DocumentRecord, Ledger, LegCounts, LegRecord, OpenRow, Settlement
 from dualsync.ledger.holders import has_ended, this_process
 
@@ -265,3 +265,33 @@ def test_a_ledger_of_the_first_shape_is_brought_up_to_date(ledger_url: str) -> N
     newer.take_lease("projects", "USPM", "run-1")
     assert [one.key for one in newer.documents()] == ["A"]
     newer.close()
+
+
+def test_runs_and_bases_of_earlier_releases_have_the_first_layout(ledger_url: str) -> None:
+    ledger = Ledger(ledger_url)
+    with as_file(files("dualsync.ledger") / "migrations") as folder, ledger._engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(folder))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0006")
+        connection.execute(
+            text(
+                "INSERT INTO bases (map, company, generation, path, rows, run_id, settled_at) "
+                "VALUES ('projects', 'USPM', 1, '/bases/1.parquet', 10, 'old', '2026-03-01')"
+            )
+        )
+    ledger.close()
+    newer = Ledger.open(ledger_url)
+    (before,) = newer.bases("projects")
+    assert (before.generation, before.layout) == (1, 1)
+    newer.settle(Settlement(leg=leg("run-2", 1), base=replace(base(2, "run-2"), layout=2)))
+    (after,) = newer.bases("projects")
+    assert (after.generation, after.layout) == (2, 2)
+    newer.close()
+
+
+def test_a_ledger_of_a_later_release_is_refused_in_words(ledger: Ledger) -> None:
+    with ledger._engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(UnknownVersion, match="written by a later release of dualsync"):
+        Ledger.open(ledger.url)
