@@ -15,7 +15,7 @@ from dualsync.frames import Sets, literal, to_pandas
 from dualsync.ledger import DocumentRecord
 from dualsync.ledger.documents import documents_of
 from dualsync.mapping import Expression, Lookup, TableMap
-from dualsync.mapping.spelling import nearest
+from dualsync.spelling import nearest
 from dualsync.sync.extract.change_feed import typed_row
 from dualsync.sync.legs.folders import LegFolder
 from dualsync.sync.legs.runtime import GLOBAL, Runtime
