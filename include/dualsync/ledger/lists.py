@@ -84,12 +84,12 @@ class Lists:
             where.append(c.number > seen if up else c.number < seen)
         # the numbers alone stand in an index with all that is asked for; whole rows are read for one page only
         order = c.number if up else c.number.desc()
-        numbers = select(c.number).where(*where).order_by(order).limit(limit + 1)
+        query = select(c.number).where(*where).order_by(order).limit(limit + 1)
         with self._engine.connect() as connection:
-            found = list(connection.execute(numbers).scalars())
-            more = len(found) > limit
-            rows = connection.execute(select(t.breaks).where(c.number.in_(found[:limit])))
-            records = sorted((break_record(row) for row in rows), key=lambda one: one.number, reverse=newest)
+            page = list(connection.execute(query).scalars())
+            more = len(page) > limit
+            rows = connection.execute(select(t.breaks).where(c.number.in_(page[:limit])))
+            records = sorted((break_record(row) for row in rows), key=lambda record: record.number, reverse=newest)
         return Page(records, before=more if back else seen is not None, after=True if back else more)
 
     def owners(self) -> list[str]:
@@ -133,16 +133,16 @@ class Lists:
             .order_by(n.ended_at.desc(), n.run_id)
         )
         worst = ("failed", "breaks", "not_run", "equal")
-        found: dict[str, ControlNight] = {}
+        nights: dict[str, ControlNight] = {}
         with self._engine.connect() as connection:
             for run_id, moment, state, breaks in connection.execute(query):
-                known = found.get(run_id)
-                if known is None and len(found) == limit:
+                other = nights.get(run_id)  # of another company
+                if other is None and len(nights) == limit:
                     break
-                states = [state] if known is None else [state, known.state]
-                total = breaks + (known.breaks if known else 0)
-                found[run_id] = ControlNight(run_id, moment, min(states, key=worst.index), total)
-        return list(found.values())
+                states = [state] if other is None else [state, other.state]
+                total = breaks + (other.breaks if other else 0)
+                nights[run_id] = ControlNight(run_id, moment, min(states, key=worst.index), total)
+        return list(nights.values())
 
     # --- open rows ------------------------------------------------------------------------------------------------
 

@@ -212,7 +212,7 @@ class Dataverse(Closing):
         step = 500  # 45 characters for each encoded id stay below the limit of a URL
         rows: list[Row] = []
         for start in range(0, len(ids), step):
-            chosen = ",".join(f'"{guid_literal(one)}"' for one in ids[start : start + step])
+            chosen = ",".join(f'"{guid_literal(id)}"' for id in ids[start : start + step])
             condition = f"Microsoft.Dynamics.CRM.In(PropertyName='{primary}',PropertyValues=[{chosen}])"
             for page in self.read(set_name, select=select, filter=condition):
                 rows.extend(page)
@@ -232,13 +232,15 @@ class Dataverse(Closing):
         columns = self._columns(set_name, select)
         info = columns.info
         terms = [
-            " and ".join(f"{info.wire_name(name)} eq {self._literal(info, name, value)}" for name, value in one.items())
-            for one in conditions
+            " and ".join(
+                f"{info.wire_name(name)} eq {self._literal(info, name, value)}" for name, value in condition.items()
+            )
+            for condition in conditions
         ]
         rows: list[Row] = []
         taken = len(self._service.url(with_query(set_name, {"$select": columns.select, "$filter": " "})))
-        for condition in or_filters(terms, _URL_LIMIT - taken):
-            for page in self.read(set_name, select=select, filter=condition):
+        for filter_text in or_filters(terms, _URL_LIMIT - taken):
+            for page in self.read(set_name, select=select, filter=filter_text):
                 rows.extend(page)
         return rows
 
@@ -290,10 +292,10 @@ class Dataverse(Closing):
         targets = [
             {
                 "@odata.type": f"Microsoft.Dynamics.CRM.{table}",
-                info.primary_id: guid_literal(one),
-                **self._body(info, values, without={info.primary_id: one}),
+                info.primary_id: guid_literal(id),
+                **self._body(info, values, without={info.primary_id: id}),
             }
-            for one, values in rows
+            for id, values in rows
         ]
         self._many(info, "UpdateMultiple", targets)
 
@@ -359,7 +361,7 @@ class Dataverse(Closing):
             self._service.send("POST", path, body={"Targets": targets}, repeatable=True)
 
     def _key(self, info: TableInfo, key: Mapping[str, object], position: int) -> str:
-        if not any(known.active and set(known.columns) == set(key) for known in info.keys):
+        if not any(declared.active and set(declared.columns) == set(key) for declared in info.keys):
             raise SchemaMismatch(f"Dataverse table {info.table} has no active alternate key ({', '.join(key)})")
         parts = []
         for name, value in key.items():
@@ -409,9 +411,9 @@ class Dataverse(Closing):
     @staticmethod
     def _navigation(info: TableInfo, name: str, target: str | None = None) -> str:
         """The navigation property of a lookup; to empty a polymorphic one, that of any target will do."""
-        for one in (target,) if target else info.attributes[name].targets:
-            if (name, one) in info.navigation:
-                return info.navigation[name, one]
+        for table in (target,) if target else info.attributes[name].targets:
+            if (name, table) in info.navigation:
+                return info.navigation[name, table]
         raise SchemaMismatch(f"Dataverse lookup {info.table}.{name} does not point to {target or 'anything'}")
 
 
@@ -427,12 +429,12 @@ class _Columns:
         self.select = ",".join(wire for _, wire in self._pairs)
 
     def headers(self, page_size: int | None = None, *preferences: str) -> dict[str, str]:
-        wanted = list(preferences)
+        preferred = list(preferences)
         if page_size:
-            wanted.append(f"odata.maxpagesize={page_size}")
+            preferred.append(f"odata.maxpagesize={page_size}")
         if self._several:
-            wanted.append(f'odata.include-annotations="{_TARGET_TABLE}"')
-        return {"Prefer": ",".join(wanted)} if wanted else {}
+            preferred.append(f'odata.include-annotations="{_TARGET_TABLE}"')
+        return {"Prefer": ",".join(preferred)} if preferred else {}
 
     def pick(self, rows: list[Row]) -> list[Row]:
         result = picked(rows, self._pairs, f"Dataverse table {self.info.table}")

@@ -16,9 +16,9 @@ def check_tables(check: MapCheck) -> Iterator[Finding]:
     """Findings about sets, ids, filters and the map that this one excludes."""
     if check.is_known("dataverse"):
         about = check.schema.table("dataverse", check.names["dataverse"]).about
-        for word, said in (("set", check.map.dataverse.set), ("id", check.map.dataverse.id)):
-            if about.get(word, said) != said:
-                yield check.finding(("dataverse", word), f"'{said}' should be '{about[word]}'")
+        for word, name in (("set", check.map.dataverse.set), ("id", check.map.dataverse.id)):
+            if about.get(word, name) != name:
+                yield check.finding(("dataverse", word), f"'{name}' should be '{about[word]}'")
     for side in SIDES:
         half = check.map.dataverse if side == "dataverse" else check.map.finance
         for column in half.expression.columns:

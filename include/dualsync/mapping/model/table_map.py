@@ -100,10 +100,10 @@ class TableMap(MapModel):
     def _unit_fits(self) -> TableMap:
         if self.unit is None or self.unit.trigger is None:
             return self
-        found = [field for field in self.fields if self.unit.trigger in (field.dataverse, field.finance)]
-        if len(found) != 1 or found[0].way == "both" or found[0].constant is not None or found[0].unpaired:
+        fields = [field for field in self.fields if self.unit.trigger in (field.dataverse, field.finance)]
+        if len(fields) != 1 or fields[0].way == "both" or fields[0].constant is not None or fields[0].unpaired:
             raise ValueError(f"the trigger {self.unit.trigger} must be the receiving column of one field of one way")
-        field = found[0]
+        field = fields[0]
         if self.unit.trigger != (field.finance if field.way == "to_finance" else field.dataverse):
             raise ValueError(f"the trigger {self.unit.trigger} is the sending column, not the receiving one")
         if field.values is not None and self.unit.rest not in field.values.values():
