@@ -1,7 +1,7 @@
 """The ledger: the small database of everything that outlives a run.
 
-Runs, legs, base generations, feed positions, leases, open rows and documents; reconciliations, exceptions and signed
-periods.
+Runs, transfers, base generations, feed positions, leases, open rows and documents; nightly reconciliations, exceptions
+and signed periods.
 """
 
 from dualsync.ledger.database import Ledger

@@ -1,4 +1,4 @@
-"""Bases, and the positions up to which legs have read."""
+"""Bases, and the positions up to which transfers have read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Bases(Store):
     """The part of the ledger about what both sides agreed on, and about change tokens."""
 
     def base(self, map_name: str, company: str) -> BaseRecord | None:
-        """The current base of a map and company, None before the first settled leg."""
+        """The current base of a map and company, None before the first settled transfer."""
         where = and_(t.bases.c.map == map_name, t.bases.c.company == company)
         with self._engine.connect() as connection:
             row = connection.execute(select(*_COLUMNS).where(where)).one_or_none()
@@ -30,14 +30,14 @@ class Bases(Store):
         return [BaseRecord(**row._mapping) for row in rows]
 
     def position(self, map_name: str, direction: str, company: str) -> str | None:
-        """The change token up to which a leg has settled, None before its first full read."""
+        """The change token up to which a transfer has settled, None before its first full read."""
         c = t.positions.c
         where = and_(c.map == map_name, c.direction == direction, c.company == company)
         with self._engine.connect() as connection:
             return connection.execute(select(c.token).where(where)).scalar_one_or_none()
 
     def forget_position(self, map_name: str, direction: str, company: str) -> None:
-        """Drop a token that the service no longer honours, so that the leg reads in full."""
+        """Drop a token that the service no longer honours, so that the transfer reads in full."""
         c = t.positions.c
         where = and_(c.map == map_name, c.direction == direction, c.company == company)
         with writing(self._engine) as connection:

@@ -15,33 +15,33 @@ from dualsync.ledger.engine import Store, writing
 from dualsync.ledger.records import BreakRecord, NightRecord
 
 STATUSES = ("open", "in_progress", "accepted", "disputed")
-"""What people may say of a break."""
+"""What people may say of an exception."""
 
 IDENTITY = ("control", "company", "key", "class", "field")
-"""What makes a break of one night the same as that of another."""
+"""What makes an exception of one reconciliation the same as that of another."""
 
 _SEEN = (
     *("severity", "dataverse_value", "finance_value", "amount", "currency", "dataverse_table", "dataverse_id"),
     *("finance_set", "finance_key", "cause", "explanation"),
 )
-"""What a night says anew of a break it sees again."""
+"""What a reconciliation that sees an exception again writes anew."""
 
 _CHUNK = 5_000
 _NUMBERS = 500
 
 
 def fingerprint(values: Mapping[str, Any]) -> str:
-    """The identity of a break in one short text."""
+    """The identity of an exception in one short text."""
     return hashlib.sha256("\x1f".join(str(values[name]) for name in IDENTITY).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class BreakFilter:
-    """Which breaks; a word that is None does not choose.
+    """Which exceptions; a word that is None does not choose.
 
     Attributes:
-        run_id: Those that this night saw last.
-        resolved_by: Those that were gone in this night.
+        run_id: Those that this reconciliation saw last.
+        resolved_by: Those that were gone in this reconciliation.
         control: Of this control.
         company: Of this company.
         break_class: Of this class.
@@ -90,7 +90,7 @@ class Breaks(Store):
     """The part of the ledger about exceptions."""
 
     def changes(self, run_id: str) -> tuple[int, int]:
-        """How many breaks a night was the first to see, and how many were gone in it."""
+        """How many exceptions a reconciliation was the first to see, and how many were gone in it."""
         c = t.breaks.c
         with self._engine.connect() as connection:
             new, gone = (
@@ -102,7 +102,7 @@ class Breaks(Store):
     def breaks(
         self, chosen: BreakFilter | None = None, *, after: int = 0, limit: int | None = None
     ) -> list[BreakRecord]:
-        """Breaks in the order of their numbers.
+        """Exceptions in the order of their numbers.
 
         Args:
             chosen: Which; all where None.
@@ -116,20 +116,20 @@ class Breaks(Store):
             return [break_record(row) for row in connection.execute(query)]
 
     def count(self, chosen: BreakFilter | None = None) -> int:
-        """How many breaks there are."""
+        """How many exceptions there are."""
         query = select(func.count()).select_from(t.breaks).where(*conditions(chosen or BreakFilter()))
         with self._engine.connect() as connection:
             return int(connection.execute(query).scalar_one())
 
     def grouped(self, chosen: BreakFilter, *names: str) -> dict[tuple[str, ...], int]:
-        """How many breaks there are by the values of columns, such as ``control`` and ``severity``."""
+        """How many exceptions there are by the values of columns, such as ``control`` and ``severity``."""
         columns = [t.breaks.c[name] for name in names]
         query = select(*columns, func.count()).where(*conditions(chosen)).group_by(*columns).order_by(*columns)
         with self._engine.connect() as connection:
             return {tuple(row[:-1]): int(row[-1]) for row in connection.execute(query)}
 
     def one_break(self, number: int) -> BreakRecord | None:
-        """A break by its number, None if there is none."""
+        """An exception by its number, None if there is none."""
         with self._engine.connect() as connection:
             row = connection.execute(select(t.breaks).where(t.breaks.c.number == number)).one_or_none()
         return break_record(row) if row else None
@@ -143,10 +143,10 @@ class Breaks(Store):
         owner: str | None = None,
         comment: str | None = None,
     ) -> BreakRecord:
-        """Say who looks after a break, how far that person is, and what there is to know.
+        """Set the owner, the status or the comment of an exception.
 
         Raises:
-            SettingsError: There is no such break or status.
+            SettingsError: There is no such exception or status.
         """
         if status is not None and status not in STATUSES:
             raise SettingsError(f"no status '{status}'; there are {', '.join(STATUSES)}")
@@ -158,7 +158,7 @@ class Breaks(Store):
                 update(t.breaks).where(c.number == number).values(**values, edited_by=by, edited_at=self._now())
             )
             if changed.rowcount == 0:
-                raise SettingsError(f"there is no break number {number}")
+                raise SettingsError(f"there is no exception number {number}")
         edited = self.one_break(number)
         assert edited is not None
         return edited
@@ -170,12 +170,12 @@ def save_breaks(
     pieces: Iterable[Sequence[Mapping[str, Any]]],
     judged: set[tuple[str, str]],
 ) -> None:
-    """Write down what a night saw, and that what it looked for and did not see is resolved.
+    """Write down what a reconciliation saw, and that what it looked for and did not see is resolved.
 
     Args:
         connection: A transaction.
-        night: The night.
-        pieces: Its exceptions in pieces, each a sequence of rows of the shape of breaks.
+        night: The reconciliation.
+        pieces: Its exceptions in pieces, each a sequence of rows in the shape of the controls' exceptions.
         judged: Controls, or map comparisons, and companies that were looked at.
     """
     c = t.breaks.c
@@ -188,7 +188,7 @@ def save_breaks(
 
 @dataclass(frozen=True, slots=True)
 class _Earlier:
-    """An exception as the ledger knows it; the number is 0 for one that this night is the first to see."""
+    """An exception as the ledger knows it; the number is 0 for one that this reconciliation is the first to see."""
 
     number: int
     last_run: str
@@ -239,7 +239,7 @@ def _resolve(connection: Connection, night: NightRecord, judged: set[tuple[str, 
 
 
 def first_sight(night: NightRecord) -> dict[str, Any]:
-    """What stands in the columns of an exception that a night is the first to see."""
+    """What stands in the columns of an exception that a reconciliation is the first to see."""
     return {
         "first_seen": night.moment,
         "first_run": night.run_id,
@@ -255,6 +255,6 @@ def first_sight(night: NightRecord) -> dict[str, Any]:
 
 
 def break_record(row: Row[Any]) -> BreakRecord:
-    """A row of the table of breaks as a record."""
+    """A row of the table ``breaks`` as a record."""
     values = dict(row._mapping)
     return BreakRecord(break_class=values.pop("class"), **values)

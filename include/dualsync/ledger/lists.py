@@ -1,4 +1,4 @@
-"""Long lists by the page: breaks and open rows, however many the ledger holds.
+"""Long lists by the page: exceptions and open rows, however many the ledger holds.
 
 A page begins after, or ends before, a row that the reader has seen; nothing is counted off from the start.
 """
@@ -43,7 +43,7 @@ class OpenRowFilter:
 
 @dataclass(frozen=True, slots=True)
 class ControlNight:
-    """What a control said in one night, all companies together."""
+    """What a control said in one reconciliation, all companies together."""
 
     run_id: str
     moment: datetime
@@ -61,18 +61,18 @@ class Lists:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    # --- breaks ---------------------------------------------------------------------------------------------------
+    # --- exceptions -----------------------------------------------------------------------------------------------
 
     def breaks(
         self, chosen: BreakFilter, *, limit: int, after: int | None = None, before: int | None = None, newest: bool
     ) -> Page[BreakRecord]:
-        """A page of breaks by their numbers.
+        """A page of exceptions by their numbers.
 
         Args:
-            chosen: Which breaks.
+            chosen: Which exceptions.
             limit: Rows of the page at most.
-            after: The page follows the break of this number in the list.
-            before: The page precedes the break of this number in the list; only where ``after`` is None.
+            after: The page follows the exception of this number in the list.
+            before: The page precedes the exception of this number in the list; only where ``after`` is None.
             newest: The highest numbers first.
         """
         c = t.breaks.c
@@ -93,24 +93,24 @@ class Lists:
         return Page(records, before=more if back else seen is not None, after=True if back else more)
 
     def owners(self) -> list[str]:
-        """Everybody who looks after an open break."""
+        """The owners of open exceptions."""
         c = t.breaks.c
         query = select(c.owner).where(c.resolved_at.is_(None), c.owner != "").distinct().order_by(c.owner)
         with self._engine.connect() as connection:
             return list(connection.execute(query).scalars())
 
     def places(self) -> list[tuple[str, str, int]]:
-        """Control, company and number of all breaks that are open."""
+        """Control, company and number of all exceptions that are open."""
         c = t.breaks.c
         query = select(c.control, c.company, func.count()).where(c.resolved_at.is_(None)).group_by(c.control, c.company)
         with self._engine.connect() as connection:
             return [(row[0], row[1], int(row[2])) for row in connection.execute(query)]
 
     def ages(self, run_id: str, moment: datetime, days: Sequence[int]) -> dict[tuple[int, str], int]:
-        """How many breaks a night saw last, by age and severity.
+        """How many exceptions a reconciliation saw last, by age and severity.
 
         Args:
-            run_id: The night.
+            run_id: The reconciliation.
             moment: From when ages are counted.
             days: Ages in whole days at which the next class begins, rising.
 
@@ -125,7 +125,7 @@ class Lists:
             return {(int(row[0]), row[1]): int(row[2]) for row in connection.execute(query)}
 
     def control(self, control: str, limit: int = 30) -> list[ControlNight]:
-        """What a control, or the comparison of a map, said in its latest nights, newest first."""
+        """What a control, or the comparison of a map, said in its latest reconciliations, newest first."""
         n, r = t.nights.c, t.night_results.c
         query = (
             select(n.run_id, n.moment, r.state, r.breaks)

@@ -17,7 +17,7 @@ from dualsync.ledger.sign_offs import SignOffs
 
 
 class Nights(Breaks, SignOffs):
-    """Nights, exceptions and sign-offs of a ledger; get it from :attr:`dualsync.ledger.Ledger.nights`.
+    """Reconciliations, exceptions and sign-offs of a ledger; get it from :attr:`dualsync.ledger.Ledger.nights`.
 
     Args:
         engine: The ledger's database.
@@ -31,15 +31,15 @@ class Nights(Breaks, SignOffs):
         breaks: Iterable[Sequence[Mapping[str, Any]]],
         suites: Sequence[SuiteResult] = (),
     ) -> None:
-        """Write a night down in one transaction: its results, the breaks it saw, and those that are gone.
+        """Write a reconciliation down in one transaction: its results, the exceptions it saw, and those that are gone.
 
         What a control did not look at, because it was not run, failed, or was for other companies, stays as it was. A
-        night that is written down again replaces what it said before.
+        reconciliation that is written down again replaces what it said before.
 
         Args:
-            night: The night.
+            night: The reconciliation.
             results: One for each control or map and company that was to be looked at.
-            breaks: Its breaks in pieces, each a sequence of rows of the shape of breaks.
+            breaks: Its exceptions in pieces, each a sequence of rows in the shape of the controls' exceptions.
             suites: One for each suite whose rows were to be checked.
         """
         judged = {(result.control, result.company) for result in results if result.state in ("equal", "breaks")}
@@ -58,11 +58,11 @@ class Nights(Breaks, SignOffs):
             save_breaks(connection, night, breaks, judged)
 
     def latest(self, limit: int = 30, *, plain: bool = False) -> list[NightRecord]:
-        """The latest nights, newest first.
+        """The latest reconciliations, newest first.
 
         Args:
             limit: How many at most.
-            plain: Leave out close packs.
+            plain: Leave out close packages.
         """
         query = select(t.nights).order_by(t.nights.c.ended_at.desc()).limit(limit)
         if plain:
@@ -71,7 +71,10 @@ class Nights(Breaks, SignOffs):
             return [NightRecord(**row._mapping) for row in connection.execute(query)]
 
     def checked(self, before: datetime, limit: int) -> list[NightRecord]:
-        """The latest nights that ended before a moment and checked data quality, newest first; close packs left out."""
+        """The latest reconciliations that ended before a moment and checked data quality, newest first.
+
+        Close packages are left out.
+        """
         c, suites = t.nights.c, t.suite_results.c
         query = (
             select(t.nights)
@@ -83,13 +86,13 @@ class Nights(Breaks, SignOffs):
             return [NightRecord(**row._mapping) for row in connection.execute(query)]
 
     def night(self, run_id: str) -> NightRecord | None:
-        """One night, None if unknown."""
+        """One reconciliation, None if unknown."""
         with self._engine.connect() as connection:
             row = connection.execute(select(t.nights).where(t.nights.c.run_id == run_id)).one_or_none()
         return NightRecord(**row._mapping) if row else None
 
     def results(self, run_id: str) -> list[ControlResult]:
-        """What each control said in a night."""
+        """What each control said in a reconciliation."""
         c = t.night_results.c
         columns = (c.control, c.company, c.state, c.breaks, c.reason)
         query = select(*columns).where(c.run_id == run_id).order_by(c.control, c.company)
@@ -97,7 +100,7 @@ class Nights(Breaks, SignOffs):
             return [ControlResult(*row) for row in connection.execute(query)]
 
     def suites(self, run_ids: Sequence[str]) -> dict[str, list[SuiteResult]]:
-        """What became of the rows of each suite, by night; nights that checked none are left out."""
+        """What became of the rows of each suite, by reconciliation; reconciliations that checked none are left out."""
         c = t.suite_results.c
         query = select(t.suite_results).where(c.run_id.in_(run_ids)).order_by(c.run_id, c.suite)
         suites_of: dict[str, list[SuiteResult]] = {}

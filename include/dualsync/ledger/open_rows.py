@@ -1,4 +1,4 @@
-"""Open rows: those that no leg has settled yet."""
+"""Open rows: those that no transfer has settled yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs and their legs."""
+"""Runs and their transfers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _COUNT_COLUMNS = tuple(LegCounts.__dataclass_fields__)
 
 
 class Runs(Store):
-    """The part of the ledger about runs and legs."""
+    """The part of the ledger about runs and transfers."""
 
     def start_run(self, run: RunRecord) -> None:
         """Write a run down; a run that is already there is opened again and keeps its start."""
@@ -52,12 +52,12 @@ class Runs(Store):
         return [RunRecord(**row._mapping) for row in rows]
 
     def save_leg(self, leg: LegRecord) -> None:
-        """Write how a leg stands."""
+        """Write how a transfer stands."""
         with writing(self._engine) as connection:
             save_leg(connection, leg)
 
     def leg(self, run_id: str, map_name: str, direction: str, part: str, company: str) -> LegRecord | None:
-        """One leg of one run, None if it has not begun."""
+        """One transfer of one run, None if it has not begun."""
         c = t.legs.c
         where = and_(
             c.run_id == run_id, c.map == map_name, c.direction == direction, c.part == part, c.company == company
@@ -67,7 +67,7 @@ class Runs(Store):
         return leg_record(row) if row else None
 
     def legs(self, run_id: str) -> list[LegRecord]:
-        """All legs of a run, in the order they began."""
+        """All transfers of a run, in the order they began."""
         with self._engine.connect() as connection:
             rows = connection.execute(
                 select(t.legs).where(t.legs.c.run_id == run_id).order_by(t.legs.c.started_at)
@@ -75,7 +75,7 @@ class Runs(Store):
         return [leg_record(row) for row in rows]
 
     def has_settled(self, map_name: str, direction: str, company: str) -> bool:
-        """Whether a leg of this map, direction and company has ever settled."""
+        """Whether a transfer of this map, direction and company has ever settled."""
         c = t.legs.c
         where = and_(c.map == map_name, c.direction == direction, c.company == company)
         query = select(func.count()).select_from(t.legs).where(where, c.state == "settled", c.part == "rows")
@@ -83,7 +83,7 @@ class Runs(Store):
             return bool(connection.execute(query).scalar_one())
 
     def broken_legs(self, map_name: str, company: str, limit: int = 10) -> list[LegRecord]:
-        """Legs of a map and company that began and did not settle, newest first."""
+        """Transfers of a map and company that began and did not settle, newest first."""
         c = t.legs.c
         where = and_(c.map == map_name, c.company == company, c.part == "rows", c.state.in_(("running", "failed")))
         with self._engine.connect() as connection:
@@ -91,7 +91,9 @@ class Runs(Store):
         return [leg_record(row) for row in rows]
 
     def held_legs(self, *, released_by: str) -> list[LegRecord]:
-        """Legs that a guard held and that neither a later run settled nor a person released, oldest first.
+        """Transfers that need approval: a guard held them, no later run settled them, and nobody released them.
+
+        The oldest stand first.
 
         Args:
             released_by: Name of the job that releases; other runs of chosen rows settle nothing but these.
@@ -116,7 +118,7 @@ class Runs(Store):
         return [leg for leg in newest.values() if leg.state == "held"]
 
     def latest_legs(self) -> list[LegRecord]:
-        """The newest leg of each map, direction, part and company."""
+        """The newest transfer of each map, direction, part and company."""
         c = t.legs.c
         newest = select(c.map, c.direction, c.part, c.company, func.max(c.started_at).label("newest"))
         newest_legs = newest.group_by(c.map, c.direction, c.part, c.company).subquery()
@@ -129,7 +131,7 @@ class Runs(Store):
 
 
 def save_leg(connection: Connection, leg: LegRecord) -> None:
-    """Write how a leg stands, as part of a transaction."""
+    """Write how a transfer stands, as part of a transaction."""
     key = {
         "run_id": leg.run_id,
         "map": leg.map,
@@ -152,7 +154,7 @@ def save_leg(connection: Connection, leg: LegRecord) -> None:
 
 
 def leg_record(row: Row[Any]) -> LegRecord:
-    """A row of the table of legs as a record."""
+    """A row of the table ``legs`` as a record."""
     values = dict(row._mapping)
     counts = LegCounts(**{name: values.pop(name) for name in _COUNT_COLUMNS})
     return LegRecord(counts=counts, **values)

@@ -1,4 +1,4 @@
-"""Settling a leg: generation, change token, open rows, documents and counts move together, or not at all."""
+"""Settling a transfer: generation, change token, open rows, documents and counts move together, or not at all."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _DELETE_KEYS = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """What a leg leaves behind.
+    """What a transfer leaves behind.
 
     Attributes:
-        leg: The leg with its final counts; ``generation_from`` is the generation its plan was made from.
+        leg: The transfer with its final counts; ``generation_from`` is the generation its plan was made from.
         base: The new generation, None where the base did not change.
-        token: The change token up to which the leg has now settled, None to leave its position.
-        open_rows: Rows that remain open after this leg.
+        token: The change token up to which the transfer has now settled, None to leave its position.
+        open_rows: Rows that remain open after this transfer.
         replaced: States of open rows that ``open_rows`` replaces as a whole.
         kept: Rules whose rows stay all the same, since the run did not look at them.
         resolved: ``join_key`` of further rows that are no longer open.
-        documents: How documents stand after this leg.
+        documents: How documents stand after this transfer.
         documents_gone: Documents whose header is no more.
     """
 
@@ -48,13 +48,13 @@ class Settlement:
 
 
 class Settling(Store):
-    """The part of the ledger that settles legs."""
+    """The part of the ledger that settles transfers."""
 
     def settle(self, settlement: Settlement) -> None:
-        """Settle a leg in one transaction, and give its lease back.
+        """Settle a transfer in one transaction, and give its lease back.
 
         Args:
-            settlement: What the leg leaves behind.
+            settlement: What the transfer leaves behind.
 
         Raises:
             Superseded: The generation moved since the plan was made; nothing was written.
@@ -144,7 +144,7 @@ def _replace_open_rows(connection: Connection, settlement: Settlement, now: date
 
 
 def _superseded(leg: LegRecord, holder: str) -> Superseded:
-    """The refusal of a leg whose base has moved on."""
+    """The refusal of a transfer whose base has moved on."""
     return Superseded(
         f"{leg.map} {leg.direction} of {leg.company} in run {leg.run_id}: superseded by run {holder}; "
         "what that run left open is taken up by the next run"

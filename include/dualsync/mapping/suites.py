@@ -1,4 +1,4 @@
-"""Builds the Great Expectations suite of a table map: row-local rules over what a leg is about to write.
+"""Builds the Great Expectations suite of a table map: row-local rules over what a transfer is about to write.
 
 A rule with severity ``critical`` holds a row back (quarantine), so it only says what the receiving system would refuse:
 text that is too long, a missing key or mandatory value, a number, option or enum member outside its range, characters

@@ -50,7 +50,7 @@ def check_keys(check: MapCheck) -> Iterator[Finding]:
     if check.is_known("finance"):
         keys = set(check.schema.table("finance", check.names["finance"]).keys)
         ours = {*check.map.finance.key, *filter(None, (check.map.finance.company,))}
-        # of a row that names two companies, the entity's key may have the one and the legs be split by the other
+        # of a row that names two companies, the entity's key may have the one and the transfers be split by the other
         companies = {(lookup.on or {}).get(COMPANY_WORD) for lookup in check.map.lookups} - {None}
         same = keys == ours or (len(companies) > 1 and keys - companies == ours - companies)
         if keys and not same:
