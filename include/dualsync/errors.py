@@ -1,5 +1,7 @@
 """All errors of dualsync, in one tree. Whoever retries looks only at its first fork.
 
+A class may stand in the module that raises it; its base is one of these.
+
 ::
 
     DualsyncError
@@ -10,19 +12,22 @@
     │   ├── BrokenReply          an answer that ends too early or is not what its content type says
     │   ├── RowChanged           the row was changed by somebody else since it was read
     │   ├── ChangeTokenExpired   the service no longer knows the change token: read everything again
-    │   └── LegBusy              another run holds the lease of the leg
-    └── Terminal                 a person must act
-        ├── SettingsError        a setting is missing or wrong; names it and the places that were searched
-        ├── MapErrors            table maps that cannot be used; lists every problem
-        ├── SchemaMismatch       a table, set or column that the live system does not have
-        ├── ForbiddenKey         a key value with characters that no key URL may carry; names the column only
-        ├── BrokenProtocol       links that lead to another host, pages that repeat
-        ├── SignInFailed         the identity service or the system refuses the application
-        ├── Superseded           the plan was made from an older generation than the ledger holds
-        ├── LegsFailed           legs of a map that did not settle; names them
-        └── Refused              the service understood and said no; has its status, code and message
-            ├── NotFound         the addressed row does not exist
-            └── AlreadyExists    a row with that id or key exists
+    │   └── LegBusy              another run holds the lease of the transfer
+    ├── Terminal                 a person must act
+    │   ├── SettingsError        a setting is missing or wrong; names it and the places that were searched
+    │   ├── MapErrors            table maps that cannot be used; lists every problem
+    │   ├── SchemaMismatch       a table, set or column that the live system does not have
+    │   ├── UnknownVersion       a file or record of a release whose shape this one does not read
+    │   ├── ForbiddenKey         a key value with characters that no key URL may carry; names the column only
+    │   ├── BrokenProtocol       links that lead to another host, pages that repeat
+    │   ├── SignInFailed         the identity service or the system refuses the application
+    │   ├── Superseded           the plan was made from an older generation than the ledger holds
+    │   ├── LegsFailed           transfers of a map that did not settle; names them
+    │   ├── Defect               what must hold within dualsync does not: an error in the program
+    │   └── Refused              the service understood and said no; has its status, code and message
+    │       ├── NotFound         the addressed row does not exist
+    │       └── AlreadyExists    a row with that id or key exists
+    └── Signal                   ends a piece of work inside a step, which makes a state or a reason of it
 """
 
 from __future__ import annotations
@@ -80,7 +85,7 @@ class ChangeTokenExpired(Transient):
 
 
 class LegBusy(Transient):
-    """Another run is working on the same leg."""
+    """Another run is working on the same transfer."""
 
 
 class Terminal(DualsyncError):
@@ -105,6 +110,10 @@ class MapErrors(Terminal):
 
 class SchemaMismatch(Terminal):
     """The live system lacks a table, set or column that is asked of it."""
+
+
+class UnknownVersion(Terminal):
+    """A file or a record was written by a release whose shape this one does not read."""
 
 
 class ForbiddenKey(Terminal):
@@ -134,15 +143,19 @@ class Superseded(Terminal):
 
 
 class LegsFailed(Terminal):
-    """Some legs of a map did not settle.
+    """Some transfers of a map did not settle.
 
     Attributes:
-        legs: Names of the legs.
+        legs: Names of the transfers.
     """
 
     def __init__(self, message: str, *, legs: Sequence[str]) -> None:
         super().__init__(message)
         self.legs = tuple(legs)
+
+
+class Defect(Terminal):
+    """What must always hold within dualsync does not, such as counts that add up. Nothing was changed."""
 
 
 class Refused(Terminal):
@@ -171,3 +184,10 @@ class NotFound(Refused):
 
 class AlreadyExists(Refused):
     """A row with the same id or key exists already."""
+
+
+class Signal(DualsyncError):
+    """Ends a piece of work inside a step: a value that cannot travel, a rule that cannot be tested, a guard that trips.
+
+    The step that called makes a state, a plan row or a reason of it; nobody outside sees it.
+    """

@@ -9,16 +9,14 @@ as a whole, so that its credentials are never mixed with the address of a real e
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import msgspec
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -34,10 +32,31 @@ from pydantic import (
 )
 
 from dualsync.errors import SettingsError
-from dualsync.sides import SIDES, Side
+from dualsync.settings_sources import (
+    FILE_NAME,
+    PREFIX,
+    find_home,
+    from_environment,
+    from_file,
+    from_sandbox,
+    merge,
+)
+from dualsync.sides import Side
+from dualsync.spelling import nearest
 
-PREFIX = "DUALSYNC_"
-FILE_NAME = "dualsync.toml"
+__all__ = [
+    "Alerts",
+    "BatchSizes",
+    "Concurrency",
+    "EndpointSettings",
+    "Guards",
+    "Nightly",
+    "PageSizes",
+    "Retries",
+    "Settings",
+    "Timeouts",
+    "find_home",
+]
 
 
 def _split(value: object) -> object:
@@ -330,103 +349,35 @@ class Settings(_Part):
         given = dict(overrides or {})
         home = Path(given.get("home") or environ.get(f"{PREFIX}HOME") or find_home()).expanduser().resolve()
         file = home / FILE_NAME
-        values = _merge(_merge(_from_file(file), _from_environment(environ)), _from_sandbox(environ))
-        values = _merge(values, given) | {"home": home}
+        values: dict[str, Any] = {}
+        for source in (from_file(file), from_environment(environ, cls.model_fields), from_sandbox(environ), given):
+            values = merge(values, source)
         try:
-            return cls.model_validate(values)
+            return cls.model_validate(values | {"home": home})
         except ValidationError as error:
             raise SettingsError("\n".join(_explain(error, file))) from None
 
 
-def find_home(start: Path | None = None) -> Path:
-    """The home folder where none is named.
-
-    The nearest parent of ``start`` (default: the working folder) that holds the project file of dualsync, else that of
-    the installed copy, else ``start`` itself.
-    """
-    start = (start or Path.cwd()).resolve()
-    for folder in (start, *start.parents, *Path(__file__).resolve().parents):
-        project = folder / "pyproject.toml"
-        if project.is_file() and _project_name(project) == "dualsync":
-            return folder
-    return start
-
-
-def _project_name(file: Path) -> object:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8")).get("project", {}).get("name")
-    except (OSError, ValueError):
-        return None
-
-
-def _from_file(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        return {}
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{file} cannot be read: {error}") from error
-
-
-def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Settings named by environment variables.
-
-    Other variables with the prefix belong to somebody else (the Makefile, the Airflow plugin) and are left alone;
-    below a known section every name must be known.
-    """
-    values: dict[str, Any] = {}
-    for variable, text in sorted(environ.items()):
-        if not variable.startswith(PREFIX) or not text:
-            continue
-        name, *path = variable.removeprefix(PREFIX).lower().split("__")
-        if name in Settings.model_fields and name != "home":
-            nested: Any = text
-            for part in reversed(path):
-                nested = {part: nested}
-            values = _merge(values, {name: nested})
-    return values
-
-
-def _from_sandbox(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Both systems of the sandbox whose description (the JSON line of ``dualsync sandbox serve``) is named."""
-    name = environ.get(f"{PREFIX}SANDBOX")
-    if not name:
-        return {}
-    try:
-        described = msgspec.json.decode(Path(name).read_bytes(), type=dict[str, Any])
-        common = {
-            "authority": described["identity"],
-            "client_id": described["client_id"],
-            "client_secret_file": described["client_secret_file"],
-            "ca_file": described["ca_file"],
-        }
-        return {side: _Whole(common | {"url": described[side]}) for side in SIDES}
-    except (OSError, msgspec.DecodeError, KeyError) as error:
-        raise SettingsError(f"{PREFIX}SANDBOX={name} does not describe a running sandbox: {error!r}") from error
-
-
-class _Whole(dict[str, Any]):
-    """A section that replaces what is below it instead of being merged into it."""
-
-
-def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one set of nested settings over another."""
-    merged = dict(below)
-    for name, value in above.items():
-        old = merged.get(name)
-        if isinstance(value, Mapping) and isinstance(old, Mapping) and not isinstance(value, _Whole):
-            merged[name] = _merge(old, value)
-        else:
-            merged[name] = value
-    return merged
-
-
 def _explain(error: ValidationError, file: Path) -> list[str]:
+    """One line for each problem: the setting, what is wrong, and where it may come from."""
     lines = []
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
         setting = ".".join(str(part) for part in problem["loc"])
-        lines.append(f"{setting}: {problem['msg']}. {_places(setting, file)}")
+        message = problem["msg"]
+        if problem["type"] == "extra_forbidden":
+            *sections, name = (str(part) for part in problem["loc"])
+            message = f"There is no such setting{nearest(name, _names(sections))}"
+        lines.append(f"{setting}: {message}. {_places(setting, file)}")
     return lines
+
+
+def _names(sections: list[str]) -> list[str]:
+    """The settings of a section; those of no section where none is named."""
+    model: type[BaseModel] = Settings
+    for section in sections:
+        kinds = (model.model_fields[section].annotation, *get_args(model.model_fields[section].annotation))
+        model = next(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel))
+    return list(model.model_fields)
 
 
 def _places(setting: str, file: Path) -> str:

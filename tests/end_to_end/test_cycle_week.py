@@ -140,7 +140,7 @@ def test_it_goes_quiet_and_stays_quiet(shared: Cycle, week: Week) -> None:
             assert all(leg.counts.conserved for leg in summary.legs)
             assert {leg.message for leg in summary.legs} == {""}, "no warning, and every rule was run"
     with shared.world.runtime() as runtime:
-        units = runtime.ledger.units()
+        units = runtime.ledger.documents()
     assert {unit.map for unit in units} == {"invoice_proposals", "vendor_invoices_v2", "subcontracts"}
     assert all(unit.complete for unit in units)
     shared.world.forget_requests()

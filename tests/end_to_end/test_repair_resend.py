@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from dualsync.ledger import BreakRecord
-from dualsync.ledger.nights import BreakFilter
+from dualsync.ledger.breaks import BreakFilter
 from dualsync.nightly import steps
 from dualsync.nightly.publish import publish
 from dualsync.repair.replay import outcomes

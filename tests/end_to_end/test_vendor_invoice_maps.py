@@ -81,7 +81,7 @@ def story(shared: Cycle) -> Story:
     header = shared.dataverse.one("msdyn_projectvendorinvoices", "msdyn_vendorinvoicenumber eq 'S-1'")
     arrived = shared.dataverse.rows("msdyn_projectvendorinvoicelines")
     with shared.world.runtime() as runtime:
-        units = runtime.ledger.units(map_name="vendor_invoices_v2")
+        units = runtime.ledger.documents(map_name="vendor_invoices_v2")
 
     shared.dataverse.create(
         "msdyn_transactioncategories", {"msdyn_name": "Divers", "msdyn_transactioncategorynumber": UNKNOWN}

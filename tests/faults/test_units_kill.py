@@ -80,7 +80,7 @@ def die(world: World, point: Point, maps: tuple[str, ...]) -> str:
 def incomplete(world: World, header: str, key: str) -> set[str]:
     """Maps of lines of a unit that the ledger does not call complete."""
     with world.runtime() as runtime:
-        return {unit.lines for unit in runtime.ledger.units(map_name=header, key=key, incomplete=True)}
+        return {unit.lines for unit in runtime.ledger.documents(map_name=header, key=key, incomplete=True)}
 
 
 def complete(orders: Orders, maps: tuple[str, ...], header: str, key: str) -> None:
@@ -196,7 +196,7 @@ def test_no_proposal_is_filled_without_its_last_line(orders: Orders, sold: dict[
     assert len(filled()) == LINES
     assert len(filled()) == LINES
     with orders.world.runtime() as runtime:
-        units = {unit.lines: unit for unit in runtime.ledger.units(map_name="invoice_proposals", key=number)}
+        units = {unit.lines: unit for unit in runtime.ledger.documents(map_name="invoice_proposals", key=number)}
     assert units["actuals_billed"].acknowledged == LINES
     # each billed sale names its unbilled one, and no relationship of the invoice is missing
     assert units["transaction_relationships_billed"].acknowledged >= LINES

@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from openpyxl import load_workbook
 
 from dualsync.errors import SchemaMismatch
-from dualsync.ledger.nights import BreakFilter
+from dualsync.ledger.breaks import BreakFilter
 from dualsync.mapping import Catalog
 from dualsync.nightly import steps
 from dualsync.reports.nights import NightReport

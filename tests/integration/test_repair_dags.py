@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dualsync.ledger import ControlResult, NightRecord
-from dualsync.ledger.nights import BreakFilter
+from dualsync.ledger.breaks import BreakFilter
 from dualsync_airflow.repair.dag import repair_dag
 from dualsync_demo.sandbox import connections
 from support.commands import dualsync

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from dualsync.ledger import UnitRecord
+from dualsync.ledger import DocumentRecord
 from dualsync.sync.run.pipeline import RunSummary
 from dualsync_sandbox.business.dataverse.invoicing.billing import mark_milestone_ready, mark_ready_to_invoice
 from dualsync_sandbox.business.dataverse.invoicing.proforma_confirmation import confirm_proforma
@@ -101,11 +101,13 @@ class Billing:
         """The lines of the proposal of a proforma."""
         return self.cycle.finance.rows("ProjInvoiceProposalLines", f"InvoiceProposalId eq '{self.number(invoice_id)}'")
 
-    def unit(self, invoice_id: str) -> list[UnitRecord]:
+    def unit(self, invoice_id: str) -> list[DocumentRecord]:
         """How far the ledger says a proforma has come: its billed sales and their relationships."""
         number = self.number(invoice_id)
         with self.cycle.world.runtime() as runtime:
-            found = [record for record in runtime.ledger.units(map_name="invoice_proposals") if record.key == number]
+            found = [
+                record for record in runtime.ledger.documents(map_name="invoice_proposals") if record.key == number
+            ]
         assert {record.lines for record in found} == set(INVOICES[1:3])
         return found
 

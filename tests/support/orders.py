@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dualsync.ledger import OpenRow, UnitRecord
+from dualsync.ledger import DocumentRecord, OpenRow
 from dualsync.sync.run.pipeline import RunSummary
 from dualsync_sandbox.business.dataverse.procurement import subcontracts
 from support.cycles import Cycle
@@ -88,10 +88,10 @@ class Orders:
         """Open rows by map and key."""
         return {f"{row.map} {row.key}": row for row in self.world.open_rows()}
 
-    def units(self, number: str) -> dict[str, UnitRecord]:
+    def units(self, number: str) -> dict[str, DocumentRecord]:
         """What the ledger says about a unit, by map of lines."""
         with self.world.runtime() as runtime:
-            return {unit.lines: unit for unit in runtime.ledger.units(map_name="subcontracts", key=number)}
+            return {unit.lines: unit for unit in runtime.ledger.documents(map_name="subcontracts", key=number)}
 
     def counts(self, number: str) -> tuple[tuple[int, int, bool], bool]:
         """Lines expected and acknowledged, whether that is all, and whether the trigger is where it belongs."""

@@ -167,12 +167,12 @@ def _open_rows(ledger: Ledger) -> None:
 
 def many_breaks(ledger: Ledger, number: int) -> None:
     """Fill the ledger with as many breaks of the latest night, a tenth of them resolved, without reconciling them."""
-    from dualsync.ledger.nights import _born
+    from dualsync.ledger.breaks import first_sight
 
     night = ledger.nights.night(NIGHT)
     assert night is not None
     severities = ("critical", "error", "warning")
-    shared = {**_born(night), "last_seen": night.moment, "last_run": night.run_id}
+    shared = {**first_sight(night), "last_seen": night.moment, "last_run": night.run_id}
 
     def row(place: int) -> dict[str, Any]:
         words = {"control": f"R{place % 40 + 1}", "severity": severities[place % 3], "amount": "12.34"}

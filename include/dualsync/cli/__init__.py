@@ -310,13 +310,14 @@ def _print_legs(title: str, legs: Sequence[LegRecord]) -> None:
 @app.command()
 def status(as_json: Json = False) -> None:
     """Show per map, direction and company the last run, its state and its counts; what is open or incomplete."""
-    from dualsync.ledger.wholes import whole_units
+    from dualsync.ledger.documents import documents_of
 
     with _runtime() as runtime:
         legs = runtime.ledger.latest_legs()
         waiting = runtime.ledger.count_open_rows()
         incomplete = Counter(
-            (unit.map, unit.company) for unit in whole_units(runtime.ledger.units(incomplete=True), incomplete=True)
+            (unit.map, unit.company)
+            for unit in documents_of(runtime.ledger.documents(incomplete=True), incomplete=True)
         )
     if as_json:
         open_rows = [
@@ -340,12 +341,12 @@ def units(
     as_json: Json = False,
 ) -> None:
     """Show headers with their lines: how many lines are there, and what is missing."""
-    from dualsync.ledger.wholes import whole_units
+    from dualsync.ledger.documents import documents_of
     from dualsync.reports.units import units_table
 
     with _runtime() as runtime:
-        records = runtime.ledger.units(map_name=map_name, company=company.upper() if company else None)
-    found = whole_units(records, incomplete=only_open)
+        records = runtime.ledger.documents(map_name=map_name, company=company.upper() if company else None)
+    found = documents_of(records, incomplete=only_open)
     if as_json:
         _print_json([unit.to_dict() for unit in found])
         return

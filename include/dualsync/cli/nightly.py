@@ -216,7 +216,7 @@ def _breaks_list(runtime: Open) -> Callable[..., None]:
         as_json: Json = False,
     ) -> None:
         """List the breaks that are open, oldest numbers first."""
-        from dualsync.ledger.nights import BreakFilter
+        from dualsync.ledger.breaks import BreakFilter
 
         chosen = BreakFilter(
             control=control,

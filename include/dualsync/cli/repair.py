@@ -110,7 +110,7 @@ def _resend(runtime: Open) -> Callable[..., None]:
 
         Exit code 0: done, 1: nothing was sent because of the limit, or rows were not sent, 2: an argument is wrong.
         """
-        from dualsync.ledger.nights import BreakFilter
+        from dualsync.ledger.breaks import BreakFilter
         from dualsync.repair.resend import chosen_breaks, resend
 
         chosen = BreakFilter(

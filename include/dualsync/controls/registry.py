@@ -11,7 +11,7 @@ from types import MappingProxyType
 from dualsync.controls import rules
 from dualsync.controls.model import Control
 from dualsync.errors import MapErrors
-from dualsync.mapping.spelling import nearest
+from dualsync.spelling import nearest
 
 
 @cache

@@ -1,6 +1,7 @@
 """The ledger: the small database of everything that outlives a run.
 
-Runs, legs, base generations, feed positions, leases, open rows and units; nights, breaks and signed periods.
+Runs, transfers, base generations, feed positions, leases, open rows and documents; nightly reconciliations, exceptions
+and signed periods.
 """
 
 from dualsync.ledger.database import Ledger
@@ -8,6 +9,7 @@ from dualsync.ledger.records import (
     BaseRecord,
     BreakRecord,
     ControlResult,
+    DocumentRecord,
     LegCounts,
     LegRecord,
     NightRecord,
@@ -15,20 +17,21 @@ from dualsync.ledger.records import (
     RunRecord,
     SignOff,
     SuiteResult,
-    UnitRecord,
 )
+from dualsync.ledger.settling import Settlement
 
 __all__ = [
     "BaseRecord",
     "BreakRecord",
     "ControlResult",
+    "DocumentRecord",
     "Ledger",
     "LegCounts",
     "LegRecord",
     "NightRecord",
     "OpenRow",
     "RunRecord",
+    "Settlement",
     "SignOff",
     "SuiteResult",
-    "UnitRecord",
 ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy.dialects import postgresql, sqlite
 
 _WRITERS = 0x6475616C73796E63
 """Names the lock that writers take on PostgreSQL; it is of the database, so each ledger has one of its own."""
@@ -51,3 +53,37 @@ def writing(engine: Engine) -> Iterator[Connection]:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:writers)"), {"writers": _WRITERS})
         yield connection
+
+
+def upsert(
+    connection: Connection,
+    table: Table,
+    key: Mapping[str, Any],
+    values: Mapping[str, Any],
+    once: Mapping[str, Any] | None = None,
+) -> None:
+    """Write one row, new or not.
+
+    Args:
+        connection: A transaction.
+        table: The table.
+        key: The row's primary key.
+        values: The other columns.
+        once: Columns that are only written where the row is new.
+    """
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(table).values({**key, **values, **(once or {})})
+    connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=dict(values)))
+
+
+class Store:
+    """What a part of the ledger works with.
+
+    Args:
+        engine: The ledger's database.
+        now: The clock.
+    """
+
+    def __init__(self, engine: Engine, now: Callable[[], datetime]) -> None:
+        self._engine = engine
+        self._now = now

@@ -1,4 +1,4 @@
-"""Long lists by the page: breaks and open rows, however many the ledger holds.
+"""Long lists by the page: exceptions and open rows, however many the ledger holds.
 
 A page begins after, or ends before, a row that the reader has seen; nothing is counted off from the start.
 """
@@ -6,14 +6,14 @@ A page begins after, or ends before, a row that the reader has seen; nothing is 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Engine, and_, case, func, or_, select, tuple_
 
 from dualsync.ledger import tables as t
-from dualsync.ledger.nights import BreakFilter, break_record, conditions
+from dualsync.ledger.breaks import BreakFilter, break_record, conditions
 from dualsync.ledger.records import BreakRecord, OpenRow
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ class OpenRowFilter:
 
 @dataclass(frozen=True, slots=True)
 class ControlNight:
-    """What a control said in one night, all companies together."""
+    """What a control said in one reconciliation, all companies together."""
 
     run_id: str
     moment: datetime
@@ -61,18 +61,18 @@ class Lists:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    # --- breaks ---------------------------------------------------------------------------------------------------
+    # --- exceptions -----------------------------------------------------------------------------------------------
 
     def breaks(
         self, chosen: BreakFilter, *, limit: int, after: int | None = None, before: int | None = None, newest: bool
     ) -> Page[BreakRecord]:
-        """A page of breaks by their numbers.
+        """A page of exceptions by their numbers.
 
         Args:
-            chosen: Which breaks.
+            chosen: Which exceptions.
             limit: Rows of the page at most.
-            after: The page follows the break of this number in the list.
-            before: The page precedes the break of this number in the list; only where ``after`` is None.
+            after: The page follows the exception of this number in the list.
+            before: The page precedes the exception of this number in the list; only where ``after`` is None.
             newest: The highest numbers first.
         """
         c = t.breaks.c
@@ -84,33 +84,33 @@ class Lists:
             where.append(c.number > seen if up else c.number < seen)
         # the numbers alone stand in an index with all that is asked for; whole rows are read for one page only
         order = c.number if up else c.number.desc()
-        numbers = select(c.number).where(*where).order_by(order).limit(limit + 1)
+        query = select(c.number).where(*where).order_by(order).limit(limit + 1)
         with self._engine.connect() as connection:
-            found = list(connection.execute(numbers).scalars())
-            more = len(found) > limit
-            rows = connection.execute(select(t.breaks).where(c.number.in_(found[:limit])))
-            records = sorted((break_record(row) for row in rows), key=lambda one: one.number, reverse=newest)
+            page = list(connection.execute(query).scalars())
+            more = len(page) > limit
+            rows = connection.execute(select(t.breaks).where(c.number.in_(page[:limit])))
+            records = sorted((break_record(row) for row in rows), key=lambda record: record.number, reverse=newest)
         return Page(records, before=more if back else seen is not None, after=True if back else more)
 
     def owners(self) -> list[str]:
-        """Everybody who looks after an open break."""
+        """The owners of open exceptions."""
         c = t.breaks.c
         query = select(c.owner).where(c.resolved_at.is_(None), c.owner != "").distinct().order_by(c.owner)
         with self._engine.connect() as connection:
             return list(connection.execute(query).scalars())
 
     def places(self) -> list[tuple[str, str, int]]:
-        """Control, company and number of all breaks that are open."""
+        """Control, company and number of all exceptions that are open."""
         c = t.breaks.c
         query = select(c.control, c.company, func.count()).where(c.resolved_at.is_(None)).group_by(c.control, c.company)
         with self._engine.connect() as connection:
             return [(row[0], row[1], int(row[2])) for row in connection.execute(query)]
 
     def ages(self, run_id: str, moment: datetime, days: Sequence[int]) -> dict[tuple[int, str], int]:
-        """How many breaks a night saw last, by age and severity.
+        """How many exceptions a reconciliation saw last, by age and severity.
 
         Args:
-            run_id: The night.
+            run_id: The reconciliation.
             moment: From when ages are counted.
             days: Ages in whole days at which the next class begins, rising.
 
@@ -118,15 +118,14 @@ class Lists:
             Numbers by the place of the class (0 is the youngest) and the severity.
         """
         c = t.breaks.c
-        began = moment.astimezone(UTC)
-        steps = [(c.first_seen > began - timedelta(days=limit), place) for place, limit in enumerate(days)]
+        steps = [(c.first_seen > moment - timedelta(days=limit), place) for place, limit in enumerate(days)]
         age = case(*steps, else_=len(days))
         query = select(age, c.severity, func.count()).where(c.last_run == run_id).group_by(age, c.severity)
         with self._engine.connect() as connection:
             return {(int(row[0]), row[1]): int(row[2]) for row in connection.execute(query)}
 
     def control(self, control: str, limit: int = 30) -> list[ControlNight]:
-        """What a control, or the comparison of a map, said in its latest nights, newest first."""
+        """What a control, or the comparison of a map, said in its latest reconciliations, newest first."""
         n, r = t.nights.c, t.night_results.c
         query = (
             select(n.run_id, n.moment, r.state, r.breaks)
@@ -134,17 +133,16 @@ class Lists:
             .order_by(n.ended_at.desc(), n.run_id)
         )
         worst = ("failed", "breaks", "not_run", "equal")
-        found: dict[str, ControlNight] = {}
+        nights: dict[str, ControlNight] = {}
         with self._engine.connect() as connection:
             for run_id, moment, state, breaks in connection.execute(query):
-                known = found.get(run_id)
-                if known is None and len(found) == limit:
+                other = nights.get(run_id)  # of another company
+                if other is None and len(nights) == limit:
                     break
-                states = [state] if known is None else [state, known.state]
-                total = breaks + (known.breaks if known else 0)
-                aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-                found[run_id] = ControlNight(run_id, aware, min(states, key=worst.index), total)
-        return list(found.values())
+                states = [state] if other is None else [state, other.state]
+                total = breaks + (other.breaks if other else 0)
+                nights[run_id] = ControlNight(run_id, moment, min(states, key=worst.index), total)
+        return list(nights.values())
 
     # --- open rows ------------------------------------------------------------------------------------------------
 
@@ -174,7 +172,7 @@ class Lists:
         order = [name.desc() if back else name for name in names]
         query = select(t.open_rows).where(*where).order_by(*order).limit(limit + 1)
         with self._engine.connect() as connection:
-            rows = [_open_row(OpenRow(**row._mapping)) for row in connection.execute(query)]
+            rows = [OpenRow(**row._mapping) for row in connection.execute(query)]
         more, rows = len(rows) > limit, rows[:limit]
         if back:
             rows.reverse()
@@ -187,7 +185,7 @@ class Lists:
         where = [name == value for name, value in zip(names, identity, strict=True)]
         with self._engine.connect() as connection:
             row = connection.execute(select(t.open_rows).where(*where)).one_or_none()
-        return None if row is None else _open_row(OpenRow(**row._mapping))
+        return None if row is None else OpenRow(**row._mapping)
 
 
 def _open_conditions(chosen: OpenRowFilter) -> list[ColumnElement[bool]]:
@@ -198,9 +196,3 @@ def _open_conditions(chosen: OpenRowFilter) -> list[ColumnElement[bool]]:
         columns = (c.key, c.rule, c.reason)
         where.append(or_(*(column.icontains(chosen.text, autoescape=True) for column in columns)))
     return where
-
-
-def _open_row(row: OpenRow) -> OpenRow:
-    """With moments that know their zone; SQLite keeps none."""
-    moments = {name: getattr(row, name) for name in ("first_seen", "last_seen")}
-    return replace(row, **{name: one and one.replace(tzinfo=one.tzinfo or UTC) for name, one in moments.items()})

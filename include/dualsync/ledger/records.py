@@ -7,12 +7,12 @@ from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
 
 ACTIONS = ("created", "updated", "deleted", "unchanged", "conflict", "waiting", "quarantined", "skipped")
-"""The counts that must add up to ``planned``: the conservation law of a leg."""
+"""The counts that must add up to ``planned``: the conservation law of a transfer."""
 
 
 @dataclass(frozen=True, slots=True)
 class LegCounts:
-    """How many rows of a leg ended how. ``rows_read`` stands apart, since filters and fan-out lie between."""
+    """How many rows of a transfer ended how. ``rows_read`` stands apart, since filters and fan-out lie between."""
 
     rows_read: int = 0
     planned: int = 0
@@ -41,7 +41,10 @@ class LegCounts:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One run: the area, its mode, and how it stands."""
+    """One run: the area, its mode, and how it stands.
+
+    ``layout`` is the version of the layout of its run folder (``dualsync.versions``).
+    """
 
     run_id: str
     area: str
@@ -53,11 +56,12 @@ class RunRecord:
     package_version: str
     started_at: datetime
     ended_at: datetime | None
+    layout: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class LegRecord:
-    """One leg of one run. ``state`` is running, settled, dry_run, held, superseded or failed."""
+    """One transfer of one run. ``state`` is running, settled, dry_run, held, superseded or failed."""
 
     run_id: str
     map: str
@@ -78,7 +82,7 @@ class LegRecord:
 
 @dataclass(frozen=True, slots=True)
 class BaseRecord:
-    """The current generation of a map and company: the number and where its file lies."""
+    """The current generation of a map and company: the number, and where its file lies in which layout."""
 
     map: str
     company: str
@@ -86,14 +90,15 @@ class BaseRecord:
     path: str
     rows: int
     run_id: str
+    layout: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class OpenRow:
     """A row that is not settled: waiting, quarantined, in conflict, or to be deleted.
 
-    ``join_key`` identifies the row within its leg, ``key`` is the integration key as people write it, ``record_id``
-    the Dataverse record id where it is known.
+    ``join_key`` identifies the row within its transfer, ``key`` is the integration key as people write it,
+    ``record_id`` the Dataverse record id where it is known.
     """
 
     map: str
@@ -111,8 +116,8 @@ class OpenRow:
 
 
 @dataclass(frozen=True, slots=True)
-class UnitRecord:
-    """How far one header's lines of one map have come; all records of a header together are its unit.
+class DocumentRecord:
+    """How far one header's lines of one map have come; all records of a header together are its document.
 
     ``map`` is the header's map, ``lines`` the map of the lines, or the part that sends the header's trigger: that one
     counts no lines, and is complete once the trigger is where it belongs. ``since`` is when it became complete or
@@ -134,10 +139,11 @@ class UnitRecord:
 
 @dataclass(frozen=True, slots=True)
 class NightRecord:
-    """One night of the reconciliation and its verdict: ``equal``, ``breaks``, or ``failed``.
+    """One nightly reconciliation and its verdict: ``equal``, ``breaks``, or ``failed``.
 
-    ``matched`` is the share of the amounts that both sides have just so, from 0 to 1 with all its digits; empty where
-    there are no amounts. ``period`` is the first day of the period of a close pack, empty for a plain night.
+    ``matched`` is the share of the amounts that agree on both sides, from 0 to 1 with all its digits; empty where
+    there are no amounts. ``period`` is the first day of the period of a close package, empty for an ordinary
+    reconciliation.
     """
 
     run_id: str
@@ -157,7 +163,10 @@ class NightRecord:
 
 @dataclass(frozen=True, slots=True)
 class ControlResult:
-    """What a control, or the comparison of a map, said in a night: equal, breaks, not_run or failed."""
+    """What a control, or the comparison of a map, said in a nightly reconciliation.
+
+    ``state`` is equal, breaks, not_run or failed.
+    """
 
     control: str
     company: str
@@ -168,7 +177,7 @@ class ControlResult:
 
 @dataclass(frozen=True, slots=True)
 class SuiteResult:
-    """What became of the rows of a suite in a night.
+    """What became of the rows of a suite in a reconciliation.
 
     ``state`` is checked, not_run or failed. ``rows`` were judged, ``refused`` of them break a critical rule, ``warned``
     only others; ``held`` rows were not judged, since they cannot be brought into the receiver's form. ``broken`` of the
@@ -196,9 +205,9 @@ class SuiteResult:
 
 @dataclass(frozen=True, slots=True)
 class BreakRecord:
-    """A break with its life. ``amount`` is exact; ``break_class`` is one of the classes of the controls' model.
+    """An exception and its history. ``amount`` is exact; ``break_class`` is one of the classes of the controls' model.
 
-    ``nights`` counts the nights in which it was seen without a gap. ``status`` is what people say of it: open,
+    ``nights`` counts the reconciliations in which it was seen without a gap. ``status`` is what people say of it: open,
     in_progress, accepted (known and left) or disputed; they also give it an owner and a comment.
     """
 
@@ -236,7 +245,7 @@ class BreakRecord:
 
 @dataclass(frozen=True, slots=True)
 class SignOff:
-    """A period of a company that was signed off: the pack, its digest, who prepared and who reviewed it."""
+    """A period of a company that was signed off: the package, its digest, who prepared and who reviewed it."""
 
     company: str
     period: str

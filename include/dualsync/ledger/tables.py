@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, DateTime, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import Boolean, Column, Index, Integer, MetaData, String, Table, Text
+
+from dualsync.ledger.columns import Exact, Moment, Names
 
 metadata = MetaData(
     naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_name)s"},
@@ -18,12 +20,13 @@ runs = Table(
     Column("area", String(_NAME), nullable=False),
     Column("mode", String(20), nullable=False),
     Column("dry_run", Boolean, nullable=False),
-    Column("companies", Text, nullable=False),
-    Column("maps", Text, nullable=False),
+    Column("companies", Names(), nullable=False),
+    Column("maps", Names(), nullable=False),
     Column("state", String(20), nullable=False),
     Column("package_version", String(40), nullable=False),
-    Column("started_at", DateTime(timezone=True), nullable=False),
-    Column("ended_at", DateTime(timezone=True)),
+    Column("started_at", Moment(), nullable=False),
+    Column("ended_at", Moment()),
+    Column("layout", Integer, nullable=False, server_default="1"),
 )
 
 legs = Table(
@@ -51,8 +54,8 @@ legs = Table(
     Column("skipped", Integer, nullable=False, default=0),
     Column("message", Text, nullable=False, default=""),
     Column("folder", Text, nullable=False, default=""),
-    Column("started_at", DateTime(timezone=True), nullable=False),
-    Column("ended_at", DateTime(timezone=True)),
+    Column("started_at", Moment(), nullable=False),
+    Column("ended_at", Moment()),
     Index("ix_legs_latest", "map", "direction", "part", "company", "started_at"),
 )
 
@@ -65,7 +68,8 @@ bases = Table(
     Column("path", Text, nullable=False),
     Column("rows", Integer, nullable=False),
     Column("run_id", String(_NAME), nullable=False),
-    Column("settled_at", DateTime(timezone=True), nullable=False),
+    Column("settled_at", Moment(), nullable=False),
+    Column("layout", Integer, nullable=False, server_default="1"),
 )
 
 positions = Table(
@@ -76,7 +80,7 @@ positions = Table(
     Column("company", String(_NAME), primary_key=True),
     Column("token", Text, nullable=False),
     Column("run_id", String(_NAME), nullable=False),
-    Column("settled_at", DateTime(timezone=True), nullable=False),
+    Column("settled_at", Moment(), nullable=False),
 )
 
 leases = Table(
@@ -85,7 +89,7 @@ leases = Table(
     Column("map", String(_NAME), primary_key=True),
     Column("company", String(_NAME), primary_key=True),
     Column("run_id", String(_NAME), nullable=False),
-    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("expires_at", Moment(), nullable=False),
     Column("holder", String(200), nullable=False, server_default=""),
 )
 
@@ -102,8 +106,8 @@ open_rows = Table(
     Column("rule", String(200), nullable=False, default=""),
     Column("reason", Text, nullable=False, default=""),
     Column("run_id", String(_NAME), nullable=False),
-    Column("first_seen", DateTime(timezone=True), nullable=False),
-    Column("last_seen", DateTime(timezone=True), nullable=False),
+    Column("first_seen", Moment(), nullable=False),
+    Column("last_seen", Moment(), nullable=False),
     Index("ix_open_rows_state", "state", "map"),
 )
 
@@ -119,7 +123,7 @@ units = Table(
     Column("expected", Integer, nullable=False),
     Column("acknowledged", Integer, nullable=False),
     Column("complete", Boolean, nullable=False),
-    Column("since", DateTime(timezone=True), nullable=False),
+    Column("since", Moment(), nullable=False),
     Column("run_id", String(_NAME), nullable=False),
     Index("ix_units_complete", "complete", "map"),
 )
@@ -128,9 +132,9 @@ nights = Table(
     "nights",
     metadata,
     Column("run_id", String(_NAME), primary_key=True),
-    Column("companies", Text, nullable=False),
+    Column("companies", Names(), nullable=False),
     Column("period", String(10), nullable=False),
-    Column("moment", DateTime(timezone=True), nullable=False),
+    Column("moment", Moment(), nullable=False),
     Column("verdict", String(20), nullable=False),
     Column("critical", Integer, nullable=False),
     Column("error", Integer, nullable=False),
@@ -139,7 +143,7 @@ nights = Table(
     Column("failed", Integer, nullable=False),
     Column("matched", String(60), nullable=False),
     Column("folder", Text, nullable=False),
-    Column("ended_at", DateTime(timezone=True), nullable=False),
+    Column("ended_at", Moment(), nullable=False),
     Index("ix_nights_moment", "moment"),
 )
 
@@ -182,7 +186,7 @@ breaks = Table(
     Column("severity", String(20), nullable=False),
     Column("dataverse_value", Text, nullable=False),
     Column("finance_value", Text, nullable=False),
-    Column("amount", String(60)),
+    Column("amount", Exact()),
     Column("currency", String(10), nullable=False),
     Column("dataverse_table", String(_NAME), nullable=False),
     Column("dataverse_id", Text, nullable=False),
@@ -190,18 +194,18 @@ breaks = Table(
     Column("finance_key", Text, nullable=False),
     Column("cause", String(40), nullable=False),
     Column("explanation", Text, nullable=False),
-    Column("first_seen", DateTime(timezone=True), nullable=False),
+    Column("first_seen", Moment(), nullable=False),
     Column("first_run", String(_NAME), nullable=False),
-    Column("last_seen", DateTime(timezone=True), nullable=False),
+    Column("last_seen", Moment(), nullable=False),
     Column("last_run", String(_NAME), nullable=False),
     Column("nights", Integer, nullable=False),
-    Column("resolved_at", DateTime(timezone=True)),
+    Column("resolved_at", Moment()),
     Column("resolved_run", String(_NAME), nullable=False),
     Column("status", String(20), nullable=False),
     Column("owner", String(_NAME), nullable=False),
     Column("comment", Text, nullable=False),
     Column("edited_by", String(_NAME), nullable=False),
-    Column("edited_at", DateTime(timezone=True)),
+    Column("edited_at", Moment()),
     Index("ix_breaks_fingerprint", "fingerprint", unique=True),
     Index("ix_breaks_open", "resolved_at", "control", "company"),
     Index("ix_breaks_last_run", "last_run", "number"),
@@ -220,8 +224,8 @@ sign_offs = Table(
     Column("folder", Text, nullable=False),
     Column("digest", String(64), nullable=False),
     Column("prepared_by", String(_NAME), nullable=False),
-    Column("prepared_at", DateTime(timezone=True), nullable=False),
+    Column("prepared_at", Moment(), nullable=False),
     Column("reviewed_by", String(_NAME), nullable=False),
-    Column("reviewed_at", DateTime(timezone=True)),
+    Column("reviewed_at", Moment()),
     Column("comment", Text, nullable=False),
 )

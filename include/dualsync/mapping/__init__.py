@@ -27,7 +27,6 @@ from dualsync.mapping.model import (
     receiving_columns,
 )
 from dualsync.mapping.schema import Column, Schema, Table
-from dualsync.mapping.spelling import nearest
 from dualsync.mapping.words import COMPANY_WORD, TRIGGER, EvidenceTag, Kind, Scalar
 from dualsync.sides import DIRECTIONS, Direction, Side, Way
 
@@ -67,7 +66,6 @@ __all__ = [
     "UnitLines",
     "UnknownDefault",
     "Way",
-    "nearest",
     "read_map",
     "receiving_columns",
 ]

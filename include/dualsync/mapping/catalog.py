@@ -14,7 +14,7 @@ from dualsync.mapping.loader import read_map
 from dualsync.mapping.model import TableMap, UnitLines
 from dualsync.mapping.parts import split
 from dualsync.mapping.places import Loc, dotted
-from dualsync.mapping.spelling import nearest
+from dualsync.spelling import nearest
 
 MAPS_FOLDER = Path(__file__).resolve().parent.parent / "maps"
 REFERENCE = "reference"

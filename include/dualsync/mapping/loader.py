@@ -16,8 +16,8 @@ from pydantic_core import ErrorDetails
 from dualsync.errors import MapErrors
 from dualsync.mapping.model import TableMap
 from dualsync.mapping.places import Loc, Origin, dotted
-from dualsync.mapping.spelling import nearest
 from dualsync.mapping.yaml_reader import YamlReader
+from dualsync.spelling import nearest
 
 M = TypeVar("M", bound=BaseModel)
 

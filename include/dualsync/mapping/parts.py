@@ -1,8 +1,8 @@
 """The maps that follow from one file: the map itself and its parts.
 
-A part has a name of its own (``<map>_<part>``), legs and a base of its own, and no file. Parts that a map declares take
-the rows that match their filters; the map keeps the rows that none of them takes. A unit with a trigger has a part that
-sends nothing but the trigger, after all lines.
+A part has a name of its own (``<map>_<part>``), transfers and a base of its own, and no file. Parts that a map declares
+take the rows that match their filters; the map keeps the rows that none of them takes. A document with a trigger has a
+part that sends nothing but the trigger, after all lines.
 """
 
 from __future__ import annotations

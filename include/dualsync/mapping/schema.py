@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import cast
 
 from dualsync.errors import SchemaMismatch
-from dualsync.mapping.spelling import nearest
 from dualsync.mapping.words import Kind
 from dualsync.sides import SIDES, Side
+from dualsync.spelling import nearest
 
 SCHEMA_FOLDER = Path(__file__).resolve().parent / "schema"
 ASSUMED = "assumed"

@@ -1,4 +1,4 @@
-"""Builds the Great Expectations suite of a table map: row-local rules over what a leg is about to write.
+"""Builds the Great Expectations suite of a table map: row-local rules over what a transfer is about to write.
 
 A rule with severity ``critical`` holds a row back (quarantine), so it only says what the receiving system would refuse:
 text that is too long, a missing key or mandatory value, a number, option or enum member outside its range, characters
@@ -198,10 +198,10 @@ class _Rules:
         return self._expect("expect_column_values_to_be_between", "range", reason, min_value=low, max_value=high)
 
     def _in_set(self, options: dict[int, str]) -> dict[str, Any]:
-        known: Iterable[int | str] = sorted(options) if self.column.kind == "option" else self.column.members
+        values: Iterable[int | str] = sorted(options) if self.column.kind == "option" else self.column.members
         what = "option" if self.column.kind == "option" else "member"
         reason = f"{self.column.name} has an unknown {what}"
-        return self._expect("expect_column_values_to_be_in_set", what, reason, value_set=list(known))
+        return self._expect("expect_column_values_to_be_in_set", what, reason, value_set=list(values))
 
     def _expect(self, kind: str, rule: str, reason: str, *, create_only: bool = False, **kwargs: Any) -> dict[str, Any]:
         meta = {"rule": f"{self.map.map}.{self.column.name}.{rule}", "side": self.side, "reason": reason}

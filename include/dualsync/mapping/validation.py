@@ -100,9 +100,9 @@ def check_rows(frame: pd.DataFrame, suite: Mapping[str, Any], side: Side) -> tup
     failures: list[Failure] = []
     counts: list[RuleCount] = []
     for part, asked in parts:
-        found, counted = _check(part, asked)
-        failures += found
-        counts += counted
+        part_failures, part_counts = _check(part, asked)
+        failures += part_failures
+        counts += part_counts
     failures.sort(key=lambda failure: (failure.position, failure.rule))
     return failures, sorted(counts, key=lambda count: count.position)
 

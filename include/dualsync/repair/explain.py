@@ -12,10 +12,10 @@ from upath import UPath
 
 from dualsync.errors import MapErrors
 from dualsync.frames import Sets, literal, to_pandas
-from dualsync.ledger import UnitRecord
-from dualsync.ledger.wholes import whole_units
+from dualsync.ledger import DocumentRecord
+from dualsync.ledger.documents import documents_of
 from dualsync.mapping import Expression, Lookup, TableMap
-from dualsync.mapping.spelling import nearest
+from dualsync.spelling import nearest
 from dualsync.sync.extract.change_feed import typed_row
 from dualsync.sync.legs.folders import LegFolder
 from dualsync.sync.legs.runtime import GLOBAL, Runtime
@@ -113,7 +113,7 @@ class _Explanation:
             "finance": self._finance,
             "agreed": self._agreed,
             "open": [asdict(row) for row in self._open()],
-            "units": [unit.to_dict() for unit in whole_units(self._units())],
+            "units": [unit.to_dict() for unit in documents_of(self._units())],
             "plans": list(self._plans()),
             "parents": self.parents(),
         }
@@ -243,12 +243,12 @@ class _Explanation:
             or (record is not None and row.record_id == record)
         ]
 
-    def _units(self) -> list[UnitRecord]:
+    def _units(self) -> list[DocumentRecord]:
         """What the ledger says about the unit whose header the record is."""
         if self._map.unit is None:
             return []
         header = self._map.part_of.map if self._map.part_of is not None else self._map.map
-        return self._runtime.ledger.units(map_name=header, company=self._company, key=self._key)
+        return self._runtime.ledger.documents(map_name=header, company=self._company, key=self._key)
 
     def _plans(self) -> Iterator[Record]:
         """What the latest leg of each direction planned for the record, and what came of it."""

@@ -14,7 +14,7 @@ from dualsync.errors import MapErrors, SettingsError
 from dualsync.frames import Sets
 from dualsync.ledger import LegRecord, OpenRow
 from dualsync.mapping import Direction
-from dualsync.mapping.spelling import nearest
+from dualsync.spelling import nearest
 from dualsync.sync.deletions import DELETE, pending_deletions
 from dualsync.sync.legs.folders import DELETES, read_json, safe_name
 from dualsync.sync.legs.runtime import GLOBAL, Leg, RowRef, RunRef, Runtime

@@ -16,7 +16,7 @@ from typing import Any
 from dualsync.controls.causes import CAUSES
 from dualsync.errors import SettingsError
 from dualsync.ledger import BreakRecord
-from dualsync.ledger.nights import BreakFilter
+from dualsync.ledger.breaks import BreakFilter
 from dualsync.mapping import Direction, TableMap
 from dualsync.nightly.comparison.maps import PREFIX
 from dualsync.repair.replay import WRITTEN, RowOutcome, begin, outcomes

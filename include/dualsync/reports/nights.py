@@ -21,7 +21,7 @@ from dualsync.controls.model import CLASSES, SEVERITIES
 from dualsync.controls.registry import controls
 from dualsync.frames import Sets, iter_tables, literal, quoted, read_table
 from dualsync.ledger import BreakRecord, ControlResult, Ledger, NightRecord, SuiteResult
-from dualsync.ledger.nights import BreakFilter
+from dualsync.ledger.breaks import BreakFilter
 from dualsync.mapping import Catalog, Schema
 from dualsync.nightly.comparison.maps import PREFIX
 from dualsync.nightly.packs import SIGNED_PERIOD

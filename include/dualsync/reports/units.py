@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from rich import box
 from rich.table import Table
 
-from dualsync.ledger.wholes import Unit
+from dualsync.ledger.documents import Document
 
 
-def units_table(units: Iterable[Unit]) -> Table:
+def units_table(units: Iterable[Document]) -> Table:
     """One line for each unit."""
     shown = Table(box=box.SIMPLE_HEAD, padding=0)
     for name in ("map", "company", "key", "state"):

@@ -14,7 +14,7 @@ from upath import UPath
 
 from dualsync.errors import NotFound, Refused
 from dualsync.frames import Sets, count_rows, quoted, write_rows
-from dualsync.ledger import BaseRecord, LegCounts, LegRecord, OpenRow
+from dualsync.ledger import BaseRecord, LegCounts, LegRecord, OpenRow, Settlement
 from dualsync.mapping import Expression, TableMap
 from dualsync.sync.documents.completeness import begin_lines, count_lines
 from dualsync.sync.documents.triggers import reopen
@@ -115,14 +115,14 @@ def delete_rows(leg: Leg, runtime: Runtime) -> LegRecord:
     with Sets() as sets:
         units = count_lines(leg, runtime, sets, UPath(now.path) if now else None, planned=False)
     runtime.ledger.settle(
-        record,
-        base=new_base,
-        token=None,
-        open_rows=still_open,
-        replaced=(),
-        resolved=[row.join_key for row in [*gone, *dropped]],
-        units=units,
-        units_gone=[(leg.map.map, leg.company, _key(row)) for row in gone],
+        Settlement(
+            leg=record,
+            base=new_base,
+            open_rows=still_open,
+            resolved=[row.join_key for row in [*gone, *dropped]],
+            documents=units,
+            documents_gone=[(leg.map.map, leg.company, _key(row)) for row in gone],
+        )
     )
     return record
 

@@ -2,7 +2,7 @@
 
 msal speaks through the same HTTP library as everything else. Instance discovery is asked of Microsoft only for
 authorities that are Microsoft's; any other host (a private cloud, the sandbox) is taken as it is configured, since
-msal would ask the public login service about it.
+msal would ask the public login service about it [SI1].
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from dualsync.errors import SettingsError, SignInFailed, Throttled, Transient, Unavailable
-from dualsync.systems.failures import lost
+from dualsync.systems.failures import transport_failure
 from dualsync.systems.waiting import retry_after
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class BearerAuth(httpx.Auth):
             )
             answer: dict[str, Any] = application.acquire_token_for_client([f"{endpoint.url}/.default"])
         except httpx.TransportError as error:
-            failure = lost(error, str(host), "the sign-in")
+            failure = transport_failure(error, str(host), "the sign-in")
             if isinstance(failure, Transient):
                 failure.maybe_applied = False  # the request that needs the token has not been sent yet
             raise failure from error

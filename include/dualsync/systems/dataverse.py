@@ -1,7 +1,4 @@
-"""The Dataverse Web API as far as synchronisation needs it.
-
-Comments name the page of Microsoft's documentation (developer/data-platform) that says so.
-"""
+"""The Dataverse Web API as far as synchronisation needs it."""
 
 from __future__ import annotations
 
@@ -46,10 +43,10 @@ if TYPE_CHECKING:
 
 API_PATH = "api/data/v9.2"
 
-# Characters that no value of an alternate key may hold in a URL (page define-alternate-keys-entity).
+# Characters that no value of an alternate key may hold in a URL [DV5].
 FORBIDDEN_IN_KEYS = frozenset("/<>*%&:\\?+")
 
-# The service takes URLs up to 32 KB (page webapi/query/overview).
+# The service takes URLs up to 32 KB [DV1].
 _URL_LIMIT = 30_000
 _TARGET_TABLE = "Microsoft.Dynamics.CRM.lookuplogicalname"
 _EXPIRED = "0x80044352"
@@ -182,8 +179,7 @@ class Dataverse(Closing):
     def changes(self, set_name: str, *, select: Sequence[str], token: str | None) -> Changes:
         """Read what changed since ``token`` was given out; everything where it is None.
 
-        The feed is at-least-once: it may hold rows that did not change. Deletions come last (page
-        use-change-tracking-synchronize-data-external-systems).
+        The feed is at-least-once: it may hold rows that did not change. Deletions come last [DV4].
 
         Args:
             set_name: Entity set name.
@@ -216,7 +212,7 @@ class Dataverse(Closing):
         step = 500  # 45 characters for each encoded id stay below the limit of a URL
         rows: list[Row] = []
         for start in range(0, len(ids), step):
-            chosen = ",".join(f'"{guid_literal(one)}"' for one in ids[start : start + step])
+            chosen = ",".join(f'"{guid_literal(id)}"' for id in ids[start : start + step])
             condition = f"Microsoft.Dynamics.CRM.In(PropertyName='{primary}',PropertyValues=[{chosen}])"
             for page in self.read(set_name, select=select, filter=condition):
                 rows.extend(page)
@@ -227,8 +223,8 @@ class Dataverse(Closing):
     ) -> list[Row]:
         """Read the rows that fit any of the conditions, each a set of columns and their values.
 
-        The service compares text without regard to case, and its ``%`` and ``_`` may act as wildcards (page
-        webapi/query/filter-rows): compare the rows that come back exactly.
+        The service compares text without regard to case, and its ``%`` and ``_`` may act as wildcards [DV3]:
+        compare the rows that come back exactly.
 
         Raises:
             SchemaMismatch: Unknown set or column.
@@ -236,13 +232,15 @@ class Dataverse(Closing):
         columns = self._columns(set_name, select)
         info = columns.info
         terms = [
-            " and ".join(f"{info.wire_name(name)} eq {self._literal(info, name, value)}" for name, value in one.items())
-            for one in conditions
+            " and ".join(
+                f"{info.wire_name(name)} eq {self._literal(info, name, value)}" for name, value in condition.items()
+            )
+            for condition in conditions
         ]
         rows: list[Row] = []
         taken = len(self._service.url(with_query(set_name, {"$select": columns.select, "$filter": " "})))
-        for condition in or_filters(terms, _URL_LIMIT - taken):
-            for page in self.read(set_name, select=select, filter=condition):
+        for filter_text in or_filters(terms, _URL_LIMIT - taken):
+            for page in self.read(set_name, select=select, filter=filter_text):
                 rows.extend(page)
         return rows
 
@@ -261,7 +259,7 @@ class Dataverse(Closing):
         """Create or update rows by an alternate key, in one UpsertMultiple: all of them or none.
 
         Doing it again changes nothing, so it is repeated after Transient failures. The service tells neither ids nor
-        which rows were created (page bulk-operations). No two rows may have the same key.
+        which rows were created [DV7]. No two rows may have the same key.
 
         Raises:
             ForbiddenKey: A key value that cannot stand in a URL; nothing was sent.
@@ -294,10 +292,10 @@ class Dataverse(Closing):
         targets = [
             {
                 "@odata.type": f"Microsoft.Dynamics.CRM.{table}",
-                info.primary_id: guid_literal(one),
-                **self._body(info, values, without={info.primary_id: one}),
+                info.primary_id: guid_literal(id),
+                **self._body(info, values, without={info.primary_id: id}),
             }
-            for one, values in rows
+            for id, values in rows
         ]
         self._many(info, "UpdateMultiple", targets)
 
@@ -363,7 +361,7 @@ class Dataverse(Closing):
             self._service.send("POST", path, body={"Targets": targets}, repeatable=True)
 
     def _key(self, info: TableInfo, key: Mapping[str, object], position: int) -> str:
-        if not any(known.active and set(known.columns) == set(key) for known in info.keys):
+        if not any(declared.active and set(declared.columns) == set(key) for declared in info.keys):
             raise SchemaMismatch(f"Dataverse table {info.table} has no active alternate key ({', '.join(key)})")
         parts = []
         for name, value in key.items():
@@ -396,8 +394,7 @@ class Dataverse(Closing):
         body: dict[str, Any] = {}
         for name, value in values.items():
             if name in without:
-                # In an upsert such a value would win over the key in the URL when the row is new
-                # (page use-upsert-insert-update-record).
+                # In an upsert such a value would win over the key in the URL when the row is new [DV6].
                 raise ValueError(f"{info.table}.{name} is part of the key and must not be among the values")
             attribute = info.attribute(name)
             if not attribute.is_lookup:
@@ -414,9 +411,9 @@ class Dataverse(Closing):
     @staticmethod
     def _navigation(info: TableInfo, name: str, target: str | None = None) -> str:
         """The navigation property of a lookup; to empty a polymorphic one, that of any target will do."""
-        for one in (target,) if target else info.attributes[name].targets:
-            if (name, one) in info.navigation:
-                return info.navigation[name, one]
+        for table in (target,) if target else info.attributes[name].targets:
+            if (name, table) in info.navigation:
+                return info.navigation[name, table]
         raise SchemaMismatch(f"Dataverse lookup {info.table}.{name} does not point to {target or 'anything'}")
 
 
@@ -432,12 +429,12 @@ class _Columns:
         self.select = ",".join(wire for _, wire in self._pairs)
 
     def headers(self, page_size: int | None = None, *preferences: str) -> dict[str, str]:
-        wanted = list(preferences)
+        preferred = list(preferences)
         if page_size:
-            wanted.append(f"odata.maxpagesize={page_size}")
+            preferred.append(f"odata.maxpagesize={page_size}")
         if self._several:
-            wanted.append(f'odata.include-annotations="{_TARGET_TABLE}"')
-        return {"Prefer": ",".join(wanted)} if wanted else {}
+            preferred.append(f'odata.include-annotations="{_TARGET_TABLE}"')
+        return {"Prefer": ",".join(preferred)} if preferred else {}
 
     def pick(self, rows: list[Row]) -> list[Row]:
         result = picked(rows, self._pairs, f"Dataverse table {self.info.table}")
@@ -453,10 +450,7 @@ class _Columns:
 
 
 def classify(status: int, data: Any, text: str) -> DualsyncError | None:
-    """The meaning of a refusal of Dataverse; None where its status says it all.
-
-    The codes are those of Microsoft's page compose-http-requests-handle-errors and of answers that others published.
-    """
+    """The meaning of a refusal of Dataverse [DV8]; None where its status says it all."""
     error = data.get("error") if isinstance(data, dict) else None
     if not isinstance(error, dict):
         return None

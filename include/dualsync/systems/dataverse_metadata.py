@@ -1,8 +1,7 @@
 """What a Dataverse environment says about its tables: columns, lookups, alternate keys, navigation properties.
 
 Nothing of this is guessed. Entity set names can be changed and do not follow from the table's name; navigation
-properties are case sensitive and differ from the column for many lookups (Microsoft's pages
-web-api-service-documents and query-metadata-web-api).
+properties are case sensitive and differ from the column for many lookups.
 """
 
 from __future__ import annotations
@@ -122,12 +121,12 @@ class DataverseMetadata:
         Raises:
             SchemaMismatch: The environment has no such table.
         """
-        known = self._full if facets else self._plain
+        tables = self._full if facets else self._plain
         with self._lock:
-            if table not in known:
-                known[table] = self._load(table, facets=facets)
-                self._tables[known[table].set_name] = table
-            return known[table]
+            if table not in tables:
+                tables[table] = self._load(table, facets=facets)
+                self._tables[tables[table].set_name] = table
+            return tables[table]
 
     def of_set(self, set_name: str) -> TableInfo:
         """One table by its entity set name.
@@ -138,10 +137,10 @@ class DataverseMetadata:
         with self._lock:
             if set_name not in self._tables:
                 options = {"$select": "LogicalName", "$filter": f"EntitySetName eq {text_literal(set_name)}"}
-                found = self._service.get(with_query("EntityDefinitions", options))["value"]
-                if not found:
+                definitions = self._service.get(with_query("EntityDefinitions", options))["value"]
+                if not definitions:
                     raise SchemaMismatch(f"Dataverse has no entity set {set_name}")
-                self._tables[set_name] = found[0]["LogicalName"]
+                self._tables[set_name] = definitions[0]["LogicalName"]
             return self.table(self._tables[set_name])
 
     def _load(self, table: str, *, facets: bool) -> TableInfo:
@@ -180,7 +179,7 @@ class DataverseMetadata:
         )
 
     def _facets(self, path: str) -> dict[str, dict[str, Any]]:
-        """Facets by column. Each lives on a type of its own and needs a cast (page query-metadata-web-api)."""
+        """Facets by column. Each lives on a type of its own and needs a cast [DV10]."""
 
         def of(kind: str, select: str, expand: str = "") -> list[dict[str, Any]]:
             cast = f"{path}/Microsoft.Dynamics.CRM.{kind}AttributeMetadata"
@@ -189,20 +188,20 @@ class DataverseMetadata:
             ]
             return rows
 
-        found: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+        facets: defaultdict[str, dict[str, Any]] = defaultdict(dict)
         for kind in ("String", "Memo"):
             for row in of(kind, "LogicalName,MaxLength"):
-                found[row["LogicalName"]]["max_length"] = row["MaxLength"]
+                facets[row["LogicalName"]]["max_length"] = row["MaxLength"]
         for kind in ("Decimal", "Money"):
             for row in of(kind, "LogicalName,Precision"):
-                found[row["LogicalName"]]["precision"] = row["Precision"]
+                facets[row["LogicalName"]]["precision"] = row["Precision"]
         for row in of("DateTime", "LogicalName,DateTimeBehavior"):
-            found[row["LogicalName"]]["date_behavior"] = row["DateTimeBehavior"]["Value"]
+            facets[row["LogicalName"]]["date_behavior"] = row["DateTimeBehavior"]["Value"]
         for kind in ("Picklist", "State", "Status"):
             for row in of(kind, "LogicalName", "OptionSet($select=Options)"):
                 options = (row.get("OptionSet") or {}).get("Options", ())
-                found[row["LogicalName"]]["options"] = {option["Value"]: _label(option) for option in options}
-        return found
+                facets[row["LogicalName"]]["options"] = {option["Value"]: _label(option) for option in options}
+        return facets
 
 
 def _label(option: Mapping[str, Any]) -> str:

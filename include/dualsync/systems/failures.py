@@ -9,26 +9,26 @@ import httpx
 from dualsync.errors import DualsyncError, SettingsError, TimedOut, Unavailable
 
 
-def lost(error: httpx.TransportError, who: str, what: str) -> DualsyncError:
+def transport_failure(error: httpx.TransportError, service: str, request: str) -> DualsyncError:
     """Make an error of dualsync of a failure to send a request or to receive its answer.
 
     Args:
         error: The failure.
-        who: The service.
-        what: The request, without anything secret.
+        service: The name of the service.
+        request: What was asked, without anything secret.
 
     Returns:
         An error that says in ``maybe_applied`` whether the request may have reached the service.
     """
     if isinstance(error, (httpx.PoolTimeout, httpx.ConnectTimeout)):
-        return TimedOut(f"{who}: no connection in time for {what}")
+        return TimedOut(f"{service}: no connection in time for {request}")
     if isinstance(error, httpx.ConnectError):
         if _untrusted(error):
-            return SettingsError(f"The certificate of {who} is not trusted; see the setting ca_file: {error}")
-        return Unavailable(f"{who} cannot be reached for {what}: {error}")
+            return SettingsError(f"The certificate of {service} is not trusted; see the setting ca_file: {error}")
+        return Unavailable(f"{service} cannot be reached for {request}: {error}")
     if isinstance(error, httpx.TimeoutException):
-        return TimedOut(f"{who} did not answer {what} in time", maybe_applied=True)
-    return Unavailable(f"{who}: connection lost during {what}: {error}", maybe_applied=True)
+        return TimedOut(f"{service} did not answer {request} in time", maybe_applied=True)
+    return Unavailable(f"{service}: connection lost during {request}: {error}", maybe_applied=True)
 
 
 def _untrusted(error: BaseException | None) -> bool:

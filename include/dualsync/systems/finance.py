@@ -1,7 +1,7 @@
-"""The OData service of Finance as far as synchronisation needs it (Microsoft's page odata).
+"""The OData service of Finance as far as synchronisation needs it.
 
 Every request says ``cross-company=true``: without it only rows of the user's default company are seen, and changing a
-row of another one fails as if it did not exist.
+row of another one fails as if it did not exist [FO1].
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _FILTER_LIMIT = 6000
 _PLAIN = "':"
 _ACROSS = {"cross-company": "true"}
 _NUMBERS = frozenset({"Edm.Decimal", "Edm.Double"})
-# What `gt` compares; enumerations only know eq and ne.
+# What `gt` compares; enumerations only know eq and ne [FO3].
 _ORDERED = _NUMBERS | {"Edm.String", "Edm.Int32", "Edm.Int64", "Edm.DateTimeOffset"}
 _FAILURES = frozenset({500, 502, 503, 504})
 _HOLLOW = ("Exception has been thrown by the target of an invocation", "An error has occurred", "")
@@ -113,11 +113,11 @@ class Finance(Closing):
         info = self.metadata(set_name)
         names = list(dict.fromkeys(select))
         numbers = [name for name in names if info.column(name).type in _NUMBERS]
-        known: Mapping[str, object] = {} if company is None else {company_column: company}
-        if known:
-            only = self.condition(set_name, known)
+        fixed: Mapping[str, object] = {} if company is None else {company_column: company}
+        if fixed:
+            only = self.condition(set_name, fixed)
             filter = f"({filter}) and {only}" if filter else only
-        keys = [name for name in info.keys if name not in known]
+        keys = [name for name in info.keys if name not in fixed]
         by_key = order_by is None and all(info.columns[name].type in _ORDERED for name in keys)
         options = {
             "$select": ",".join(dict.fromkeys([*names, *keys]) if by_key else names),
@@ -150,10 +150,10 @@ class Finance(Closing):
         Raises:
             SchemaMismatch: Unknown entity or column.
         """
-        terms = [self.condition(set_name, one) for one in conditions]
+        terms = [self.condition(set_name, condition) for condition in conditions]
         rows: list[Row] = []
-        for condition in or_filters(terms, _FILTER_LIMIT):
-            for page in self.read(set_name, select=select, filter=condition):
+        for filter_text in or_filters(terms, _FILTER_LIMIT):
+            for page in self.read(set_name, select=select, filter=filter_text):
                 rows.extend(page)
         return rows
 

@@ -1,7 +1,7 @@
 """What a Finance environment says about its entities: key columns, types, members of enumerations.
 
 ``$metadata`` is the one documented source. It describes every public entity at once and may be tens of megabytes, so it
-is read once for each client and as a stream (Microsoft's page odata).
+is read once for each client and as a stream [FO2].
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def parse_metadata(body: bytes) -> dict[str, EntityInfo]:
                 enumerations[name] = tuple(member.get("Name") for member in node.iterfind("{*}Member"))
             else:
                 keys = tuple(part.get("Name") for part in node.iterfind("{*}Key/{*}PropertyRef"))
-                types[name] = keys, {one.get("Name"): one.get("Type") for one in node.iterfind("{*}Property")}
+                types[name] = keys, {column.get("Name"): column.get("Type") for column in node.iterfind("{*}Property")}
             node.clear()
     except etree.XMLSyntaxError as error:
         raise ValueError("the metadata is not complete XML") from error

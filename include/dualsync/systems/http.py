@@ -36,7 +36,7 @@ from dualsync.errors import (
     Unavailable,
 )
 from dualsync.systems.auth import BearerAuth
-from dualsync.systems.failures import lost
+from dualsync.systems.failures import transport_failure
 from dualsync.systems.waiting import Waits, retry_after
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ class Service(Closing):
             # httpx ties a response and its stream to each other, and pages would lie there for the garbage collector
             response.stream = httpx.ByteStream(b"")
         except httpx.TransportError as error:
-            raise lost(error, self.name, what) from error
+            raise transport_failure(error, self.name, what) from error
         finally:
             elapsed = round((time.perf_counter() - started) * 1000)
             _log.debug("request", system=self.name, method=method, path=shown, status=status, ms=elapsed)

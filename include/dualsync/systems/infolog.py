@@ -15,7 +15,7 @@ def clean_messages(text: str) -> list[str]:
     After ``Infolog:`` Finance joins its messages with their severities, and repeats each as a note of the place in its
     code that refused; those notes are left out unless there is nothing else.
     """
-    _, found, log = text.partition("Infolog:")
-    pieces = [_SEVERITY.sub("", piece.strip()).strip().rstrip(";") for piece in _PIECES.split(log if found else text)]
+    _, marker, log = text.partition("Infolog:")
+    pieces = [_SEVERITY.sub("", piece.strip()).strip().rstrip(";") for piece in _PIECES.split(log if marker else text)]
     pieces = list(dict.fromkeys(piece for piece in pieces if piece))
     return [piece for piece in pieces if not _NOISE.match(piece)] or pieces

@@ -100,12 +100,12 @@ def or_filters(terms: Iterable[str], limit: int) -> Iterator[str]:
     chosen: list[str] = []
     length = 0
     for term in terms:
-        one = f"({term})"
-        size = len(quote(f" or {one}", safe=_SAFE))
+        bracketed = f"({term})"
+        size = len(quote(f" or {bracketed}", safe=_SAFE))
         if chosen and length + size > limit:
             yield " or ".join(chosen)
             chosen, length = [], 0
-        chosen.append(one)
+        chosen.append(bracketed)
         length += size
     if chosen:
         yield " or ".join(chosen)
@@ -137,7 +137,7 @@ def pages(
     Args:
         service: Where to read.
         url: The first page.
-        headers: Sent with each page; Dataverse wants the same page size on all of them.
+        headers: Sent with each page; Dataverse wants the same page size on all of them [DV2].
         following: Makes the address of the next page of the last row of this one; None where it is the link's.
 
     Yields:

@@ -1,6 +1,4 @@
-"""Data packages as files: a zip of a manifest, a header and the rows of one entity.
-
-The layout follows Microsoft's page data-import-export-job.
+"""Data packages as files: a zip of a manifest, a header and the rows of one entity [FO4].
 
 Finance stages only columns that the manifest's field map names, so the map is written in full.
 """

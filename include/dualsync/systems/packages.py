@@ -1,4 +1,4 @@
-"""Imports rows by data package, for entities that OData does not show (Microsoft's page data-management-api).
+"""Imports rows by data package, for entities that OData does not show [FO5].
 
 The rows go as a file to Finance's storage; Finance reads it in a job of its own, inserting or updating each row by its
 key and each for itself. Good rows stay when others fail, so the errors are fetched row by row. Two imports at once fail
@@ -181,8 +181,8 @@ class Packages:
         """The state in which a job ends."""
 
         def state() -> str:
-            found = self._status(execution)
-            return found if found in _DONE else ""
+            status = self._status(execution)
+            return status if status in _DONE else ""
 
         return self._until(state, f"the import of {entity}")
 
@@ -197,12 +197,12 @@ class Packages:
         """
         end = self._clock() + self._limits.whole
         pause = self._limits.first_wait
-        while not (found := look()):
+        while not (result := look()):
             if self._clock() + pause > end:
                 raise TimedOut(f"{what} does not end; look at the job {self._group} in Finance", maybe_applied=True)
             self._sleep(pause)
             pause = min(2 * pause, self._limits.longest_wait)
-        return found
+        return result
 
     # -- its errors ------------------------------------------------------------------------------------------------
 
@@ -212,13 +212,13 @@ class Packages:
         """The rows that could not be staged, and those that the target refused."""
         given = {_folded(row, key): tuple(cell(row.get(name)) for name in key) for row in rows}
         by_record = {record.casefold(): text for text, record in self._messages(execution) if record}
-        found: dict[tuple[str, ...], str] = {}
+        reasons: dict[tuple[str, ...], str] = {}
         for row in self._staging_file(execution, entity) + self._keys_file(execution, entity):
             parts = tuple(row.get(name.lower(), "").casefold() for name in key)
             if parts in given:
                 text = _first(row.get("errormessage"), by_record.get(",".join(parts)), _NO_REASON)
-                found.setdefault(parts, " ".join(clean_messages(text)))
-        return [RowError(given[parts], text) for parts, text in found.items()]
+                reasons.setdefault(parts, " ".join(clean_messages(text)))
+        return [RowError(given[parts], text) for parts, text in reasons.items()]
 
     def _messages(self, execution: str) -> list[tuple[str, str]]:
         """Messages of a job with the record each is about, or nothing; a list that is JSON in a text."""

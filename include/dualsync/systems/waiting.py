@@ -47,7 +47,7 @@ class Waits:
     """The waits of one request by tenacity's interface: ``wait`` and ``stop``.
 
     Doubling waits with jitter, so that callers who failed together do not come back together. A time that the service
-    names is a lower bound; retrying earlier lengthens it (Microsoft's page api-limits).
+    names is a lower bound; retrying earlier lengthens it [DV9].
     """
 
     def __init__(self, limits: Retries) -> None:

@@ -13,7 +13,7 @@ from fastapi.responses import Response, StreamingResponse
 from dualsync.controls.causes import CAUSES
 from dualsync.controls.model import SEVERITIES
 from dualsync.ledger import BreakRecord
-from dualsync.ledger.nights import STATUSES, BreakFilter
+from dualsync.ledger.breaks import STATUSES, BreakFilter
 from dualsync.reports.exports import BREAK_COLUMNS, break_row, csv_line
 from dualsync.reports.nights import NightReport
 from dualsync.sync.legs.runtime import Runtime

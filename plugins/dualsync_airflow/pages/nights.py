@@ -11,7 +11,7 @@ from fastapi.responses import Response
 
 from dualsync.controls.model import SEVERITIES
 from dualsync.ledger import NightRecord
-from dualsync.ledger.nights import BreakFilter
+from dualsync.ledger.breaks import BreakFilter
 from dualsync.reports.nights import AGES, NightReport, describe
 from dualsync.sync.legs.runtime import Runtime
 from dualsync_airflow.pages import NIGHT_DAG, shown

@@ -211,7 +211,7 @@ class PlanOperator(BaseOperator):
 
     def execute(self, context: "Context") -> dict[str, Any]:
         """Plan; returns the dry run, how many rows would be sent, and the question where somebody has to be asked."""
-        from dualsync.ledger.nights import BreakFilter
+        from dualsync.ledger.breaks import BreakFilter
         from dualsync.repair.resend import chosen_breaks, plan_resend
 
         params = context["params"]

@@ -83,6 +83,16 @@ def test_errors_name_the_setting_and_its_places_but_no_value(tmp_path: Path) -> 
     assert "-7" not in text
 
 
+def test_a_misspelt_setting_is_told_the_nearest_one(tmp_path: Path) -> None:
+    values = environment(tmp_path, guards__delets="7")
+    (tmp_path / "dualsync.toml").write_text("[gaurds]\ndeletes = 1\n")
+    with pytest.raises(SettingsError) as caught:
+        Settings.load(environ=values)
+    text = str(caught.value)
+    assert "guards.delets: There is no such setting; did you mean 'deletes'?" in text
+    assert "gaurds: There is no such setting; did you mean 'guards'?" in text
+
+
 def test_a_system_that_is_not_configured_is_missed_only_when_needed(tmp_path: Path) -> None:
     settings = Settings.load(environ=environment(tmp_path))
     with pytest.raises(SettingsError, match=r"finance is not configured\. Searched: .*DUALSYNC_FINANCE"):

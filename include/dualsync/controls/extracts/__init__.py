@@ -20,8 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from dualsync.errors import MapErrors, SchemaMismatch
 from dualsync.mapping import Column, Schema, Side
 from dualsync.mapping.loader import read_model
-from dualsync.mapping.spelling import nearest
 from dualsync.mapping.words import EvidenceTag, Kind
+from dualsync.spelling import nearest
 
 FOLDER = Path(__file__).resolve().parent
 

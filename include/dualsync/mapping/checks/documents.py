@@ -38,7 +38,7 @@ def check_document(check: MapCheck) -> Iterator[Finding]:
         loc: Loc = ("unit", "lines", position)
         lines = check.catalog[line if isinstance(line, str) else line.map]
         if check.map.enabled and not lines.enabled:
-            yield check.finding(loc, f"{lines.map} is off, so no unit would ever be complete")
+            yield check.finding(loc, f"{lines.map} is off, so no document would ever be complete")
         if trigger is not None and trigger.way not in lines.directions:
             yield check.finding(loc, f"{lines.map} does not go {spoken(trigger.way)}, as the trigger does")
         if isinstance(line, UnitLines):
@@ -63,7 +63,7 @@ def _onward(check: MapCheck, unit: HeaderUnit, line: UnitLines, loc: Loc) -> Ite
     if unit.trigger is not None:
         yield check.finding((*loc, "of"), "lines found through other lines can only be watched, not awaited")
     if line.of not in unit.maps:
-        yield check.finding((*loc, "of"), f"{line.of} holds no lines of this unit")
+        yield check.finding((*loc, "of"), f"{line.of} holds no lines of this document")
     carried = {field.dataverse for field in check.catalog[line.map].fields_of("to_finance")}
     for name in line.by:
         if name not in carried:

@@ -16,9 +16,9 @@ def check_tables(check: MapCheck) -> Iterator[Finding]:
     """Findings about sets, ids, filters and the map that this one excludes."""
     if check.is_known("dataverse"):
         about = check.schema.table("dataverse", check.names["dataverse"]).about
-        for word, said in (("set", check.map.dataverse.set), ("id", check.map.dataverse.id)):
-            if about.get(word, said) != said:
-                yield check.finding(("dataverse", word), f"'{said}' should be '{about[word]}'")
+        for word, name in (("set", check.map.dataverse.set), ("id", check.map.dataverse.id)):
+            if about.get(word, name) != name:
+                yield check.finding(("dataverse", word), f"'{name}' should be '{about[word]}'")
     for side in SIDES:
         half = check.map.dataverse if side == "dataverse" else check.map.finance
         for column in half.expression.columns:
@@ -50,7 +50,7 @@ def check_keys(check: MapCheck) -> Iterator[Finding]:
     if check.is_known("finance"):
         keys = set(check.schema.table("finance", check.names["finance"]).keys)
         ours = {*check.map.finance.key, *filter(None, (check.map.finance.company,))}
-        # of a row that names two companies, the entity's key may have the one and the legs be split by the other
+        # of a row that names two companies, the entity's key may have the one and the transfers be split by the other
         companies = {(lookup.on or {}).get(COMPANY_WORD) for lookup in check.map.lookups} - {None}
         same = keys == ours or (len(companies) > 1 and keys - companies == ours - companies)
         if keys and not same:

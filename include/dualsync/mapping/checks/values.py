@@ -32,9 +32,9 @@ def not_a_value(column: Column, value: Scalar) -> str:
             fits = isinstance(value, str)
     if fits:
         return ""
-    known = ", ".join(str(option) for option in (column.options or {})) if column.kind == "option" else ""
-    known = known or ", ".join(column.members)
-    return f"{value!r} is no value of {column.name} ({column.kind}{': ' + known if known else ''})"
+    values = ", ".join(str(option) for option in (column.options or {})) if column.kind == "option" else ""
+    values = values or ", ".join(column.members)
+    return f"{value!r} is no value of {column.name} ({column.kind}{': ' + values if values else ''})"
 
 
 def kinds_differ(field: Field, dataverse: Column, finance: Column) -> str:

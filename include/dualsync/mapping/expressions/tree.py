@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
+from dualsync.errors import Terminal
+
 Value = str | int | Decimal | bool | date | datetime | None
 
 ORDERINGS = frozenset({"gt", "ge", "lt", "le"})
@@ -15,8 +17,11 @@ FUNCTIONS = ("contains", "startswith", "endswith")
 """The functions, each of a column and a text."""
 
 
-class ExpressionError(ValueError):
-    """A filter that cannot be read; the message says what is wrong with it."""
+class ExpressionError(Terminal, ValueError):
+    """A filter that cannot be read; the message says what is wrong with it.
+
+    It is a ``ValueError`` too, so that pydantic makes a problem of the map of it.
+    """
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dualsync.mapping.words import Scalar
 
 
 class UnitLines(MapModel):
-    """Lines of a unit that hold no lookup to its header: they name records of other lines.
+    """Lines of a document that hold no lookup to its header: they name records of other lines.
 
     ``of`` is the map of those, ``by`` the columns in Dataverse of which one holds their record id.
     """
@@ -27,7 +27,7 @@ class HeaderUnit(MapModel):
 
     ``lines`` are the maps of the lines. ``trigger`` is the receiving column that sets the other system to work,
     ``rest`` its value that does not. The header travels with ``rest`` in place of any other value; the part ``trigger``
-    of the map sends the true one, to headers all of whose lines are on both sides. A unit without a trigger is only
+    of the map sends the true one, to headers all of whose lines are on both sides. A document without a trigger is only
     watched.
     """
 

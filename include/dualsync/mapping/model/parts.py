@@ -17,7 +17,7 @@ class PartFilter(MapModel):
 
 
 class Part(MapModel):
-    """Rows of a map that travel by themselves: in an area of their own, with legs and a base of their own.
+    """Rows of a map that travel by themselves: in an area of their own, with transfers and a base of their own.
 
     Rows that no part takes stay with the map itself, so a row is in exactly one of them.
     """

@@ -100,10 +100,10 @@ class TableMap(MapModel):
     def _unit_fits(self) -> TableMap:
         if self.unit is None or self.unit.trigger is None:
             return self
-        found = [field for field in self.fields if self.unit.trigger in (field.dataverse, field.finance)]
-        if len(found) != 1 or found[0].way == "both" or found[0].constant is not None or found[0].unpaired:
+        fields = [field for field in self.fields if self.unit.trigger in (field.dataverse, field.finance)]
+        if len(fields) != 1 or fields[0].way == "both" or fields[0].constant is not None or fields[0].unpaired:
             raise ValueError(f"the trigger {self.unit.trigger} must be the receiving column of one field of one way")
-        field = found[0]
+        field = fields[0]
         if self.unit.trigger != (field.finance if field.way == "to_finance" else field.dataverse):
             raise ValueError(f"the trigger {self.unit.trigger} is the sending column, not the receiving one")
         if field.values is not None and self.unit.rest not in field.values.values():
@@ -128,7 +128,7 @@ class TableMap(MapModel):
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the file's text, in hexadecimal; plans and legs name it."""
+        """SHA-256 of the file's text, in hexadecimal; plans and transfers name it."""
         return self._origin.hash
 
     @property
@@ -143,14 +143,14 @@ class TableMap(MapModel):
 
     @property
     def trigger(self) -> Field | None:
-        """The field of the unit's trigger; None where the map has no unit, or one that is only watched."""
+        """The field of the document's trigger; None where the map has no document, or one that is only watched."""
         if self.unit is None or self.unit.trigger is None:
             return None
         return next(field for field in self.fields if self.unit.trigger in (field.dataverse, field.finance))
 
     @property
     def sends_trigger(self) -> bool:
-        """True for the part that sends the trigger of the map's units."""
+        """True for the part that sends the trigger of the map's documents."""
         return self.unit is not None and self._part_of is not None
 
     @property

@@ -15,7 +15,7 @@ import pyarrow as pa
 from upath import UPath
 
 from dualsync.frames import Sets, literal, quoted
-from dualsync.ledger import UnitRecord
+from dualsync.ledger import DocumentRecord
 from dualsync.mapping import Catalog, Direction, TableMap
 from dualsync.mapping.parts import part_name
 from dualsync.mapping.words import COMPANY_WORD, TRIGGER
@@ -130,11 +130,13 @@ def is_header(leg: Leg) -> bool:
     return leg.map.unit is not None and not leg.map.sends_trigger and way_of(leg.map) == leg.direction
 
 
-def due(leg: Leg, runtime: Runtime) -> list[UnitRecord]:
+def due(leg: Leg, runtime: Runtime) -> list[DocumentRecord]:
     """Units that may want their trigger: of a leg that sends it, those that the ledger does not call complete."""
     if leg.map.part_of is None or not leg.map.sends_trigger:
         return []
-    return runtime.ledger.units(map_name=leg.map.part_of.map, company=leg.company, lines=leg.map.map, incomplete=True)
+    return runtime.ledger.documents(
+        map_name=leg.map.part_of.map, company=leg.company, lines=leg.map.map, incomplete=True
+    )
 
 
 def begin(leg: Leg, runtime: Runtime, sets: Sets) -> None:
@@ -145,7 +147,7 @@ def begin(leg: Leg, runtime: Runtime, sets: Sets) -> None:
         runtime: Maps and ledger.
         sets: With the views ``plan`` and ``failures``.
     """
-    units: list[UnitRecord] = []
+    units: list[DocumentRecord] = []
     if is_header(leg):
         part = trigger_part(leg.map)
         names = [*leg.map.unit.maps, *([part] if part else [])] if leg.map.unit else []
@@ -156,7 +158,7 @@ def begin(leg: Leg, runtime: Runtime, sets: Sets) -> None:
         )
         units += _records(leg.map, rows, names)
     if units:
-        runtime.ledger.begin_units(units, leg.run.run_id)
+        runtime.ledger.mark_incomplete(units, leg.run.run_id)
     states = ", ".join(literal(state) for state in OPEN)
     begin_lines(leg, runtime, sets, f"(SELECT * FROM plan WHERE action IN ({states}))", PLANNED, written=False)
     begin_lines(leg, runtime, sets, f"(SELECT * FROM plan WHERE {SENT})", PLANNED, written=True)
@@ -173,19 +175,19 @@ def begin_lines(leg: Leg, runtime: Runtime, sets: Sets, rows: str, prefix: str, 
         prefix: What stands before the names of the sending side's columns in them.
         written: Whether they are about to be written or deleted, so that the trigger has to come again.
     """
-    units: list[UnitRecord] = []
+    units: list[DocumentRecord] = []
     for lines in as_lines(leg, runtime):
         link(sets, runtime, lines, leg, "begun", rows, prefix)
         part = trigger_part(lines.header) if written else None
         found = sets.fetch("SELECT DISTINCT company, join_key, key, id FROM begun")
         units += _records(lines.header, found, [leg.map.map, *([part] if part else [])])
     if units:
-        runtime.ledger.begin_units(units, leg.run.run_id)
+        runtime.ledger.mark_incomplete(units, leg.run.run_id)
 
 
-def _records(header: TableMap, rows: pa.Table, names: list[str]) -> list[UnitRecord]:
+def _records(header: TableMap, rows: pa.Table, names: list[str]) -> list[DocumentRecord]:
     return [
-        UnitRecord(header.map, row["company"], row["join_key"], row["key"], row["id"], name, 0, 0, complete=False)
+        DocumentRecord(header.map, row["company"], row["join_key"], row["key"], row["id"], name, 0, 0, complete=False)
         for row in rows.to_pylist()
         for name in names
     ]
@@ -249,7 +251,7 @@ def _bases(sets: Sets, runtime: Runtime, table_map: TableMap, leg: Leg, name: st
             yield view, company
 
 
-def count_lines(leg: Leg, runtime: Runtime, sets: Sets, base: UPath | None, *, planned: bool) -> list[UnitRecord]:
+def count_lines(leg: Leg, runtime: Runtime, sets: Sets, base: UPath | None, *, planned: bool) -> list[DocumentRecord]:
     """How far the units have come whose lines a leg carries, as it is about to settle.
 
     A line counts as acknowledged when the base has it and nothing about it is open; as expected, when it is in the base
@@ -269,10 +271,10 @@ def count_lines(leg: Leg, runtime: Runtime, sets: Sets, base: UPath | None, *, p
 
 def _count(
     leg: Leg, runtime: Runtime, sets: Sets, lines: Lines, base: UPath | None, planned: bool
-) -> Iterator[UnitRecord]:
+) -> Iterator[DocumentRecord]:
     header = lines.header
     company = None if leg.company == GLOBAL else leg.company
-    known = runtime.ledger.units(map_name=header.map, company=company, lines=leg.map.map, incomplete=True)
+    known = runtime.ledger.documents(map_name=header.map, company=company, lines=leg.map.map, incomplete=True)
     if not (known or planned):
         return
     open_base(sets, LegColumns(leg.map, leg.direction, runtime.schema), base, "lines_base")
@@ -307,7 +309,7 @@ def _count(
     )
     for row in found.to_pylist():
         expected, there = row["expected"], row["acknowledged"]
-        yield UnitRecord(
+        yield DocumentRecord(
             header.map,
             row["company"],
             row["join_key"],

@@ -16,7 +16,7 @@ from upath import UPath
 
 from dualsync.errors import NotFound, Refused
 from dualsync.frames import ParquetSink, Sets, literal, quoted, write_rows
-from dualsync.ledger import UnitRecord
+from dualsync.ledger import DocumentRecord
 from dualsync.mapping import Side, TableMap
 from dualsync.mapping.parts import part_name
 from dualsync.mapping.words import TRIGGER, Scalar
@@ -352,7 +352,7 @@ class _Receiver:
 # --- what the ledger says afterwards --------------------------------------------------------------------------------
 
 
-def triggered_units(leg: Leg, runtime: Runtime, sets: Sets) -> tuple[list[UnitRecord], list[tuple[str, str, str]]]:
+def triggered_units(leg: Leg, runtime: Runtime, sets: Sets) -> tuple[list[DocumentRecord], list[tuple[str, str, str]]]:
     """How units stand after a leg that sent triggers, and headers that are no more.
 
     Args:
@@ -387,7 +387,7 @@ def triggered_units(leg: Leg, runtime: Runtime, sets: Sets) -> tuple[list[UnitRe
 
 def _unit(
     header: str, leg: Leg, row: dict[str, Any], lines: str, expected: int, there: int, *, complete: bool
-) -> UnitRecord:
-    return UnitRecord(
+) -> DocumentRecord:
+    return DocumentRecord(
         header, leg.company, row["join_key"], row["key"], row["id"], lines, expected, there, complete=complete
     )

@@ -19,7 +19,7 @@ from dualsync.errors import DualsyncError, LegsFailed, MapErrors, SettingsError,
 from dualsync.ledger import LegCounts, LegRecord, RunRecord
 from dualsync.ledger.holders import this_process
 from dualsync.mapping import Direction
-from dualsync.mapping.spelling import nearest
+from dualsync.spelling import nearest
 from dualsync.sync.deletions import delete_rows, pending_deletions
 from dualsync.sync.extract.step import extract
 from dualsync.sync.legs.folders import DELETES, read_json, safe_name, write_json

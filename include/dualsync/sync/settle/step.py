@@ -16,7 +16,7 @@ from upath import UPath
 
 from dualsync.errors import DualsyncError
 from dualsync.frames import Sets, count_rows, literal, quoted
-from dualsync.ledger import BaseRecord, LegCounts, LegRecord, OpenRow
+from dualsync.ledger import BaseRecord, LegCounts, LegRecord, OpenRow, Settlement
 from dualsync.sync.documents.completeness import OPEN, count_lines, due
 from dualsync.sync.documents.triggers import GONE, triggered_units
 from dualsync.sync.extract.selected import open_rows_of
@@ -91,15 +91,17 @@ def settle(
         planned += _looked_at(leg, runtime)
     record = replace(record, generation_to=base.generation if base else extracted["generation"])
     runtime.ledger.settle(
-        record,
-        base=base,
-        token=extracted["token"] if whole else None,
-        open_rows=open_rows,
-        replaced=OPEN if whole else (),
-        kept=_unseen(leg, extracted),
-        resolved=planned,
-        units=units,
-        units_gone=gone,
+        Settlement(
+            leg=record,
+            base=base,
+            token=extracted["token"] if whole else None,
+            open_rows=open_rows,
+            replaced=OPEN if whole else (),
+            kept=_unseen(leg, extracted),
+            resolved=planned,
+            documents=units,
+            documents_gone=gone,
+        )
     )
     return record
 
@@ -135,7 +137,7 @@ def settle_sent(leg: Leg, runtime: Runtime, extracted: dict[str, Any], record: L
         base = _new_base(sets, leg, runtime, leg_columns, extracted)
     if base is not None:
         record = replace(record, generation_from=extracted["generation"], generation_to=base.generation)
-        runtime.ledger.settle(record, base=base, token=None, open_rows=(), replaced=(), resolved=())
+        runtime.ledger.settle(Settlement(leg=record, base=base))
 
 
 def settle_empty(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> LegRecord:
@@ -154,15 +156,15 @@ def settle_empty(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> LegRe
     with Sets() as sets:
         units = count_lines(leg, runtime, sets, _path(None, extracted), planned=False)
     runtime.ledger.settle(
-        replace(record, generation_to=generation),
-        base=None,
-        token=extracted["token"] if whole else None,
-        open_rows=(),
-        replaced=OPEN if whole else (),
-        kept=_unseen(leg, extracted),
-        resolved=_looked_at(leg, runtime),
-        units=units,
-        units_gone=[(unit.map, unit.company, unit.join_key) for unit in (due(leg, runtime) if whole else ())],
+        Settlement(
+            leg=replace(record, generation_to=generation),
+            token=extracted["token"] if whole else None,
+            replaced=OPEN if whole else (),
+            kept=_unseen(leg, extracted),
+            resolved=_looked_at(leg, runtime),
+            documents=units,
+            documents_gone=[(unit.map, unit.company, unit.join_key) for unit in (due(leg, runtime) if whole else ())],
+        )
     )
     return record
 

@@ -15,8 +15,8 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import text
 
-from dualsync.errors import LegBusy, Superseded
-from dualsync.ledger import BaseRecord, Ledger, LegCounts, LegRecord, OpenRow, UnitRecord
+from dualsync.errors import LegBusy, Superseded, UnknownVersion
+from dualsync.ledger import BaseRecord, DocumentRecord, Ledger, LegCounts, LegRecord, OpenRow, Settlement
 from dualsync.ledger.holders import has_ended, this_process
 
 
@@ -72,12 +72,14 @@ def settle(
     ledger: Ledger, record: LegRecord, new: BaseRecord | None = None, token: str | None = None, **rows: object
 ) -> None:
     ledger.settle(
-        record,
-        base=new,
-        token=token,
-        open_rows=rows.get("open_rows", ()),  # type: ignore[arg-type]
-        replaced=rows.get("replaced", ("waiting", "quarantined", "conflict")),  # type: ignore[arg-type]
-        resolved=rows.get("resolved", ()),  # type: ignore[arg-type]
+        Settlement(
+            leg=record,
+            base=new,
+            token=token,
+            open_rows=rows.get("open_rows", ()),  # type: ignore[arg-type]
+            replaced=rows.get("replaced", ("waiting", "quarantined", "conflict")),  # type: ignore[arg-type]
+            resolved=rows.get("resolved", ()),  # type: ignore[arg-type]
+        )
     )
 
 
@@ -186,33 +188,33 @@ def test_of_processes_that_settle_at_once_exactly_one_wins(ledger_url: str) -> N
     ledger.close()
 
 
-def unit(key: str, expected: int = 0, acknowledged: int = 0, *, complete: bool = False) -> UnitRecord:
-    return UnitRecord("orders", "USPM", key.casefold(), key, None, "order_lines", expected, acknowledged, complete)
+def unit(key: str, expected: int = 0, acknowledged: int = 0, *, complete: bool = False) -> DocumentRecord:
+    return DocumentRecord("orders", "USPM", key.casefold(), key, None, "order_lines", expected, acknowledged, complete)
 
 
 def test_a_unit_is_open_from_its_first_write_until_all_of_it_is_there(ledger: Ledger, clock: Clock) -> None:
-    ledger.begin_units([unit("A"), unit("B")], "run-1")
+    ledger.mark_incomplete([unit("A"), unit("B")], "run-1")
     clock.now += timedelta(minutes=1)
-    ledger.settle(leg(), base=None, token=None, open_rows=(), replaced=(), resolved=(), units=[unit("A", 3, 2)])
-    (first, second) = ledger.units(map_name="orders", incomplete=True)
+    ledger.settle(Settlement(leg=leg(), documents=[unit("A", 3, 2)]))
+    (first, second) = ledger.documents(map_name="orders", incomplete=True)
     assert (first.key, first.expected, first.acknowledged, first.run_id) == ("A", 3, 2, "run-1")
     assert first.since == second.since == clock.now - timedelta(minutes=1)
 
     clock.now += timedelta(minutes=1)
     done = [unit("A", 3, 3, complete=True)]
-    ledger.settle(leg("run-2"), base=None, token=None, open_rows=(), replaced=(), resolved=(), units=done)
-    assert [one.key for one in ledger.units(incomplete=True)] == ["B"]
-    (whole,) = ledger.units(key="A", lines="order_lines", company="USPM")
+    ledger.settle(Settlement(leg=leg("run-2"), documents=done))
+    assert [one.key for one in ledger.documents(incomplete=True)] == ["B"]
+    (whole,) = ledger.documents(key="A", lines="order_lines", company="USPM")
     assert (whole.complete, whole.since, whole.run_id) == (True, clock.now, "run-2")
 
     clock.now += timedelta(minutes=1)
-    ledger.begin_units([unit("A")], "run-3")
-    (again,) = ledger.units(key="A")
+    ledger.mark_incomplete([unit("A")], "run-3")
+    (again,) = ledger.documents(key="A")
     assert (again.complete, again.expected, again.acknowledged, again.since) == (False, 3, 3, clock.now)
 
     gone = [("orders", "USPM", "a")]
-    ledger.settle(leg("run-3"), base=None, token=None, open_rows=(), replaced=(), resolved=(), units_gone=gone)
-    assert [one.key for one in ledger.units()] == ["B"]
+    ledger.settle(Settlement(leg=leg("run-3"), documents_gone=gone))
+    assert [one.key for one in ledger.documents()] == ["B"]
 
 
 def take_and_die(url: str, clock: Clock) -> None:
@@ -259,7 +261,37 @@ def test_a_ledger_of_the_first_shape_is_brought_up_to_date(ledger_url: str) -> N
         )
     ledger.close()
     newer = Ledger.open(ledger_url)
-    newer.begin_units([unit("A")], "run-1")
+    newer.mark_incomplete([unit("A")], "run-1")
     newer.take_lease("projects", "USPM", "run-1")
-    assert [one.key for one in newer.units()] == ["A"]
+    assert [one.key for one in newer.documents()] == ["A"]
     newer.close()
+
+
+def test_runs_and_bases_of_earlier_releases_have_the_first_layout(ledger_url: str) -> None:
+    ledger = Ledger(ledger_url)
+    with as_file(files("dualsync.ledger") / "migrations") as folder, ledger._engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(folder))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0006")
+        connection.execute(
+            text(
+                "INSERT INTO bases (map, company, generation, path, rows, run_id, settled_at) "
+                "VALUES ('projects', 'USPM', 1, '/bases/1.parquet', 10, 'old', '2026-03-01')"
+            )
+        )
+    ledger.close()
+    newer = Ledger.open(ledger_url)
+    (before,) = newer.bases("projects")
+    assert (before.generation, before.layout) == (1, 1)
+    newer.settle(Settlement(leg=leg("run-2", 1), base=replace(base(2, "run-2"), layout=2)))
+    (after,) = newer.bases("projects")
+    assert (after.generation, after.layout) == (2, 2)
+    newer.close()
+
+
+def test_a_ledger_of_a_later_release_is_refused_in_words(ledger: Ledger) -> None:
+    with ledger._engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(UnknownVersion, match="written by a later release of dualsync"):
+        Ledger.open(ledger.url)

@@ -197,7 +197,7 @@ def test_parts_are_found_in_a_circle_too(tmp_path: Path) -> None:
     ("header", "lines", "expected"),
     [
         (UNIT, LINES.replace("map: things,", "map: currencies,"), "lines has no lookup to things"),
-        (UNIT, LINES + "enabled: false\n", "lines is off, so no unit would ever be complete"),
+        (UNIT, LINES + "enabled: false\n", "lines is off, so no document would ever be complete"),
         (UNIT, LINES.replace("to_finance", "to_dataverse"), "lines does not go to Finance, as the trigger does"),
         (PARTS, LINES, "things travels in parts, so no base of it has all records"),
         (
@@ -205,7 +205,7 @@ def test_parts_are_found_in_a_circle_too(tmp_path: Path) -> None:
             LINES,
             "can only be watched, not awaited",
         ),
-        ("unit: {lines: [{map: lines, of: things, by: [number]}]}\n", LINES, "things holds no lines of this unit"),
+        ("unit: {lines: [{map: lines, of: things, by: [number]}]}\n", LINES, "things holds no lines of this document"),
         (
             "unit: {lines: [lines, {map: lines, of: lines, by: [nmbr]}]}\n",
             LINES,

@@ -4,16 +4,16 @@ from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
 
-from dualsync.ledger import UnitRecord
-from dualsync.ledger.wholes import Unit, whole_units
+from dualsync.ledger import DocumentRecord
+from dualsync.ledger.documents import Document, documents_of
 from dualsync.reports.units import units_table
 
 EARLY = datetime(2026, 3, 1, 8, tzinfo=UTC)
 LATE = EARLY + timedelta(hours=1)
 
 
-def record(key: str, lines: str, expected: int, there: int, since: datetime, *, complete: bool) -> UnitRecord:
-    return UnitRecord("orders", "USPM", key.casefold(), key, None, lines, expected, there, complete, since, "run-1")
+def record(key: str, lines: str, expected: int, there: int, since: datetime, *, complete: bool) -> DocumentRecord:
+    return DocumentRecord("orders", "USPM", key.casefold(), key, None, lines, expected, there, complete, since, "run-1")
 
 
 RECORDS = [
@@ -26,10 +26,10 @@ RECORDS = [
 
 def test_a_unit_is_complete_when_all_its_lines_and_its_trigger_are() -> None:
     missing = ("order_lines", "orders_trigger")
-    first = Unit("orders", "USPM", "A", 3, 2, missing, EARLY)
-    second = Unit("orders", "USPM", "B", 2, 2, (), LATE)
-    assert whole_units(RECORDS) == [first, second]
-    assert whole_units(RECORDS, incomplete=True) == [first]
+    first = Document("orders", "USPM", "A", 3, 2, missing, EARLY)
+    second = Document("orders", "USPM", "B", 2, 2, (), LATE)
+    assert documents_of(RECORDS) == [first, second]
+    assert documents_of(RECORDS, incomplete=True) == [first]
     assert (first.state, second.state) == ("incomplete", "complete")
     assert second.to_dict() | {"since": None} == {
         "map": "orders",
@@ -46,7 +46,7 @@ def test_a_unit_is_complete_when_all_its_lines_and_its_trigger_are() -> None:
 def test_the_table_has_a_line_for_each_unit() -> None:
     console = Console(width=120, highlight=False)
     with console.capture() as captured:
-        console.print(units_table(whole_units(RECORDS)))
+        console.print(units_table(documents_of(RECORDS)))
     lines = [line.split() for line in captured.get().splitlines() if "USPM" in line]
     assert lines == [
         ["orders", "USPM", "A", "incomplete", "3", "2", "2026-03-01", "08:00", "order_lines,", "orders_trigger"],
