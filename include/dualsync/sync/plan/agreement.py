@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dualsync.frames import quoted
 from dualsync.mapping import Side
+from dualsync.sql import quoted
 from dualsync.sync.plan.vocabulary import agreed
 
 

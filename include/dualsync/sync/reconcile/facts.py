@@ -12,9 +12,11 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from dualsync.frames import Sets, literal, quoted, to_pandas
+from dualsync.frames import Sets, to_pandas
 from dualsync.mapping import ConditionalWins, Expression, Field
+from dualsync.sql import quoted
 from dualsync.sync.documents.triggers import trigger_slot
 from dualsync.sync.legs.runtime import Leg
 from dualsync.sync.plan.agreement import agreed_column, never_agreed
@@ -50,52 +52,52 @@ class Facts:
         self.pairs = [pair for pair in columns.pairs if not pair.key and not _only_created(pair)]
 
     def prepare(self, sets: Sets) -> None:
-        """Make the views that all facts are asked of."""
-        for statement in self.views():
-            sets.run(statement)
-
-    def views(self) -> list[str]:
-        """The statements that count keys and join the rows of both sides and of the base."""
+        """Make the views that all facts are asked of: keys are counted, rows of both sides and of the base joined."""
         count = (
             "CREATE OR REPLACE TEMP TABLE {rows}_keys AS SELECT join_key, count(*) AS n FROM {rows} WHERE {where} "
             "GROUP BY join_key"
         )
-        return [
-            count.format(rows="want", where="state = 'in' AND join_key IS NOT NULL"),
-            count.format(rows="have", where="join_key IS NOT NULL"),
-            "CREATE OR REPLACE TEMP VIEW have_once AS SELECT * FROM have QUALIFY row_number() OVER (PARTITION BY "
-            "join_key) = 1",
-            self._joined(),
-        ]
+        sets.run(count.format(rows="want", where="state = 'in' AND join_key IS NOT NULL"))
+        sets.run(count.format(rows="have", where="join_key IS NOT NULL"))
+        several = sets.scalar("SELECT max(n) > 1 FROM have_keys")
+        once = " QUALIFY row_number() OVER (PARTITION BY join_key) = 1" if several else ""
+        sets.run(
+            "CREATE OR REPLACE TEMP VIEW have_once AS SELECT join_key, id AS have_id, version AS target_version, "
+            f"COLUMNS('^[hc]:') FROM have{once}"
+        )
+        sets.run(
+            "CREATE OR REPLACE TEMP TABLE known AS SELECT id, any_value(join_key) AS known_as, any_value(key) AS "
+            "known_key FROM base WHERE id IN (SELECT id FROM want) GROUP BY id"
+        )
+        sets.run(self._joined())
 
     def _joined(self) -> str:
-        trigger, due = "", "FALSE"
-        if self._trigger is not None and self._leg.map.sends_trigger:
-            trigger, due = " LEFT JOIN due u ON u.due_key = w.join_key", "u.due_key IS NOT NULL"
-        elif self._trigger is not None:
-            before = quoted(agreed_name := f"t:{self._trigger.target}")
-            trigger = (
-                f" LEFT JOIN (SELECT join_key, {agreed_column(self._columns.target, self._trigger.target, 't')} "
-                f"AS {before} FROM trigger_base t) u ON u.join_key = w.join_key"
-            )
-            due = f"FALSE AS due, u.{quoted(agreed_name)}"
+        trigger, told = self._trigger_join()
         names = self._columns.condition_columns(self._columns.target)
         renamed = ", ".join(f"{quoted(deciding(name))} AS {quoted(_STANDING_DECIDES + name)}" for name in names)
-        rename = f" RENAME ({renamed})" if renamed else ""
-        due = due if due.startswith("FALSE AS") else f"{due} AS due"
         return (
             "CREATE OR REPLACE TEMP VIEW joined AS SELECT w.* EXCLUDE (id, key, version), "
-            "CASE WHEN w.join_key IS NULL THEN COALESCE(i.key, w.key) ELSE w.key END AS key, "
-            "COALESCE(w.id, h.id, b.id) AS id, w.version AS source_version, h.version AS target_version, "
+            "CASE WHEN w.join_key IS NULL THEN COALESCE(k.known_key, w.key) ELSE w.key END AS key, "
+            "COALESCE(w.id, h.have_id, b.id) AS id, w.version AS source_version, "
             "b.join_key IS NOT NULL AS based, h.join_key IS NOT NULL AS present, wk.n AS want_n, hk.n AS have_n, "
-            f"i.join_key AS known_as, {due}, h.* EXCLUDE (join_key, key, id, version, matches){rename}, "
+            f"k.known_as, {told}, h.* EXCLUDE (join_key, have_id)"
+            f"{f' RENAME ({renamed})' if renamed else ''}, "
             "b.* EXCLUDE (join_key, key, id, dataverse_version, finance_version) "
-            f"FROM want w{trigger} LEFT JOIN {self._have} h ON h.join_key = w.join_key "
-            "LEFT JOIN base b ON b.join_key = w.join_key LEFT JOIN base i ON i.id = w.id "
+            f"FROM want w{trigger} LEFT JOIN have_once h ON h.join_key = w.join_key "
+            "LEFT JOIN base b ON b.join_key = w.join_key LEFT JOIN known k ON k.id = w.id "
             "LEFT JOIN want_keys wk ON wk.join_key = w.join_key LEFT JOIN have_keys hk ON hk.join_key = w.join_key"
         )
 
-    _have = "have_once"
+    def _trigger_join(self) -> tuple[str, str]:
+        """What the ledger and the trigger's own base say of a row: a join, and the columns it gives."""
+        if self._trigger is None:
+            return "", "FALSE AS due"
+        if self._leg.map.sends_trigger:
+            return " LEFT JOIN due u ON u.due_key = w.join_key", "u.due_key IS NOT NULL AS due"
+        before = quoted(_triggered(self._trigger))
+        value = agreed_column(self._columns.target, self._trigger.target, "t")
+        join = f" LEFT JOIN (SELECT join_key, {value} AS {before} FROM trigger_base t) u ON u.join_key = w.join_key"
+        return join, f"FALSE AS due, u.{before}"
 
     @cached_property
     def groups(self) -> list[list[int]]:
@@ -133,7 +135,11 @@ class Facts:
         unchanged = mine["same"] if "parent_named" not in mine else mine["same"] & ~mine["parent_named"]
         cells = pd.DataFrame({"pos": rows["pos"], "based": rows["based"], "due": rows["due"], **mine})
         cells = cells[~unchanged.to_numpy(dtype=bool)]
-        absent = {fact: pd.array(np.zeros(len(cells), dtype=bool), dtype=BOOL) for fact in FACTS if fact not in cells}
+        absent = {
+            fact: pd.array(pa.array(np.zeros(len(cells), dtype=bool)), dtype=BOOL)
+            for fact in FACTS
+            if fact not in cells
+        }
         return cells.assign(pair=number, **absent)[["pos", "pair", *FACTS]]
 
     def _differ(self, pair: ColumnPair) -> str:
@@ -175,7 +181,7 @@ class Facts:
         if self._leg.map.sends_trigger:
             ours, moved = "NOT rests", f"{moved} AND NOT due)"
         else:
-            ours, moved = "rests", f"{moved} AND NOT {self._same(pair, stands, quoted(f't:{pair.target}'))})"
+            ours, moved = "rests", f"{moved} AND NOT {self._same(pair, stands, quoted(_triggered(pair)))})"
         facts["source_moved"] = f"({now} IS DISTINCT FROM {agreed_column(self._columns.source, pair.sources[0])})"
         facts["target_moved"] = moved
         facts["may_send"] = f"(COALESCE({ours}, FALSE) AND {now} IS NOT NULL)"
@@ -198,7 +204,7 @@ class Facts:
         """SQL of whether the sender's value wins in a row."""
         side = "finance" if wins.finance is not None else "dataverse"
         prefix = Prefix.DECIDING.value if side == self._columns.source else _STANDING_DECIDES
-        condition = Expression.parse(str(wins.finance if side == "finance" else wins.dataverse)).to_sql("b", prefix)
+        condition = Expression.parse(str(wins.finance if side == "finance" else wins.dataverse)).to_sql(begin=prefix)
         holds, fails = side == self._columns.source, wins.otherwise == self._columns.source
         return f"(CASE WHEN COALESCE(({condition}), FALSE) THEN {_bool(holds)} ELSE {_bool(fails)} END)"
 
@@ -208,8 +214,10 @@ def _only_created(pair: ColumnPair) -> bool:
     return isinstance(pair.entry, Field) and pair.entry.constant is not None and pair.entry.on == "create"
 
 
+def _triggered(pair: ColumnPair) -> str:
+    """The column of ``joined`` with the value of the trigger that was sent last."""
+    return f"t:{pair.target}"
+
+
 def _bool(value: bool) -> str:
     return "TRUE" if value else "FALSE"
-
-
-__all__ = ["LONGEST", "VALUES", "Facts", "literal"]

@@ -149,7 +149,7 @@ def decide(cells: pd.DataFrame, policies: Sequence[Policy]) -> pd.DataFrame:
 
 def _policies(policies: Sequence[Policy]) -> pd.DataFrame:
     flags = ("keeps", "wins", "wins_named", "adopts", "resend")
-    columns = {name: pd.array([getattr(policy, name) for policy in policies], dtype=BOOL) for name in flags}
+    columns = {name: pd.array(pa.array([getattr(policy, name) for policy in policies], pa.bool_()), dtype=BOOL) for name in flags}
     return pd.DataFrame({"ownership": [policy.ownership.value for policy in policies], **columns})
 
 
@@ -172,7 +172,7 @@ def _if(condition: pd.Series[bool], then: pd.Series[bool], otherwise: pd.Series[
     return (condition & then) | (~condition & otherwise)
 
 
-def _constant(cells: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
+def _constant(cells: pd.DataFrame, _: pd.DataFrame) -> pd.DataFrame:
     never = cells["same"] & ~cells["same"]
     return _decisions(cells, write=~cells["same"], foreign=never, other=never, target_moved=never)
 
