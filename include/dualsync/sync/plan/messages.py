@@ -111,25 +111,25 @@ ONLY_IN_RECEIVER = Message(
 )
 OVERWRITES = Message(
     "row.overwrites",
-    "overwrites a change made in {receiver}: {columns}",
+    "overwrites a change made in {receiver}: {listed}",
     "Both sides changed the same columns, and the sending side owns them.",
     "Nothing is to be done; the value of the owner now stands on both sides.",
 )
 ALSO_CHANGED = Message(
     "row.also_changed",
-    "also changed in {receiver}, which does not own it: {columns}",
+    "also changed in {receiver}, which does not own it: {listed}",
     "The row is updated; besides, the receiving side changed columns that it does not own.",
     "Change these columns back in the receiving system, or change them where they are owned.",
 )
 CHANGED_BY_NON_OWNER = Message(
     "row.changed_by_non_owner",
-    "changed in {receiver}, which does not own it: {columns}; change it back there, or in {sender}",
+    "changed in {receiver}, which does not own it: {listed}; change it back there, or in {sender}",
     "Somebody changed columns on the side that does not own them.",
     "Change them back there, or make the same change on the side that owns them.",
 )
 DIFFERS_AT_FIRST = Message(
     "row.differs_at_first",
-    "differs at the first run, and the master is {receiver}: {columns}",
+    "differs at the first run, and the master is {receiver}: {listed}",
     "Both sides have the row, nothing was agreed on yet, and the map's master at the first run is the receiving side.",
     "Make the two sides equal, or let the run in the other direction bring the master's values.",
 )
@@ -153,7 +153,7 @@ WAITS_FOR_HEADER = Message(
 )
 WAITS_FOR_LINES = Message(
     "row.waits_for_lines",
-    "{lines}",
+    "{listed}",
     "The trigger of a document goes last, and lines of it are missing or have changed since.",
     "Nothing is to be done if the lines are on their way; else look at the lines that the message names.",
 )

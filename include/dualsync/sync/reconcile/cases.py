@@ -6,7 +6,7 @@ action, its rule and its reason. Which cases a leg has, and what they say, :func
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dualsync.frames import to_pandas
 from dualsync.mapping import TableMap
 from dualsync.sync.legs.runtime import Leg
 from dualsync.sync.plan import messages
@@ -23,36 +24,35 @@ from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.plan.messages import Message
 from dualsync.sync.plan.vocabulary import SIDE_NAMES, Action, RowState, RuleWord, rule_name
 
-TEXT = pd.ArrowDtype(pa.string())
-
 ROW_FACTS = (
-    "pos",
     "state",
-    "stop",
-    "rule",
-    "reason",
-    "join_key",
-    "known_as",
-    "dated",
+    "stopped",
     "present",
     "based",
-    "want_n",
-    "have_n",
-    "columns",
-    "foreign_changes",
-    "overwritten",
+    "several_sent",
+    "several_standing",
+    "known_otherwise",
+    "history",
+    "writes",
+    "changed_by_non_owner",
+    "overwrites",
     "lines_missing",
 )
-"""The columns of the frame that :func:`classify` gets.
+"""The facts of a row, beside the texts and lists that its reason may name.
 
-``stop``, ``rule`` and ``reason`` say what stopped the row before it was compared. ``present`` and ``based`` say whether
-the receiver and the base have it; ``want_n`` and ``have_n`` how many rows of either side have its key; ``known_as``
-under which key the base has its record. ``columns``, ``foreign_changes`` and ``overwritten`` are lists of receiving
-columns: written, changed by the side that does not own them, and written over such a change.
+* ``state``: how it stands at the sender (:class:`~dualsync.sync.plan.vocabulary.RowState`).
+* ``stopped``: something stopped it before it was compared; ``stop``, ``rule`` and ``reason`` say what.
+* ``present``, ``based``: the receiver, and the base, have it.
+* ``several_sent``, ``several_standing``: several rows of the sender, or of the receiver, have its key.
+* ``known_otherwise``: the base knows its record under another key.
+* ``history``: it is dated before the company's cut-over.
+* ``writes``, ``changed_by_non_owner``, ``overwrites``: it has columns of which that was decided.
+* ``lines_missing``: lines of its document are missing.
 """
 
-Rows = pd.DataFrame
-Mask = Callable[[Rows], "pd.Series[Any]"]
+Array = np.ndarray[Any, np.dtype[Any]]
+RowFacts = Mapping[str, Array]
+Mask = Callable[[RowFacts], Array]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Case:
         rule: The word of the rule, None where the row simply goes on.
         message: Why, None where there is nothing to say.
         values: What the message's names are filled with.
-        listed: A column of lists, whose names fill ``{columns}``, or of texts, which fill ``{lines}``.
+        listed: The column of lists of names, or of texts, that fills ``{listed}`` in the message.
     """
 
     name: str
@@ -78,11 +78,12 @@ class Case:
     listed: str = ""
 
 
-def classify(rows: Rows, cases: Sequence[Case], map_name: str) -> Rows:
+def classify(rows: pd.DataFrame, cases: Sequence[Case], map_name: str) -> pd.DataFrame:
     """Find out how rows end.
 
     Args:
-        rows: One row each, with :data:`ROW_FACTS`.
+        rows: One row each: ``pos``, :data:`ROW_FACTS`, ``stop``, ``rule``, ``reason``, ``lines``, and the lists of
+            column names ``foreign_changes`` and ``overwritten``.
         cases: The cases, the weightiest first; the last one fits every row.
         map_name: The map, whose name rules begin with.
 
@@ -90,125 +91,83 @@ def classify(rows: Rows, cases: Sequence[Case], map_name: str) -> Rows:
         A frame of ``pos``, ``action``, ``rule``, ``reason`` and ``case``; a row that was stopped before it was compared
         keeps what stopped it.
     """
-    masks = [_mask(case.when(rows)) for case in cases]
-    chosen = np.select(masks, list(range(len(cases))), default=len(cases) - 1)
-    reasons = _none(len(rows))
-    for number in np.unique(chosen):
-        told = _said(rows, cases[number])
-        reasons = reasons.where(chosen != number, told)
-    stopped = _mask(rows["stop"].notna())
+    facts = {name: rows[name].to_numpy(dtype=object if name == "state" else bool) for name in ROW_FACTS}
+    chosen = np.select([case.when(facts) for case in cases], list(range(len(cases))), default=len(cases) - 1)
+    stopped = pa.array(facts["stopped"])
     rules = [None if case.rule is None else rule_name(map_name, case.rule) for case in cases]
-    return pd.DataFrame(
-        {
-            "pos": rows["pos"].to_numpy(),
-            "action": _text(_taken([case.action.value for case in cases], chosen)).where(
-                ~stopped, _plain(rows["stop"])
-            ),
-            "rule": _text(_taken(rules, chosen)).where(~stopped, _plain(rows["rule"])),
-            "reason": reasons.where(~stopped, _plain(rows["reason"])),
-            "case": _text(_taken([case.name for case in cases], chosen)).where(~stopped, "stopped"),
-        }
+    ended = {
+        "action": (_taken([case.action.value for case in cases], chosen), _texts(rows["stop"])),
+        "rule": (_taken(rules, chosen), _texts(rows["rule"])),
+        "reason": (_reasons(rows, cases, chosen), _texts(rows["reason"])),
+        "case": (_taken([case.name for case in cases], chosen), pa.scalar("stopped")),
+    }
+    columns = {name: pc.if_else(stopped, before, now) for name, (now, before) in ended.items()}
+    return to_pandas(pa.table({"pos": rows["pos"].array.__arrow_array__(), **columns}))
+
+
+def _reasons(rows: pd.DataFrame, cases: Sequence[Case], chosen: Array) -> pa.Array:
+    reasons = pa.nulls(len(rows), pa.string())
+    for number in np.unique(chosen):
+        if cases[number].message is not None:
+            reasons = pc.if_else(pa.array(chosen == number), _said(rows, cases[number]), reasons)
+    return reasons
+
+
+def _said(rows: pd.DataFrame, case: Case) -> pa.Array | pa.Scalar:
+    """The reason of rows of a case."""
+    assert case.message is not None
+    if not case.listed:
+        return pa.scalar(case.message(**case.values))
+    values = rows[case.listed].array.__arrow_array__()
+    if pa.types.is_list(values.type):
+        values = pc.binary_join(values, ", ")
+    before, after = case.message(listed="\0", **case.values).split("\0")
+    return pc.binary_join_element_wise(before, _whole(values), after, "")
+
+
+def _texts(values: pd.Series[Any]) -> pa.Array:
+    return _whole(values.array.__arrow_array__())
+
+
+def _whole(values: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return (
+        values.combine_chunks().cast(pa.string()) if isinstance(values, pa.ChunkedArray) else values.cast(pa.string())
     )
 
 
-def _said(rows: Rows, case: Case) -> pd.Series[Any] | str | None:
-    """The reason of rows of a case."""
-    if case.message is None:
-        return None
-    if case.message is messages.WAITS_FOR_LINES:
-        return _plain(rows[case.listed])
-    if not case.listed:
-        return case.message(**case.values)
-    before, after = case.message(columns="\0", **case.values).split("\0")
-    names = pc.binary_join(rows[case.listed].array.__arrow_array__(), ", ")
-    return _text(pc.binary_join_element_wise(before, names, after, ""))
-
-
-def _mask(values: pd.Series[Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    return values.fillna(value=False).to_numpy(dtype=bool)
-
-
-def _taken(values: list[Any], chosen: np.ndarray[Any, Any]) -> pa.Array:
+def _taken(values: list[Any], chosen: Array) -> pa.Array:
     return pa.array(values, type=pa.string()).take(pa.array(chosen))
-
-
-def _text(values: pa.Array | pa.ChunkedArray) -> pd.Series[Any]:
-    return pd.Series(pd.array(values, dtype=TEXT))
-
-
-def _none(rows: int) -> pd.Series[Any]:
-    return _text(pa.nulls(rows, pa.string()))
-
-
-def _plain(values: pd.Series[Any]) -> pd.Series[Any]:
-    return values.astype(TEXT).reset_index(drop=True)
 
 
 # --- conditions ------------------------------------------------------------------------------------------------------
 
 
-def _has(column: str) -> Mask:
-    return lambda rows: pd.Series(
-        pc.greater(pc.fill_null(pc.list_value_length(rows[column].array.__arrow_array__()), 0), 0).to_numpy(
-            zero_copy_only=False
-        ),
-        index=rows.index,
-    )
+def _fact(name: str) -> Mask:
+    return lambda facts: facts[name]
 
 
 def _state(state: RowState) -> Mask:
-    return lambda rows: rows["state"] == state.value
-
-
-def _several(column: str) -> Mask:
-    return lambda rows: rows[column].fillna(0) > 1
+    return lambda facts: facts["state"] == state.value
 
 
 def _all(*conditions: Mask) -> Mask:
-    def holds(rows: Rows) -> pd.Series[Any]:
-        held = pd.Series(True, index=rows.index)
-        for condition in conditions:
-            held &= pd.Series(_mask(condition(rows)), index=rows.index)
-        return held
-
-    return holds
+    return lambda facts: np.logical_and.reduce([condition(facts) for condition in conditions])
 
 
 def _any(*conditions: Mask) -> Mask:
-    return lambda rows: ~_all(*(_not(condition) for condition in conditions))(rows)
+    return lambda facts: np.logical_or.reduce([condition(facts) for condition in conditions])
 
 
 def _not(condition: Mask) -> Mask:
-    return lambda rows: pd.Series(~_mask(condition(rows)), index=rows.index)
+    return lambda facts: ~condition(facts)
 
 
-def _every(rows: Rows) -> pd.Series[Any]:
-    return pd.Series(True, index=rows.index)
+def _every(facts: RowFacts) -> Array:
+    return np.ones(len(facts["present"]), dtype=bool)
 
 
-def _based(rows: Rows) -> pd.Series[Any]:
-    return rows["based"]
-
-
-def _present(rows: Rows) -> pd.Series[Any]:
-    return rows["present"]
-
-
-_ABSENT = _not(_present)
-
-
-def _renamed(rows: Rows) -> pd.Series[Any]:
-    """Whether the base knows the record under another key."""
-    return rows["known_as"].notna() & (rows["known_as"] != rows["join_key"])
-
-
-def _older(day: date) -> Mask:
-    return lambda rows: (
-        rows["dated"]
-        < pd.Series(
-            pd.array(pa.array([day] * len(rows), pa.date32()), dtype=pd.ArrowDtype(pa.date32())), index=rows.index
-        )
-    )
+_BASED = _fact("based")
+_ABSENT = _not(_fact("present"))
 
 
 # --- the cases of a leg ----------------------------------------------------------------------------------------------
@@ -297,7 +256,7 @@ def _key_cases(side: Side) -> list[Case]:
     return [
         Case(
             "several at the sender",
-            _several("want_n"),
+            _fact("several_sent"),
             Action.CONFLICT,
             RuleWord.DUPLICATE,
             messages.DUPLICATE,
@@ -305,13 +264,13 @@ def _key_cases(side: Side) -> list[Case]:
         ),
         Case(
             "several at the receiver",
-            _several("have_n"),
+            _fact("several_standing"),
             Action.CONFLICT,
             RuleWord.DUPLICATE,
             messages.DUPLICATE,
             {"side": side.receiver},
         ),
-        Case("key changed", _renamed, Action.CONFLICT, RuleWord.KEY_CHANGED, messages.KEY_CHANGED),
+        Case("key changed", _fact("known_otherwise"), Action.CONFLICT, RuleWord.KEY_CHANGED, messages.KEY_CHANGED),
     ]
 
 
@@ -323,7 +282,7 @@ def _deleted_cases(side: Side) -> list[Case]:
     action, message = (
         (Action.SKIPPED, messages.DELETED) if side.receiver_deletes else (Action.CONFLICT, messages.DELETED_BY_OTHER)
     )
-    return [Case("deleted at the receiver", _all(_ABSENT, _based), action, RuleWord.DELETED, message, named)]
+    return [Case("deleted at the receiver", _all(_ABSENT, _BASED), action, RuleWord.DELETED, message, named)]
 
 
 def _history_cases(leg: Leg, columns: LegColumns, cutover: date | None) -> list[Case]:
@@ -343,7 +302,7 @@ def _history_cases(leg: Leg, columns: LegColumns, cutover: date | None) -> list[
             )
         ]
     values = {"company": company, "day": cutover.isoformat()}
-    older = _all(_ABSENT, _older(cutover))
+    older = _all(_ABSENT, _fact("history"))
     return [Case("history", older, Action.SKIPPED, RuleWord.CUTOVER, messages.HISTORY, values)]
 
 
@@ -357,11 +316,11 @@ def _new_case(side: Side) -> Case:
 def _update_cases(side: Side) -> list[Case]:
     """Rows that stand on both sides."""
     named = {"sender": side.sender, "receiver": side.receiver}
-    writes, foreign, owner = _has("columns"), _has("foreign_changes"), RuleWord.OWNER
+    writes, foreign, owner = _fact("writes"), _fact("changed_by_non_owner"), RuleWord.OWNER
     return [
         Case(
             "overwrites",
-            _all(writes, _has("overwritten")),
+            _all(writes, _fact("overwrites")),
             Action.UPDATE,
             owner,
             messages.OVERWRITES,
@@ -380,7 +339,7 @@ def _update_cases(side: Side) -> list[Case]:
         Case("changed", writes, Action.UPDATE),
         Case(
             "changed by the other side",
-            _all(foreign, _based),
+            _all(foreign, _BASED),
             Action.CONFLICT,
             owner,
             messages.CHANGED_BY_NON_OWNER,
@@ -402,7 +361,7 @@ def _update_cases(side: Side) -> list[Case]:
 
 def _trigger_cases(leg: Leg, columns: LegColumns, side: Side, cutover: date | None) -> tuple[Case, ...]:
     """How a row can end in the leg that sends the trigger; what is wrong with a header, its own leg tells."""
-    double = _any(_several("want_n"), _several("have_n"), _renamed)
+    double = _any(_fact("several_sent"), _fact("several_standing"), _fact("known_otherwise"))
     return (
         Case(
             "header gone",
@@ -423,11 +382,11 @@ def _trigger_cases(leg: Leg, columns: LegColumns, side: Side, cutover: date | No
         ),
         Case(
             "waits for its lines",
-            _all(_has("columns"), lambda rows: rows["lines_missing"].notna()),
+            _all(_fact("writes"), _fact("lines_missing")),
             Action.WAITING,
             RuleWord.LINES,
             messages.WAITS_FOR_LINES,
-            listed="lines_missing",
+            listed="lines",
         ),
         *_update_cases(side),
     )

@@ -28,6 +28,9 @@ from dualsync.sync.reconcile.policy import BOOL, FACTS
 LONGEST = 5_000
 """No statement has more characters."""
 
+_FEW = 20_000
+"""Up to so many wanted rows, the joined rows are held."""
+
 _ALWAYS = ("based", "same", "wanted_empty", "source_moved", "target_moved", "standing_empty")
 _RARE = ("parent_named", "never_agreed", "source_wins", "may_send", "due")
 _STANDING_DECIDES = "hc:"
@@ -69,14 +72,16 @@ class Facts:
             "CREATE OR REPLACE TEMP TABLE known AS SELECT id, any_value(join_key) AS known_as, any_value(key) AS "
             "known_key FROM base WHERE id IN (SELECT id FROM want) GROUP BY id"
         )
-        sets.run(self._joined())
+        # Joined once where that is little; where it is much, each question joins what it needs anew.
+        few = int(sets.scalar("SELECT count(*) FROM want") or 0) <= _FEW
+        sets.run(f"CREATE OR REPLACE TEMP {'TABLE' if few else 'VIEW'} joined AS {self._joined()}")
 
     def _joined(self) -> str:
         trigger, told = self._trigger_join()
         names = self._columns.condition_columns(self._columns.target)
         renamed = ", ".join(f"{quoted(deciding(name))} AS {quoted(_STANDING_DECIDES + name)}" for name in names)
         return (
-            "CREATE OR REPLACE TEMP VIEW joined AS SELECT w.* EXCLUDE (id, key, version), "
+            "SELECT w.* EXCLUDE (id, key, version), "
             "CASE WHEN w.join_key IS NULL THEN COALESCE(k.known_key, w.key) ELSE w.key END AS key, "
             "COALESCE(w.id, h.have_id, b.id) AS id, w.version AS source_version, "
             "b.join_key IS NOT NULL AS based, h.join_key IS NOT NULL AS present, wk.n AS want_n, hk.n AS have_n, "
@@ -122,6 +127,8 @@ class Facts:
 
     def cells(self, sets: Sets) -> Iterator[pd.DataFrame]:
         """The cells that are not plainly unchanged, with their facts: columns ``pos``, ``pair`` and ``FACTS``."""
+        if not sets.scalar("SELECT bool_or(present) FROM joined"):
+            return
         for numbers in self.groups:
             rows = to_pandas(sets.fetch(self.statement(numbers)))
             pieces = [self._cells_of(rows, number) for number in numbers] if len(rows) else []

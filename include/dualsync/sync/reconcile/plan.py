@@ -78,12 +78,15 @@ def decide_columns(sets: Sets, leg: Leg, columns: LegColumns, facts: Facts) -> N
     with ParquetSink(leg.folder.file(FACTS_FILE), _CELLS) as sink:
         for cells in facts.cells(sets):
             decided = decide(cells, policies)
-            decided["column"] = pd.array(
-                names.take(pa.array(decided["pair"].to_numpy())), dtype=pd.ArrowDtype(names.type)
-            )
-            sink.write(to_arrow(decided[_CELLS.names], _CELLS))
+            sink.write(_named(decided, names))
             kept.append(decided.loc[decided[list(DECISIONS)].any(axis=1), ["pos", "pair", *DECISIONS]])
     sets.table("decided", _decided(kept, names))
+
+
+def _named(cells: pd.DataFrame, names: pa.Array) -> pa.Table:
+    """Cells with the names of their receiving columns, as ``facts.parquet`` has them."""
+    table = to_arrow(cells[["pos", "pair", *FACTS, *DECISIONS]])
+    return table.append_column("column", names.take(table["pair"])).select(_CELLS.names).cast(_CELLS)
 
 
 def _decided(kept: Sequence[pd.DataFrame], names: pa.Array) -> pa.Table:
@@ -125,25 +128,31 @@ def classify_rows(sets: Sets, leg: Leg, columns: LegColumns, cutover: date | Non
     cases = cases_of(leg, columns, cutover)
     path = leg.folder.file("sql/outcome.parquet")
     with ParquetSink(path, _OUTCOME) as sink:
-        for piece in sets.stream(_rows_sql(leg)):
+        for piece in sets.stream(_rows_sql(leg, cutover)):
             ended = classify(to_pandas(piece), cases, leg.map.map)
             sink.write(to_arrow(ended[_OUTCOME.names], _OUTCOME))
     sets.view("outcome", path)
 
 
-def _rows_sql(leg: Leg) -> str:
+def _rows_sql(leg: Leg, cutover: date | None) -> str:
+    """The query of the facts of rows, :data:`~dualsync.sync.reconcile.cases.ROW_FACTS`."""
     lines, missing = "", "NULL::VARCHAR"
     if leg.map.sends_trigger:
-        missing = "l.lines_missing"
+        missing = "l.lines"
         lines = (
-            " LEFT JOIN (SELECT join_key, string_agg(reason, '; ' ORDER BY lines) AS lines_missing FROM lines_found "
+            " LEFT JOIN (SELECT join_key, string_agg(reason, '; ' ORDER BY lines) AS lines FROM lines_found "
             "GROUP BY join_key) l ON l.join_key = j.join_key"
         )
+    history = "FALSE" if cutover is None else f"COALESCE(j.dated < DATE {literal(cutover.isoformat())}, FALSE)"
     return (
-        "SELECT j.pos, j.state, j.stop, j.rule, j.reason, j.join_key, j.known_as, j.dated, j.present, j.based, "
-        "j.want_n, j.have_n, d.columns, d.foreign_changes, d.overwritten, "
-        f"{missing} AS lines_missing FROM joined j LEFT JOIN decided d ON d.pos = j.pos{lines} "
-        f"WHERE j.state NOT IN {delete_states(leg)}"
+        "SELECT j.pos, j.state, j.stop IS NOT NULL AS stopped, j.stop, j.rule, j.reason, j.present, j.based, "
+        "COALESCE(j.want_n > 1, FALSE) AS several_sent, COALESCE(j.have_n > 1, FALSE) AS several_standing, "
+        f"COALESCE(j.known_as <> j.join_key, FALSE) AS known_otherwise, {history} AS history, "
+        "COALESCE(len(d.columns) > 0, FALSE) AS writes, "
+        "COALESCE(len(d.foreign_changes) > 0, FALSE) AS changed_by_non_owner, "
+        "COALESCE(len(d.overwritten) > 0, FALSE) AS overwrites, d.foreign_changes, d.overwritten, "
+        f"{missing} IS NOT NULL AS lines_missing, {missing} AS lines "
+        f"FROM joined j LEFT JOIN decided d ON d.pos = j.pos{lines} WHERE j.state NOT IN {delete_states(leg)}"
     )
 
 

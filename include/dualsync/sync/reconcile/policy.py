@@ -149,7 +149,10 @@ def decide(cells: pd.DataFrame, policies: Sequence[Policy]) -> pd.DataFrame:
 
 def _policies(policies: Sequence[Policy]) -> pd.DataFrame:
     flags = ("keeps", "wins", "wins_named", "adopts", "resend")
-    columns = {name: pd.array(pa.array([getattr(policy, name) for policy in policies], pa.bool_()), dtype=BOOL) for name in flags}
+    columns = {
+        name: pd.array(pa.array([getattr(policy, name) for policy in policies], pa.bool_()), dtype=BOOL)
+        for name in flags
+    }
     return pd.DataFrame({"ownership": [policy.ownership.value for policy in policies], **columns})
 
 
