@@ -160,8 +160,7 @@ def _lines_of(recorded: RecordedLeg) -> Any:
         assert recorded.lines is not None
         found: list[dict[str, Any]] = recorded.lines.to_pylist()
         headers = set(sets.fetch(asked).column(0).to_pylist())
-        assert headers == {row["join_key"] for row in found}, "other headers are asked about than were"
-        return found
+        return [row for row in found if row["join_key"] in headers]
 
     return verdicts
 

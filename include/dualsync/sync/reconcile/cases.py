@@ -1,7 +1,8 @@
 """How a row ends: an ordered list of named cases, and a pure function that finds the first that fits.
 
 :func:`classify` gets a frame of rows with their facts and with what was decided of their columns, and says for each its
-action, its rule and its reason. Which cases a leg has, and what they say, :func:`cases_of` takes from the table map.
+action, its rule and its reason. Which cases a leg has, and what they say, :func:`cases_for` takes from what
+:class:`LegRules` says of the leg.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dualsync.frames import to_pandas
-from dualsync.mapping import TableMap
 from dualsync.sync.legs.runtime import Leg
 from dualsync.sync.plan import messages
 from dualsync.sync.plan.columns import LegColumns
@@ -166,7 +166,6 @@ def _every(facts: RowFacts) -> Array:
     return np.ones(len(facts["present"]), dtype=bool)
 
 
-_BASED = _fact("based")
 _ABSENT = _not(_fact("present"))
 
 
@@ -174,219 +173,151 @@ _ABSENT = _not(_fact("present"))
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
-    """The sides of a leg and their ownership, as its cases need them.
+class LegRules:
+    """What the cases of a leg depend on.
 
     Attributes:
+        map: The map, whose name rules begin with.
+        company: The company.
         sender: The sending side, as people write it.
         receiver: The receiving side, as people write it.
-        creates: Whether the sending side may create rows in the other.
-        receiver_deletes: Whether the receiving side owns deletions.
-        resend: Whether the run sends again what the sender owns.
+        creates: The sending side may create rows in the other.
+        receiver_deletes: The receiving side owns deletions.
+        flags_left: A row that leaves the map's filter is reported.
+        resend: The run sends again what the sender owns.
+        sends_trigger: The leg sends the triggers of documents, and nothing else.
+        history_waits: Rows are created from a cut-over date only.
+        cutover: That date, as ``2026-01-31``; None where the company has none.
     """
 
+    map: str
+    company: str
     sender: str
     receiver: str
     creates: bool
     receiver_deletes: bool
+    flags_left: bool
     resend: bool
+    sends_trigger: bool
+    history_waits: bool
+    cutover: str | None
 
     @classmethod
-    def of(cls, leg: Leg, columns: LegColumns) -> Side:
-        """The sides of a leg."""
+    def of(cls, leg: Leg, columns: LegColumns, cutover: date | None) -> LegRules:
+        """What the cases of a leg depend on, from its map, its run and the cut-over date of its company."""
         rows = leg.map.rows
         return cls(
-            SIDE_NAMES[columns.source],
-            SIDE_NAMES[columns.target],
-            rows.created_by in (columns.source, "both"),
-            rows.deleted_by == columns.target,
-            leg.run.resend,
+            map=leg.map.map,
+            company=leg.company,
+            sender=SIDE_NAMES[columns.source],
+            receiver=SIDE_NAMES[columns.target],
+            creates=rows.created_by in (columns.source, "both"),
+            receiver_deletes=rows.deleted_by == columns.target,
+            flags_left=rows.leaves == "flag",
+            resend=leg.run.resend,
+            sends_trigger=leg.map.sends_trigger,
+            history_waits=leg.map.initial.creates == "from_cutover" and rows.created_by == columns.source,
+            cutover=None if cutover is None else cutover.isoformat(),
         )
 
+    @property
+    def sides(self) -> dict[str, str]:
+        """The two sides, as messages name them."""
+        return {"sender": self.sender, "receiver": self.receiver}
 
-def cases_of(leg: Leg, columns: LegColumns, cutover: date | None) -> tuple[Case, ...]:
-    """How a row of a leg can end, the weightiest first.
 
-    Args:
-        leg: The leg.
-        columns: Its columns.
-        cutover: The cut-over date of its company.
-    """
-    side = Side.of(leg, columns)
-    if leg.map.sends_trigger:
-        return _trigger_cases(leg, columns, side, cutover)
+def cases_for(leg: LegRules) -> tuple[Case, ...]:
+    """How a row of a leg can end, the weightiest first."""
+    if leg.sends_trigger:
+        return _trigger_cases(leg)
     return (
-        *_left_cases(leg.map, side),
-        *_key_cases(side),
-        *_deleted_cases(side),
-        *_history_cases(leg, columns, cutover),
-        _new_case(side),
-        *_update_cases(side),
+        *_left_cases(leg),
+        *_key_cases(leg),
+        *_deleted_cases(leg),
+        *_history_cases(leg),
+        _new_case(leg),
+        *_update_cases(leg),
     )
 
 
-def _left_cases(table_map: TableMap, side: Side) -> list[Case]:
+def _left_cases(leg: LegRules) -> list[Case]:
     """Rows that are no longer, or not yet, rows of the map."""
-    flags = table_map.rows.leaves == "flag"
-    named = {"sender": side.sender, "receiver": side.receiver}
+    left = Action.CONFLICT if leg.flags_left else Action.SKIPPED
     return [
-        Case(
-            "no company",
-            _state(RowState.NO_COMPANY),
-            Action.SKIPPED,
-            RuleWord.COMPANY,
-            messages.NO_COMPANY,
-        ),
-        Case("gone", _state(RowState.GONE), Action.SKIPPED, RuleWord.GONE, messages.GONE, named),
+        Case("no company", _state(RowState.NO_COMPANY), Action.SKIPPED, RuleWord.COMPANY, messages.NO_COMPANY),
+        Case("gone", _state(RowState.GONE), Action.SKIPPED, RuleWord.GONE, messages.GONE, leg.sides),
         Case("company changed", _state(RowState.MOVED), Action.CONFLICT, RuleWord.COMPANY, messages.COMPANY_CHANGED),
-        Case(
-            "left",
-            _state(RowState.LEFT),
-            Action.CONFLICT if flags else Action.SKIPPED,
-            RuleWord.LEFT,
-            messages.LEFT,
-            named,
-        ),
-        Case("kept", _state(RowState.DELETED), Action.CONFLICT, RuleWord.DELETED, messages.KEPT, named),
+        Case("left", _state(RowState.LEFT), left, RuleWord.LEFT, messages.LEFT, leg.sides),
+        Case("kept", _state(RowState.DELETED), Action.CONFLICT, RuleWord.DELETED, messages.KEPT, leg.sides),
     ]
 
 
-def _key_cases(side: Side) -> list[Case]:
+def _key_cases(leg: LegRules) -> list[Case]:
     """Rows whose key does not say which row is meant."""
+    sent, standing, other = _fact("several_sent"), _fact("several_standing"), _fact("known_otherwise")
+    conflict, double, message = Action.CONFLICT, RuleWord.DUPLICATE, messages.DUPLICATE
     return [
-        Case(
-            "several at the sender",
-            _fact("several_sent"),
-            Action.CONFLICT,
-            RuleWord.DUPLICATE,
-            messages.DUPLICATE,
-            {"side": side.sender},
-        ),
-        Case(
-            "several at the receiver",
-            _fact("several_standing"),
-            Action.CONFLICT,
-            RuleWord.DUPLICATE,
-            messages.DUPLICATE,
-            {"side": side.receiver},
-        ),
-        Case("key changed", _fact("known_otherwise"), Action.CONFLICT, RuleWord.KEY_CHANGED, messages.KEY_CHANGED),
+        Case("several at the sender", sent, conflict, double, message, {"side": leg.sender}),
+        Case("several at the receiver", standing, conflict, double, message, {"side": leg.receiver}),
+        Case("key changed", other, conflict, RuleWord.KEY_CHANGED, messages.KEY_CHANGED),
     ]
 
 
-def _deleted_cases(side: Side) -> list[Case]:
+def _deleted_cases(leg: LegRules) -> list[Case]:
     """Rows that stood on both sides and are gone from the receiver."""
-    if side.resend and not side.receiver_deletes and side.creates:
-        return []  # it is created there again
-    named = {"sender": side.sender, "receiver": side.receiver}
-    action, message = (
-        (Action.SKIPPED, messages.DELETED) if side.receiver_deletes else (Action.CONFLICT, messages.DELETED_BY_OTHER)
-    )
-    return [Case("deleted at the receiver", _all(_ABSENT, _BASED), action, RuleWord.DELETED, message, named)]
+    if leg.resend and leg.creates and not leg.receiver_deletes:
+        return []  # they are created there again
+    action, message = Action.CONFLICT, messages.DELETED_BY_OTHER
+    if leg.receiver_deletes:
+        action, message = Action.SKIPPED, messages.DELETED
+    gone = _all(_ABSENT, _fact("based"))
+    return [Case("deleted at the receiver", gone, action, RuleWord.DELETED, message, leg.sides)]
 
 
-def _history_cases(leg: Leg, columns: LegColumns, cutover: date | None) -> list[Case]:
+def _history_cases(leg: LegRules) -> list[Case]:
     """Rows that the receiver does not have and that may be history, which must not be posted twice."""
-    initial, company = leg.map.initial, leg.company
-    if initial.creates != "from_cutover" or leg.map.rows.created_by != columns.source:
+    if not leg.history_waits:
         return []
-    if cutover is None:
-        return [
-            Case(
-                "no cut-over date",
-                _ABSENT,
-                Action.WAITING,
-                RuleWord.CUTOVER,
-                messages.NO_CUTOVER,
-                {"company": company},
-            )
-        ]
-    values = {"company": company, "day": cutover.isoformat()}
+    values = {"company": leg.company, "day": leg.cutover or ""}
+    if leg.cutover is None:
+        return [Case("no cut-over date", _ABSENT, Action.WAITING, RuleWord.CUTOVER, messages.NO_CUTOVER, values)]
     older = _all(_ABSENT, _fact("history"))
     return [Case("history", older, Action.SKIPPED, RuleWord.CUTOVER, messages.HISTORY, values)]
 
 
-def _new_case(side: Side) -> Case:
-    if side.creates:
+def _new_case(leg: LegRules) -> Case:
+    if leg.creates:
         return Case("new", _ABSENT, Action.CREATE)
-    named = {"sender": side.sender, "receiver": side.receiver}
-    return Case("not copied", _ABSENT, Action.CONFLICT, RuleWord.OWNER, messages.NOT_COPIED, named)
+    return Case("not copied", _ABSENT, Action.CONFLICT, RuleWord.OWNER, messages.NOT_COPIED, leg.sides)
 
 
-def _update_cases(side: Side) -> list[Case]:
+def _update_cases(leg: LegRules) -> list[Case]:
     """Rows that stand on both sides."""
-    named = {"sender": side.sender, "receiver": side.receiver}
-    writes, foreign, owner = _fact("writes"), _fact("changed_by_non_owner"), RuleWord.OWNER
+    writes, foreign, owner, sides = _fact("writes"), _fact("changed_by_non_owner"), RuleWord.OWNER, leg.sides
+    over, listed = _all(writes, _fact("overwrites")), "foreign_changes"
+    changed = _all(foreign, _fact("based"))
     return [
-        Case(
-            "overwrites",
-            _all(writes, _fact("overwrites")),
-            Action.UPDATE,
-            owner,
-            messages.OVERWRITES,
-            named,
-            "overwritten",
-        ),
-        Case(
-            "also changed",
-            _all(writes, foreign),
-            Action.UPDATE,
-            owner,
-            messages.ALSO_CHANGED,
-            named,
-            "foreign_changes",
-        ),
+        Case("overwrites", over, Action.UPDATE, owner, messages.OVERWRITES, sides, "overwritten"),
+        Case("also changed", _all(writes, foreign), Action.UPDATE, owner, messages.ALSO_CHANGED, sides, listed),
         Case("changed", writes, Action.UPDATE),
         Case(
-            "changed by the other side",
-            _all(foreign, _BASED),
-            Action.CONFLICT,
-            owner,
-            messages.CHANGED_BY_NON_OWNER,
-            named,
-            "foreign_changes",
+            "changed by the other side", changed, Action.CONFLICT, owner, messages.CHANGED_BY_NON_OWNER, sides, listed
         ),
-        Case(
-            "differs at the first run",
-            foreign,
-            Action.CONFLICT,
-            owner,
-            messages.DIFFERS_AT_FIRST,
-            named,
-            "foreign_changes",
-        ),
+        Case("differs at the first run", foreign, Action.CONFLICT, owner, messages.DIFFERS_AT_FIRST, sides, listed),
         Case("unchanged", _every, Action.UNCHANGED),
     ]
 
 
-def _trigger_cases(leg: Leg, columns: LegColumns, side: Side, cutover: date | None) -> tuple[Case, ...]:
+def _trigger_cases(leg: LegRules) -> tuple[Case, ...]:
     """How a row can end in the leg that sends the trigger; what is wrong with a header, its own leg tells."""
     double = _any(_fact("several_sent"), _fact("several_standing"), _fact("known_otherwise"))
+    lines = _all(_fact("writes"), _fact("lines_missing"))
+    out, waits, header = _not(_state(RowState.IN)), Action.WAITING, RuleWord.HEADER
     return (
-        Case(
-            "header gone",
-            _not(_state(RowState.IN)),
-            Action.SKIPPED,
-            RuleWord.GONE,
-            messages.HEADER_GONE,
-        ),
-        Case("header in conflict", double, Action.SKIPPED, RuleWord.HEADER, messages.HEADER_IN_CONFLICT),
-        *_history_cases(leg, columns, cutover),
-        Case(
-            "waits for its header",
-            _ABSENT,
-            Action.WAITING,
-            RuleWord.HEADER,
-            messages.WAITS_FOR_HEADER,
-            {"receiver": side.receiver},
-        ),
-        Case(
-            "waits for its lines",
-            _all(_fact("writes"), _fact("lines_missing")),
-            Action.WAITING,
-            RuleWord.LINES,
-            messages.WAITS_FOR_LINES,
-            listed="lines",
-        ),
-        *_update_cases(side),
+        Case("header gone", out, Action.SKIPPED, RuleWord.GONE, messages.HEADER_GONE),
+        Case("header in conflict", double, Action.SKIPPED, header, messages.HEADER_IN_CONFLICT),
+        *_history_cases(leg),
+        Case("waits for its header", _ABSENT, waits, header, messages.WAITS_FOR_HEADER, leg.sides),
+        Case("waits for its lines", lines, waits, RuleWord.LINES, messages.WAITS_FOR_LINES, listed="lines"),
+        *_update_cases(leg),
     )

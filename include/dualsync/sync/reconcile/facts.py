@@ -74,9 +74,10 @@ class Facts:
         )
         # Joined once where that is little; where it is much, each question joins what it needs anew.
         few = int(sets.scalar("SELECT count(*) FROM want") or 0) <= _FEW
-        sets.run(f"CREATE OR REPLACE TEMP {'TABLE' if few else 'VIEW'} joined AS {self._joined()}")
+        sets.run(f"CREATE OR REPLACE TEMP {'TABLE' if few else 'VIEW'} joined AS {self.joined()}")
 
-    def _joined(self) -> str:
+    def joined(self) -> str:
+        """The query of the wanted rows, each beside the row that stands at the receiver and the row of the base."""
         trigger, told = self._trigger_join()
         names = self._columns.condition_columns(self._columns.target)
         renamed = ", ".join(f"{quoted(deciding(name))} AS {quoted(_STANDING_DECIDES + name)}" for name in names)

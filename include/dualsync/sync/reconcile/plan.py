@@ -30,7 +30,7 @@ from dualsync.sync.plan.vocabulary import (
     rule_name,
     sql_list,
 )
-from dualsync.sync.reconcile.cases import cases_of, classify
+from dualsync.sync.reconcile.cases import LegRules, cases_for, classify
 from dualsync.sync.reconcile.facts import VALUES, Facts
 from dualsync.sync.reconcile.policy import DECISIONS, FACTS, decide, policy_of
 
@@ -125,7 +125,7 @@ def classify_rows(sets: Sets, leg: Leg, columns: LegColumns, cutover: date | Non
         columns: Its columns.
         cutover: The cut-over date of its company.
     """
-    cases = cases_of(leg, columns, cutover)
+    cases = cases_for(LegRules.of(leg, columns, cutover))
     path = leg.folder.file("sql/outcome.parquet")
     with ParquetSink(path, _OUTCOME) as sink:
         for piece in sets.stream(_rows_sql(leg, cutover)):
