@@ -126,6 +126,12 @@ def read_table(path: UPath, columns: Sequence[str] | None = None) -> pa.Table:
         return pq.read_table(file, columns=list(columns) if columns is not None else None)
 
 
+def read_schema(path: UPath) -> pa.Schema:
+    """The Arrow schema of one Parquet file, from its footer."""
+    with path.open("rb") as file:
+        return pq.read_schema(file)
+
+
 def iter_tables(path: UPath, rows: int = CHUNK_ROWS) -> Iterator[pa.Table]:
     """Read one Parquet file in pieces of at most ``rows`` rows."""
     with path.open("rb") as file:

@@ -53,14 +53,15 @@ class Expression:
         """The columns the filter reads, each once, in order of appearance."""
         return () if self._node is None else tuple(dict.fromkeys(_columns(self._node)))
 
-    def to_sql(self, table: str | None = None) -> str:
+    def to_sql(self, table: str | None = None, begin: str = "") -> str:
         """DuckDB SQL that is true or false, never null.
 
         Args:
             table: Name to qualify the quoted columns with.
+            begin: What the columns' names begin with in that table.
         """
-        prefix = f"{quoted(table)}." if table else ""
-        return "TRUE" if self._node is None else to_sql(self._node, prefix)
+        qualifier = f"{quoted(table)}." if table else ""
+        return "TRUE" if self._node is None else to_sql(self._node, lambda name: qualifier + quoted(begin + name))
 
     def to_odata(self, table: Table) -> str:
         """The ``$filter`` for a table of one side; empty where there is nothing to filter.

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
 
 from dualsync.mapping.expressions.tree import Compare, Junction, Node, Not, TextTest, Value
-from dualsync.sql import literal, quoted
+from dualsync.sql import literal
 
 _ORDER = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 _FUNCTIONS = {"contains": "contains", "startswith": "starts_with", "endswith": "ends_with"}
 
 
-def to_sql(node: Node, prefix: str) -> str:
-    """SQL that is true or false, never null; columns are quoted behind the prefix."""
+def to_sql(node: Node, column: Callable[[str], str]) -> str:
+    """SQL that is true or false, never null; ``column`` says how a column is called."""
     match node:
         case Junction():
-            return "(" + f" {node.word.upper()} ".join(to_sql(operand, prefix) for operand in node.operands) + ")"
+            return "(" + f" {node.word.upper()} ".join(to_sql(operand, column) for operand in node.operands) + ")"
         case Not():
-            return f"(NOT {to_sql(node.operand, prefix)})"
+            return f"(NOT {to_sql(node.operand, column)})"
         case TextTest():
-            text = _text(prefix + quoted(node.column))
+            text = _text(column(node.column))
             return f"{_FUNCTIONS[node.function]}({text}, {_literal(node.value.lower())})"
         case Compare():
-            return _compare(prefix + quoted(node.column), node.comparator, node.value)
+            return _compare(column(node.column), node.comparator, node.value)
 
 
 def _compare(column: str, comparator: str, value: Value) -> str:

@@ -89,23 +89,21 @@ def sql_value(value: Scalar | None) -> str:
 def compare_lines(leg: Leg, runtime: Runtime, sets: Sets) -> None:
     """Find out which headers may have their trigger, and why others have to wait.
 
-    Writes ``lines.parquet``: for each header that wants its trigger the lines of each map, read from the sending side
-    just now, and how many of them the base has as they are now; with a reason where that is not all. The column
-    ``lines_missing`` of the table ``compared`` gets the reasons.
+    Writes ``lines.parquet`` and makes it the view ``lines_found``: for each header that wants its trigger the lines of
+    each map, read from the sending side just now, and how many of them the base has as they are now; with a reason
+    where that is not all.
 
     Args:
-        leg: A leg that sends triggers, compared.
+        leg: A leg that sends triggers, its columns decided.
         runtime: Everything at hand.
-        sets: With the table ``compared``.
+        sets: With the view ``joined`` and the table ``decided``.
     """
-    asked = "SELECT join_key FROM compared WHERE state = 'in' AND stop IS NULL AND len(carry) > 0"
+    asked = (
+        "SELECT join_key FROM joined JOIN decided USING (pos) WHERE state = 'in' AND stop IS NULL AND len(columns) > 0"
+    )
     path = leg.folder.file("lines.parquet")
     write_rows(path, _LINES, _verdicts(leg, runtime, sets, asked, "reconcile"))
     sets.view("lines_found", path)
-    sets.run(
-        "UPDATE compared SET lines_missing = (SELECT string_agg(l.reason, '; ' ORDER BY l.lines) FROM lines_found l "
-        "WHERE l.join_key = compared.join_key)"
-    )
 
 
 def missing_lines(leg: Leg, runtime: Runtime, sets: Sets) -> dict[str, Missing]:

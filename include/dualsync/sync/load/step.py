@@ -16,7 +16,6 @@ from dualsync.sync.documents.triggers import missing_lines, reopen
 from dualsync.sync.legs.runtime import Leg, Runtime
 from dualsync.sync.load.senders import Row, Sender, open_sender
 from dualsync.sync.plan.columns import LegColumns
-from dualsync.sync.reconcile.compare import Comparison
 
 GUARD_FLOOR = 100
 """Rows below this number never trip the guard, whatever their share."""
@@ -53,7 +52,7 @@ def load(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str, Any
     with Sets() as sets:
         sets.view("plan", leg.folder.file("plan.parquet"))
         sets.view("failures", leg.folder.file("failures.parquet"))
-        _guard(leg, runtime, sets, leg_columns)
+        _guard(leg, runtime, sets)
         begin(leg, runtime, sets)
         sender = open_sender(leg, runtime, leg_columns)
         sending = leg.folder.done("sending")
@@ -100,14 +99,17 @@ def check_generation(leg: Leg, runtime: Runtime, generation: int) -> None:
         )
 
 
-def _guard(leg: Leg, runtime: Runtime, sets: Sets, leg_columns: LegColumns) -> None:
+def _guard(leg: Leg, runtime: Runtime, sets: Sets) -> None:
     base = runtime.ledger.base(leg.map.map, leg.company)
     # The first run of a leg brings everything in line; only later can "too much" mean anything.
     first = not runtime.ledger.has_settled(leg.map.map, leg.direction, leg.company)
     if not leg.run.guards or base is None or first:
         return
-    overwrites = Comparison(leg, leg_columns).overwrites_sql()
-    updates = int(sets.scalar(f"SELECT count(*) FROM plan WHERE action = 'update' AND {overwrites}") or 0)
+    # A plan of an earlier version does not say which updates replace a value: all of them count.
+    known = "replaces" in sets.fetch("SELECT * FROM plan LIMIT 0").column_names
+    updates = int(
+        sets.scalar(f"SELECT count(*) FROM plan WHERE action = 'update' AND {'replaces' if known else 'TRUE'}") or 0
+    )
     limit = max(GUARD_FLOOR, int(runtime.settings.guards.update_share * base.rows))
     if updates > limit:
         runtime.ledger.drop_lease(leg.map.map, leg.company, leg.run.run_id)

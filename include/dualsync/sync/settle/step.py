@@ -23,7 +23,7 @@ from dualsync.sync.extract.selected import open_rows_of
 from dualsync.sync.legs.runtime import Leg, Runtime
 from dualsync.sync.plan.base import open_base
 from dualsync.sync.plan.columns import LegColumns
-from dualsync.sync.reconcile.compare import stranger_rule
+from dualsync.sync.plan.vocabulary import RuleWord, rule_name
 
 _COUNTS = {
     "create": "created",
@@ -174,12 +174,12 @@ def _looked_at(leg: Leg, runtime: Runtime) -> list[str]:
 
     That the other side has a row too many only a run that reads everything can tell, so that stays.
     """
-    return [row.join_key for row in open_rows_of(leg, runtime) if row.rule != stranger_rule(leg)]
+    return [row.join_key for row in open_rows_of(leg, runtime) if row.rule != rule_name(leg.map.map, RuleWord.STRANGER)]
 
 
 def _unseen(leg: Leg, extracted: dict[str, Any]) -> tuple[str, ...]:
     """Rules whose rows a run that did not read everything cannot know to be settled."""
-    return () if extracted["full"] else (stranger_rule(leg),)
+    return () if extracted["full"] else (rule_name(leg.map.map, RuleWord.STRANGER),)
 
 
 def leg_record(leg: Leg, counts: LegCounts, *, state: str, message: str, generation: int | None) -> LegRecord:
