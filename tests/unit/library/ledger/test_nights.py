@@ -14,7 +14,7 @@ import pytest
 from dualsync.errors import SettingsError
 from dualsync.ledger import ControlResult, Ledger, NightRecord, SignOff
 from dualsync.ledger.nights import BreakFilter
-from dualsync.reports.nights import AGES, age_class
+from dualsync.reports.figures import AGES, age_class
 
 FIRST = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
 
