@@ -106,6 +106,6 @@ def describe(control: str, catalog: Catalog) -> dict[str, Any]:
 
 
 def _natural(control: str) -> tuple[str, int, str]:
-    """Return what sorts R2 before R10."""
+    """Return what sorts control 2 before control 10."""
     matched = re.fullmatch(r"([A-Za-z]+)([0-9]+)", control)
     return (matched[1], int(matched[2]), "") if matched else (control, 0, control)
