@@ -13,10 +13,12 @@ from dualsync.cli import app
 from support.reconciled import NIGHT, PACK, SCRIPT, reconcile
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    reconcile(tmp_path).close()
-    return tmp_path
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all tests: what one of them writes, no other reads."""
+    folder = tmp_path_factory.mktemp("home")
+    reconcile(folder).close()
+    return folder
 
 
 def run(home: Path, *words: str, code: int = 0) -> str:
