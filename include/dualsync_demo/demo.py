@@ -162,9 +162,9 @@ class Demo:
             self._explain(airflow, NIGHTLY, run_id)
             return
         counts = {"critical": night.critical, "error": night.error, "warning": night.warning}
-        found = ", ".join(severity_count(severity, number) for severity, number in counts.items())
+        exceptions = ", ".join(severity_count(severity, number) for severity, number in counts.items())
         self._say(
-            f"{reconciliation_name(night.moment, 'UTC')}: {state_word(night.verdict)}; {found}; "
+            f"{reconciliation_name(night.moment, 'UTC')}: {state_word(night.verdict)}; {exceptions}; "
             f"amounts matched {percent(night.matched)}; reports in {night.folder}"
         )
 

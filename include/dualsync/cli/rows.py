@@ -28,12 +28,12 @@ def documents(
 
     with open_runtime() as runtime:
         records = runtime.ledger.units(map_name=map_name, company=upper(company))
-    found = whole_units(records, incomplete=only_open)
+    chosen = whole_units(records, incomplete=only_open)
     if as_json:
-        print_json([document.to_dict() for document in found])
+        print_json([document.to_dict() for document in chosen])
         return
-    console().print(documents_table(found))
-    typer.echo(f"{len(found)} documents, {sum(bool(document.missing) for document in found)} incomplete")
+    console().print(documents_table(chosen))
+    typer.echo(f"{len(chosen)} documents, {sum(bool(document.missing) for document in chosen)} incomplete")
 
 
 @app.command()
