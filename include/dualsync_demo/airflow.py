@@ -28,10 +28,10 @@ class Airflow:
     """One Airflow on this machine.
 
     Args:
-        project: folder with `dags` and `plugins`.
+        project: Folder with ``dags`` and ``plugins``.
         home: Airflow's home; settings, database, logs and secrets lie there.
-        services: where its processes run.
-        environ: environment for its processes, beside Airflow's own settings.
+        services: Runs its processes.
+        environ: Environment of its processes, beside Airflow's own settings.
     """
 
     project: Path
@@ -102,7 +102,7 @@ class Airflow:
     def start(self) -> None:
         """Start the API server, the scheduler and the DAG processor, wait until the API answers, make the pools."""
         self._start("api-server", "--host", "127.0.0.1", "--port", str(self.port))
-        # Logs lie on this machine; the servers for them would listen on all addresses.
+        # logs lie on this machine; the servers for them would listen on all addresses
         self._start("scheduler", "--skip-serve-logs")
         self._start("dag-processor")
         wait_for("Starting Airflow", 180, self._answers, self.services)
@@ -116,42 +116,71 @@ class Airflow:
         self._start("triggerer", "--skip-serve-logs")
 
     def trigger(self, dag_id: str) -> str:
-        """Start a run of a DAG and unpause it. Returns the run's id."""
+        """Start a run of a DAG, unpause the DAG, and return the run's id.
+
+        Args:
+            dag_id: The DAG.
+        """
         wait_for(f"Reading DAG {dag_id}", 120, lambda: self._known(dag_id), self.services)
         run = self._call("POST", f"/dags/{dag_id}/dagRuns", json={"logical_date": None})
         self.pause(dag_id, False)
         return str(run["dag_run_id"])
 
     def pause(self, dag_id: str, paused: bool) -> None:
-        """Pause or unpause a DAG."""
+        """Pause or unpause a DAG.
+
+        Args:
+            dag_id: The DAG.
+            paused: Whether it pauses from now on.
+        """
         self._call("PATCH", f"/dags/{dag_id}", json={"is_paused": paused})
 
     def succeeded_before(self, dag_id: str) -> bool:
-        """Whether a run of the DAG has succeeded, now or at an earlier start."""
+        """Return whether a run of a DAG has succeeded, now or at an earlier start.
+
+        Args:
+            dag_id: The DAG.
+        """
         wait_for(f"Reading DAG {dag_id}", 120, lambda: self._known(dag_id), self.services)
         runs = self._call("GET", f"/dags/{dag_id}/dagRuns", params={"state": "success", "limit": 1})
         return bool(runs["total_entries"])
 
     def ended(self, dag_id: str, run_id: str) -> str | None:
-        """How a DAG run ended, `success` or `failed`; None while it has not."""
+        """Return how a DAG run ended, ``success`` or ``failed``; None while it runs.
+
+        Args:
+            dag_id: The DAG.
+            run_id: The run.
+        """
         state = str(self._call("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"])
         return state if state in ("success", "failed") else None
 
     def tasks(self, dag_id: str, run_id: str) -> list[tuple[str, str]]:
-        """Tasks of a DAG run and their states."""
-        found: list[tuple[str, str]] = []
+        """Return the tasks of a DAG run with their states.
+
+        Args:
+            dag_id: The DAG.
+            run_id: The run.
+        """
+        tasks: list[tuple[str, str]] = []
         while True:
             page = self._call(
                 "GET",
                 f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances",
-                params={"limit": 100, "offset": len(found), "order_by": "id"},
+                params={"limit": 100, "offset": len(tasks), "order_by": "id"},
             )
-            found += [(str(task["task_id"]), str(task["state"])) for task in page["task_instances"]]
-            if len(found) >= page["total_entries"] or not page["task_instances"]:
-                return found
+            tasks += [(str(task["task_id"]), str(task["state"])) for task in page["task_instances"]]
+            if len(tasks) >= page["total_entries"] or not page["task_instances"]:
+                return tasks
 
     def task_log(self, dag_id: str, run_id: str, task_id: str) -> Path | None:
-        """The log file of a task's last try."""
+        """Return the log file of a task's last try, None where it has none.
+
+        Args:
+            dag_id: The DAG.
+            run_id: The run.
+            task_id: The task.
+        """
         folder = self.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task_id}"
         return max(folder.rglob("*.log"), key=lambda log: log.stat().st_mtime, default=None)
 
@@ -172,7 +201,7 @@ class Airflow:
 
     @cached_property
     def _client(self) -> httpx.Client:
-        # Without the proxies of the environment: everything here is on this machine.
+        # without the proxies of the environment: everything here is on this machine
         client = httpx.Client(base_url=f"{self.url}/api/v2", timeout=60, trust_env=False)
         answer = client.post(f"{self.url}/auth/token", json={"username": USER, "password": self.password})
         if not answer.is_success:

@@ -10,6 +10,7 @@ import httpx
 from rich import box
 from rich.table import Table
 
+from dualsync.mapping.areas import area_title
 from dualsync.settings import Settings
 from dualsync.sides import Side
 from dualsync.systems import open_systems
@@ -30,7 +31,13 @@ once what they bill is posted, and receipts are made of posted work."""
 class Station(NamedTuple):
     """A place that the work of a day passes, and the rows that show it.
 
-    ``column`` is any column of theirs, ``condition`` an OData filter; None for all rows.
+    Attributes:
+        area: The integration area.
+        name: What is counted, in words.
+        side: The system.
+        set: The entity set.
+        column: Any column of it.
+        condition: An OData filter; None for all rows.
     """
 
     area: str
@@ -43,9 +50,15 @@ class Station(NamedTuple):
 
 _DATA = "Microsoft.Dynamics.DataEntities"
 _STATIONS = (
-    Station("Subcontracts", "subcontracts in Dataverse", "dataverse", "msdyn_subcontracts", "msdyn_subcontractnumber"),
     Station(
-        "Subcontracts",
+        "subcontract_purchase_orders",
+        "subcontracts in Dataverse",
+        "dataverse",
+        "msdyn_subcontracts",
+        "msdyn_subcontractnumber",
+    ),
+    Station(
+        "subcontract_purchase_orders",
         "their orders confirmed in Finance",
         "finance",
         "SubContractPurchaseOrderHeaders",
@@ -53,32 +66,32 @@ _STATIONS = (
         f"SubConStatus eq {_DATA}.ProjSubconStatus'Confirmed'",
     ),
     Station(
-        "Subcontracts",
+        "subcontract_purchase_orders",
         "order numbers that came back",
         "dataverse",
         "msdyn_subcontracts",
         "msdyn_subcontractnumber",
         "msdyn_purchaseordernumber ne null",
     ),
-    Station("Expenses", "posted in Finance", "finance", "ProjExpensesExport", "ExpTransNumber"),
+    Station("expense_management", "posted in Finance", "finance", "ProjExpensesExport", "ExpTransNumber"),
     Station(
-        "Expenses",
+        "expense_management",
         "approved in Dataverse",
         "dataverse",
         "msdyn_expenses",
         "msdyn_externalexpensenumber",
         "msdyn_expensestatus eq 192350002",
     ),
-    Station("Vendor invoices", "posted in Finance", "finance", "VendInvoiceExportsV2", "VendorInvoiceNum"),
+    Station("vendor_invoices", "posted in Finance", "finance", "VendInvoiceExportsV2", "VendorInvoiceNum"),
     Station(
-        "Vendor invoices",
+        "vendor_invoices",
         "lines in Dataverse",
         "dataverse",
         "msdyn_projectvendorinvoicelines",
         "msdyn_externalinvoiceline",
     ),
     Station(
-        "Vendor invoices",
+        "vendor_invoices",
         "confirmed in Dataverse",
         "dataverse",
         "msdyn_projectvendorinvoices",
@@ -86,16 +99,16 @@ _STATIONS = (
         "statuscode eq 192350002",
     ),
     Station(
-        "Actuals",
+        "estimates_actuals",
         "made in Dataverse, for Finance",
         "dataverse",
         "msdyn_actuals",
         "msdyn_actualimportid",
         "msdyn_skipsync eq false",
     ),
-    Station("Actuals", "in Finance's staging table", "finance", "ProjActualsImports", "ActualsImportId"),
+    Station("estimates_actuals", "in Finance's staging table", "finance", "ProjActualsImports", "ActualsImportId"),
     Station(
-        "Actuals",
+        "estimates_actuals",
         "journal lines posted in Finance",
         "finance",
         "IntegrationJournalLines",
@@ -103,7 +116,7 @@ _STATIONS = (
         f"LineStatus eq {_DATA}.ProjIntegrationLineStatus'Posted'",
     ),
     Station(
-        "Actuals",
+        "estimates_actuals",
         "vouchers that came back",
         "dataverse",
         "msdyn_actuals",
@@ -111,16 +124,16 @@ _STATIONS = (
         "msdyn_vouchernumber ne null",
     ),
     Station(
-        "Project invoices",
+        "project_invoices",
         "confirmed in Dataverse",
         "dataverse",
         "invoices",
         "invoicenumber",
         "msdyn_projectinvoicestatus eq 192350002 or msdyn_projectinvoicestatus eq 192350004",
     ),
-    Station("Project invoices", "posted in Finance", "finance", "ProjInvoiceProposalsExport", "InvoiceProposalId"),
+    Station("project_invoices", "posted in Finance", "finance", "ProjInvoiceProposalsExport", "InvoiceProposalId"),
     Station(
-        "Project invoices",
+        "project_invoices",
         "customer invoices that came back",
         "dataverse",
         "msdyn_customerinvoices",
@@ -145,18 +158,22 @@ class Census:
         """Count through the APIs of both systems.
 
         Args:
-            settings: where they are.
+            settings: Where the systems are.
         """
         counts: dict[Station, int] = {}
         with open_systems(settings) as systems:
             for station in _STATIONS:
                 client = systems.dataverse if station.side == "dataverse" else systems.finance
-                found = client.read(station.set, select=[station.column], filter=station.condition)
-                counts[station] = sum(len(page) for page in found)
+                pages = client.read(station.set, select=[station.column], filter=station.condition)
+                counts[station] = sum(len(page) for page in pages)
         return cls(counts)
 
     def since(self, before: Census) -> Census:
-        """What was added after an earlier census."""
+        """Return what was added after an earlier census.
+
+        Args:
+            before: The earlier one.
+        """
         return Census({station: number - before.counts[station] for station, number in self.counts.items()})
 
     @property
@@ -165,17 +182,21 @@ class Census:
         return all(number > 0 for number in self.counts.values())
 
     def table(self, title: str) -> Table:
-        """One line for each station."""
-        shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_header=False)
-        shown.add_column(no_wrap=True)
-        shown.add_column(no_wrap=True)
-        shown.add_column(justify="right")
+        """Return a table with a line for each station.
+
+        Args:
+            title: What stands above it.
+        """
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_header=False)
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True)
+        table.add_column(justify="right")
         before = ""
         for station, number in self.counts.items():
-            area = station.area if station.area != before else ""
-            shown.add_row(area, station.name, f"{number:,}", style=None if number else "red")
+            area = area_title(station.area) if station.area != before else ""
+            table.add_row(area, station.name, f"{number:,}", style=None if number else "red")
             before = station.area
-        return shown
+        return table
 
 
 @dataclass(frozen=True)
@@ -183,17 +204,26 @@ class Play:
     """What people and batch jobs do in the sandbox, through its control plane.
 
     Args:
-        control: address of the control plane.
+        control: Address of the control plane.
     """
 
     control: str
 
     def days(self, days: int, seed: int) -> dict[str, Any]:
-        """Play working days; returns what the sandbox says of them."""
+        """Play working days, and return what the sandbox says of them.
+
+        Args:
+            days: How many.
+            seed: Seed of what is played.
+        """
         return self._ask("/play", {"days": days, "seed": seed})
 
     def finance_jobs(self, companies: Iterable[str]) -> list[str]:
-        """Let Finance import from staging and post its journals; returns what it refused, with the reasons."""
+        """Let Finance run its batch jobs, and return what it refused, with the reasons.
+
+        Args:
+            companies: The companies whose jobs run.
+        """
         refused: list[str] = []
         for company in companies:
             for job in FINANCE_JOBS:
@@ -203,12 +233,16 @@ class Play:
         return refused
 
     def rest(self, hours: int) -> None:
-        """Let nobody work for some hours: the clock of both systems goes on."""
+        """Let hours pass in which nobody works.
+
+        Args:
+            hours: How many.
+        """
         self._ask("/clock/advance", {"hours": hours})
 
-    def _ask(self, path: str, wanted: dict[str, Any]) -> dict[str, Any]:
+    def _ask(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
         # without the proxies of the environment: the sandbox is on this machine
-        answer = httpx.post(f"{self.control}{path}", json=wanted, timeout=600, trust_env=False)
+        answer = httpx.post(f"{self.control}{path}", json=request, timeout=600, trust_env=False)
         if not answer.is_success:
             raise DemoError(f"The sandbox answered {answer.status_code} to {path}: {answer.text[:500]}")
         return dict(answer.json())

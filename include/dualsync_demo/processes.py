@@ -28,7 +28,11 @@ class Service:
     log: Path
 
     def check(self) -> None:
-        """Raise DemoError if it has ended."""
+        """Make sure that it still runs.
+
+        Raises:
+            DemoError: It has ended; with the last lines of its log.
+        """
         code = self.process.poll()
         if code is not None:
             raise DemoError(f"{self.name} ended with exit code {code}.\n{tail(self.log)}")
@@ -39,14 +43,20 @@ class Services:
     """All processes of the demo.
 
     Args:
-        logs: folder of their log files.
+        logs: Folder of their log files.
     """
 
     logs: Path
     running: list[Service] = field(default_factory=list)
 
     def start(self, name: str, command: Sequence[str], environ: Mapping[str, str]) -> Service:
-        """Start a process that keeps running; its output goes to `<logs>/<name>.log`."""
+        """Start a process that keeps running; its output goes to ``<logs>/<name>.log``.
+
+        Args:
+            name: Its name, in messages and of its log.
+            command: Program and arguments.
+            environ: Its environment.
+        """
         log = self._fresh_log(name)
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -64,8 +74,13 @@ class Services:
     def run(self, name: str, command: Sequence[str], environ: Mapping[str, str]) -> None:
         """Run a process to its end.
 
+        Args:
+            name: Its name, in messages and of its log.
+            command: Program and arguments.
+            environ: Its environment.
+
         Raises:
-            DemoError: it failed; with the path and the last lines of its log.
+            DemoError: It failed; with the path and the last lines of its log.
         """
         service = self.start(name, command, environ)
         code = service.process.wait()
@@ -74,7 +89,11 @@ class Services:
             raise DemoError(f"{name} failed with exit code {code}.\n{tail(service.log)}")
 
     def check(self) -> None:
-        """Raise DemoError if any process has ended."""
+        """Make sure that all processes still run.
+
+        Raises:
+            DemoError: One has ended.
+        """
         for service in self.running:
             service.check()
 
@@ -90,17 +109,17 @@ class Services:
                 family += [parent, *parent.children(recursive=True)]
             except psutil.NoSuchProcess:
                 continue
-        # Each is told once, and tells its own children.
+        # each is asked to end once, and asks its own children
         for service in reversed(self.running):
             service.process.terminate()
         # collects the exit codes of our children as well, so that none is left as a zombie
-        _, left = psutil.wait_procs(family, timeout=GRACE)
-        for process in left:
+        _, alive = psutil.wait_procs(family, timeout=GRACE)
+        for process in alive:
             try:
                 process.kill()
             except psutil.NoSuchProcess:
                 continue
-        psutil.wait_procs(left, timeout=GRACE)
+        psutil.wait_procs(alive, timeout=GRACE)
         self.running.clear()
 
     def _fresh_log(self, name: str) -> Path:
@@ -109,21 +128,33 @@ class Services:
 
 
 def tail(log: Path, lines: int = 15) -> str:
-    """The path of a log and its last lines, for a message."""
+    """Return the path of a log and its last lines, for a message.
+
+    Args:
+        log: The log file.
+        lines: How many lines.
+    """
     text = log.read_text(errors="replace") if log.exists() else ""
     last = "\n".join(f"  {line}" for line in text.splitlines()[-lines:])
     return f"Log: {log}\n{last}" if last else f"Log: {log} (empty)"
 
 
 def free_port(preferred: int | None = None) -> int:
-    """A port of the loopback address that nobody listens on; the preferred one if it is free."""
-    for wanted in (preferred, 0):
-        if wanted is None:
+    """Return a port of the loopback address that nobody listens on.
+
+    Args:
+        preferred: The one to take if it is free.
+
+    Raises:
+        DemoError: There is none.
+    """
+    for candidate in (preferred, 0):
+        if candidate is None:
             continue
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind(("127.0.0.1", wanted))
+                probe.bind(("127.0.0.1", candidate))
             except OSError:
                 continue
             port: int = probe.getsockname()[1]
@@ -132,15 +163,21 @@ def free_port(preferred: int | None = None) -> int:
 
 
 def wait_for(what: str, seconds: float, done: Callable[[], bool], services: Services) -> None:
-    """Ask again and again until something is so.
+    """Wait until something is done, and watch the processes meanwhile.
+
+    Args:
+        what: What is waited for, in messages.
+        seconds: For how long at most.
+        done: Says whether it is done.
+        services: The processes.
 
     Raises:
-        DemoError: it was not so within the time, or one of the processes ended.
+        DemoError: It was not done in time, or one of the processes ended.
     """
-    end = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds
     while not done():
         services.check()
-        if time.monotonic() > end:
+        if time.monotonic() > deadline:
             logs = "\n".join(tail(service.log, 5) for service in services.running)
             raise DemoError(f"{what} took longer than {seconds:.0f} seconds.\n{logs}")
         time.sleep(0.25)

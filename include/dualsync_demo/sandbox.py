@@ -15,24 +15,31 @@ COMMAND = [str(Path(sys.executable).parent / "dualsync"), "sandbox"]
 def serve(state: Path, profile: str, seed: int, services: Services, environ: dict[str, str]) -> dict[str, Any]:
     """Start the sandbox, with data if its state folder is new.
 
+    Args:
+        state: The sandbox's state folder.
+        profile: Size of its data.
+        seed: Seed of its data.
+        services: Runs its process.
+        environ: Environment of the process.
+
     Returns:
         Its description: addresses, CA file, client.
 
     Raises:
-        DemoError: it did not start, or its folder holds other data than is asked for.
+        DemoError: It did not start, or its folder holds other data than is asked for.
     """
     seeded = state / "seeded.json"
-    wanted = {"profile": profile, "seed": seed}
-    if seeded.exists() and (found := json.loads(seeded.read_text())) != wanted:
+    asked_for = {"profile": profile, "seed": seed}
+    if seeded.exists() and (present := json.loads(seeded.read_text())) != asked_for:
         raise DemoError(
-            f"{state} holds profile {found['profile']}, seed {found['seed']}. "
+            f"{state} holds profile {present['profile']}, seed {present['seed']}. "
             f"For other data, remove the folder {state.parent} first."
         )
     state.mkdir(parents=True, exist_ok=True)
     if not seeded.exists():
         data = ["--profile", profile, "--seed", str(seed)]
         services.run("sandbox-seed", [*COMMAND, "seed", "--state", str(state), *data], environ)
-        seeded.write_text(json.dumps(wanted))
+        seeded.write_text(json.dumps(asked_for))
     description = state / "sandbox.json"
     description.unlink(missing_ok=True)
     services.start("sandbox", [*COMMAND, "serve", "--state", str(state)], environ)
@@ -50,7 +57,11 @@ def _read(description: Path) -> dict[str, Any] | None:
 
 
 def connections(described: dict[str, Any]) -> dict[str, str]:
-    """Airflow's connections to the sandbox, as environment variables. The secret stays in its file."""
+    """Return Airflow's connections to the sandbox, as environment variables. The secret stays in its file.
+
+    Args:
+        described: The sandbox's description.
+    """
     extra = {
         "authority": described["identity"],
         "client_secret_file": described["client_secret_file"],

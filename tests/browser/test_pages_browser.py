@@ -176,7 +176,11 @@ def test_a_period_is_signed_and_confirmed_by_two(session: Session) -> None:
 def test_files_can_be_taken_out_of_the_frame(session: Session) -> None:
     with session("val") as page:
         frame = inside(page)
-        for name, start in (("reconciliation.xlsx", b"PK"), ("breaks.parquet", b"PAR1"), ("totals.csv", b"totals,")):
+        for name, start in (
+            ("reconciliation.xlsx", b"PK"),
+            ("exceptions.parquet", b"PAR1"),
+            ("totals.csv", b"totals,"),
+        ):
             with page.expect_download() as taken:
                 frame.get_by_role("link", name=name).click()
             assert taken.value.suggested_filename == name

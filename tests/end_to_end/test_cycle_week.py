@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from dualsync.frames import read_table
+from dualsync.mapping.areas import AREA_NAMES
 from dualsync.nightly import steps
 from dualsync.nightly.totals import draw_up
 from dualsync.sync.run.pipeline import RunSummary
@@ -21,14 +22,6 @@ from support.cycles import SINCE, Cycle, total
 
 Api = dict[str, Any]
 
-AREAS = (
-    "setup_configuration",
-    "subcontract_purchase_orders",
-    "expense_management",
-    "vendor_invoices",
-    "estimates_actuals",
-    "project_invoices",
-)
 COMPANIES = ("USPM", "GBPM", "FRRT")
 COST, UNBILLED, BILLED = 192350000, 192350005, 192350006
 ADJUSTED, UNADJUSTABLE = 192350001, 192350002
@@ -69,7 +62,7 @@ def run(cycle: Cycle, *areas: str, **words: Any) -> list[RunSummary]:
 def cycle(cycle: Cycle, told: Week) -> None:
     """One cycle over all areas."""
     cycle.world.forget_requests()
-    told.cycles.append(run(cycle, *AREAS))
+    told.cycles.append(run(cycle, *AREA_NAMES))
     told.writes.append(len(cycle.world.writes()))
 
 
@@ -144,7 +137,7 @@ def test_it_goes_quiet_and_stays_quiet(shared: Cycle, week: Week) -> None:
     assert {unit.map for unit in units} == {"invoice_proposals", "vendor_invoices_v2", "subcontracts"}
     assert all(unit.complete for unit in units)
     shared.world.forget_requests()
-    run(shared, *AREAS[1:], mode="full", companies=["GBPM"])
+    run(shared, *AREA_NAMES[1:], mode="full", companies=["GBPM"])
     assert shared.world.writes() == []
     assert shared.world.open_rows() == []
 

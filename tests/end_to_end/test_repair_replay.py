@@ -104,7 +104,7 @@ def test_a_quarantined_row_is_replayed_alone(cycle: Cycle) -> None:
 
     # once more there is nothing to replay, and the error says where to look
     printed = dualsync(world, "quarantine", "replay", "actuals", first, code=2, **CUT_OVER)
-    assert f"no row of map actuals is held back under the key '{first}'" in printed.err
+    assert f"no row of map actuals waits or is blocked under the key '{first}'" in printed.err
     assert "dualsync quarantine list --map actuals" in printed.err
     assert "did you mean 'actuals'" in dualsync(world, "quarantine", "replay", "actualz", "x", code=2).err
     printed = dualsync(world, "quarantine", "replay", "actuals", first, "--direction", "up", code=2)

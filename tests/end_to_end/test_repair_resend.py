@@ -35,8 +35,8 @@ def night(world: World) -> dict[tuple[str, str, str], BreakRecord]:
 
 
 def shown(world: World, *words: str, code: int = 0) -> dict[str, Any]:
-    """What ``dualsync breaks resend`` says."""
-    printed = dualsync(world, "breaks", "resend", *words, "--json", code=code, COMPANIES="USPM,GBPM", **CUT_OVER)
+    """What ``dualsync exceptions resend`` says."""
+    printed = dualsync(world, "exceptions", "resend", *words, "--json", code=code, COMPANIES="USPM,GBPM", **CUT_OVER)
     told: dict[str, Any] = json.loads(printed.out)
     return told
 
@@ -94,9 +94,11 @@ def test_breaks_are_sent_again_from_their_owner(evening: World) -> None:
     assert (told["plan"]["held"], told["sent"]) == (True, None)
     assert world.writes() == []
     printed = dualsync(
-        world, "breaks", "resend", "--class", "text", "--send", COMPANIES="USPM,GBPM", GUARDS__RESEND="0", code=1
+        world, "exceptions", "resend", "--class", "text", "--send", COMPANIES="USPM,GBPM", GUARDS__RESEND="0", code=1
     )
-    assert "held: 1 rows are more than the limit of 0 (setting guards.resend); nothing was sent" in printed.out
+    assert (
+        "needs approval: 1 rows are more than the limit of 0 (setting guards.resend); nothing was sent" in printed.out
+    )
 
     # what changes between plan and sending was not what was planned: it is left out, and waits for the next run
     with world.runtime() as runtime:
@@ -131,7 +133,7 @@ def test_breaks_are_sent_again_from_their_owner(evening: World) -> None:
     assert world.sync(MAPS, companies=["USPM"]).counts.written == 0
     assert world.writes() == []
 
-    printed = dualsync(world, "breaks", "resend", "1717", code=2)
-    assert printed.err == "there is no break number 1717; `dualsync breaks list` lists them\n"
-    printed = dualsync(world, "breaks", "resend", code=2)
-    assert printed.err == "name breaks by their numbers, or choose them by control, class or company\n"
+    printed = dualsync(world, "exceptions", "resend", "1717", code=2)
+    assert printed.err == "there is no exception number 1717; `dualsync exceptions list` lists them\n"
+    printed = dualsync(world, "exceptions", "resend", code=2)
+    assert printed.err == "name exceptions by their numbers, or choose them by control, class or company\n"

@@ -60,7 +60,7 @@ def test_a_night_reports_every_planted_break_and_nothing_else(evening: World) ->
     assert len({one.kind for one in planted.look_alikes}) >= len(LOOK_ALIKES) - 5
 
     book = load_workbook(next(file for file in files if file.suffix == ".xlsx"))
-    breaks = table(book["Breaks"])
+    breaks = table(book["Exceptions"])
     assert len(breaks) == found.reported.total()
     assert list(dict.fromkeys(row["Severity"] for row in breaks)) == ["critical", "error", "warning"]
     cover = {row[0].value: row[1].value for row in book["Cover"].iter_rows(max_col=2)}
@@ -69,7 +69,7 @@ def test_a_night_reports_every_planted_break_and_nothing_else(evening: World) ->
     assert (night.critical, night.error, night.warning) == tuple(
         severities[one] for one in ("critical", "error", "warning")
     )
-    told = [cover[name] for name in ("Critical breaks", "Errors", "Warnings")]
+    told = [cover[name] for name in ("Critical exceptions", "Errors", "Warnings")]
     assert told == [night.critical, night.error, night.warning]
     assert not any(str(cell.value).startswith("=") for sheet in book for row in sheet.iter_rows() for cell in row)
     young = staged(evening, book["Totals staged"])

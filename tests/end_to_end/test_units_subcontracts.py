@@ -106,7 +106,7 @@ def test_a_line_that_is_held_keeps_the_order_open_and_is_named(orders: Orders) -
     assert orders.counts("C") == ((4, 2, False), False)
     start = "waits for its lines: 2 of 4 of subcontract_lines are on both sides as they are now; missing: C-1 (quarant"
     assert orders.open()["subcontracts_trigger C"].reason.startswith(start)
-    (unit,) = told(orders, "units", "--open")
+    (unit,) = told(orders, "documents", "--open")
     missing = ["subcontract_lines", "subcontracts_trigger"]
     assert [unit[name] for name in ("key", "expected", "acknowledged", "missing")] == ["C", 4, 2, missing]
     assert told(orders, "status")["units"] == [{"map": "subcontracts", "company": "USPM", "incomplete": 1}]

@@ -147,7 +147,11 @@ def test_a_night_beside_another_integration(
         assert {line.control for line in report.control_lines()} == {"R7", *(f"map:{name}" for name in MAPS)}
         assert {(one["suite"], one["state"]) for one in report.suite_rates()} == {(name, "checked") for name in MAPS}
         assert all(one["rate"] == 1 for one in report.suite_rates() if one["rows"])
-        assert {one["name"] for one in report.downloads()} >= {"reconciliation.xlsx", "breaks.csv", "totals.parquet"}
+        assert {one["name"] for one in report.downloads()} >= {
+            "reconciliation.xlsx",
+            "exceptions.csv",
+            "totals.parquet",
+        }
         docs = report.data_docs
         assert docs is not None
         assert {path.name for path in (docs / "suites").iterdir()} == {f"{name}.html" for name in MAPS}
@@ -196,7 +200,7 @@ def test_a_night_beside_another_integration(
     ((to, mail),) = mailbox.mails
     body = mail.get_content() if not mail.is_multipart() else mail.get_body(("html",)).get_content()  # type: ignore[union-attr]
     assert to == ["ann@example.com"]
-    assert "part of the night failed: compare.expense_management, validate.expense_management" in body
+    assert "part of the reconciliation failed: compare.expense_management, validate.expense_management" in body
     assert "errors: 1, more than 0" in body
     assert found.key not in body
     assert found.finance_value not in body

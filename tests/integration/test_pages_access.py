@@ -105,7 +105,7 @@ def test_a_viewer_reads_everything_and_changes_nothing(visitor: Visitors, reconc
             answer = viewer.ask(method, path + ROW, headers=HERE, data=FORMS)
             assert answer.status_code == 403, path
             continue
-        path = path.replace("/files/pages.css", "/files/breaks.csv")
+        path = path.replace("/files/pages.css", "/files/exceptions.csv")
         answer = viewer.ask(method, path + (ROW if path.startswith("/quarantine/row") else ""), headers=PAGE)
         assert answer.status_code in (200, 303), (path, answer.text)
         assert '<form method="post"' not in answer.text, path

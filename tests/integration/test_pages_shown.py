@@ -241,7 +241,7 @@ def test_files_of_a_night_can_be_taken(ann: Visitor) -> None:
     framed = ann.ask("GET", f"/nights/{night}/data-docs")
     assert f'src="/dualsync/nights/{quote(NIGHT, safe="")}/data-docs/index.html"' in framed.text
     assert "frame-src 'self'" in framed.headers["content-security-policy"]
-    for name, start in (("reconciliation.xlsx", b"PK"), ("breaks.csv", b"number,"), ("totals.parquet", b"PAR1")):
+    for name, start in (("reconciliation.xlsx", b"PK"), ("exceptions.csv", b"number,"), ("totals.parquet", b"PAR1")):
         answer = ann.ask("GET", f"/nights/{night}/files/{name}")
         assert answer.content.startswith(start)
         assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'

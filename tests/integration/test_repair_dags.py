@@ -166,12 +166,12 @@ def test_held_legs_are_released_as_they_were_planned(world: World, dagbag: DagBa
     before = names_in_finance(world)
     world.forget_requests()
     assert world.sync(["funding_sources", "projects"]).state == "held"
-    held = json.loads(dualsync(world, "held", "list", "--json").out)
+    held = json.loads(dualsync(world, "approvals", "list", "--json").out)
     assert {(leg["map"], leg["part"]): leg["planned"] for leg in held} == {
         ("projects", "rows"): {"update": len(mine)},
         ("funding_sources", "deletes"): {"delete": 2},
     }
-    assert "2 legs are held" in dualsync(world, "held", "list").out
+    assert "2 transfers need approval" in dualsync(world, "approvals", "list").out
 
     anna.answer = "Leave held"
     done, tasks = run(dagbag, "release_held")
@@ -211,8 +211,8 @@ def test_held_legs_are_released_as_they_were_planned(world: World, dagbag: DagBa
     asked = len(anna.asked)
     done, tasks = run(dagbag, "release_held")
     assert (str(done.state), set(tasks.values()), len(anna.asked)) == ("success", {"skipped"}, asked)
-    printed = dualsync(world, "held", "release", "projects", "--by", "bob", code=2)
-    assert printed.err == "no leg (projects) is held; `dualsync held list` shows those that are\n"
+    printed = dualsync(world, "approvals", "release", "projects", "--by", "bob", code=2)
+    assert printed.err == "no transfer (projects) needs approval; `dualsync approvals list` shows those that do\n"
     summary = world.sync(["funding_sources", "projects"])
     assert (summary.state, summary.counts.updated) == ("settled", 1)
     assert world.open_rows() == []

@@ -18,7 +18,7 @@ CAUSES = {
         "The row goes through by itself once the row it waits for is on both sides; look at that one first.",
     ),
     "quarantined": Cause(
-        "held in quarantine",
+        "in quarantine",
         "Correct the row where it was entered, then let it be sent again; the reason names the rule.",
     ),
     "conflict": Cause(
@@ -26,7 +26,7 @@ CAUSES = {
     ),
     "delete": Cause("is to be deleted", "The deletion is carried over with the next run, children first."),
     "held": Cause(
-        "the integration would hold it back", "Correct what the reason names; the row goes through with the next run."
+        "the integration would block it", "Correct what the reason names; the row goes through with the next run."
     ),
     "not_synced": Cause("not carried over yet", "Run the area again; if the row stays, look for it in quarantine."),
     "no_rate": Cause("no exchange rate", "Enter the rate in Finance and import from staging again [G9]."),

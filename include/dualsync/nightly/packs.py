@@ -65,9 +65,7 @@ def changed_periods(night: NightRuntime) -> Changed:
     parts: list[str] = []
     with Sets() as sets:
         for number, one in enumerate(signed):
-            reason = (
-                "the totals of the night were not drawn up" if drawn_up is None else _broken(UPath(one.folder), one)
-            )
+            reason = "the control totals were not computed" if drawn_up is None else _broken(UPath(one.folder), one)
             if reason:
                 results.append(ControlResult(SIGNED_PERIOD, one.company, FAILED, 0, reason))
                 continue
@@ -152,11 +150,11 @@ def sign_off(runtime: Runtime, company: str, period: str, by: str, *, run_id: st
     night = next((one for one in packs if not run_id or one.run_id == run_id), None)
     if night is None:
         raise SettingsError(
-            f"there is no close pack of {company} and {period}; make one with "
+            f"there is no close package of {company} and {period}; make one with "
             f"`dualsync reconcile --company {company} --period {period}`"
         )
     if night.verdict == FAILED:
-        raise SettingsError(f"run {night.run_id} failed in parts, so its pack cannot be signed; run it again")
+        raise SettingsError(f"part of run {night.run_id} failed, so its close package cannot be signed; run it again")
     folder = pack_folder(runtime, company, period, night.run_id)
     digest = _freeze(UPath(night.folder), folder)
     signed = SignOff(company, period, night.run_id, str(folder), digest, by, datetime.now(UTC), comment=comment)
@@ -184,13 +182,13 @@ def _broken(folder: UPath, signed: SignOff) -> str:
     """Why a frozen pack is not what was signed any more, empty where it is."""
     listed = folder / PACK
     if not listed.exists():
-        return f"the signed pack {folder} is gone"
+        return f"the signed close package {folder} is gone"
     text = listed.read_text()
     if hashlib.sha256(text.encode()).hexdigest() != signed.digest:
-        return f"the list of the signed pack {folder} was changed"
+        return f"the list of files of the signed close package {folder} was changed"
     digests: dict[str, Any] = json.loads(text)
     for name, digest in digests.items():
         file = folder / name
         if not file.exists() or hashlib.sha256(file.read_bytes()).hexdigest() != digest:
-            return f"the file {name} of the signed pack {folder} was changed"
+            return f"the file {name} of the signed close package {folder} was changed"
     return ""

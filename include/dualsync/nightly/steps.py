@@ -71,7 +71,7 @@ def begin(
     else:
         companies = runtime.check_companies(companies)
         if period and len(companies) != 1:
-            raise SettingsError("a close pack is of one company: a period needs exactly one")
+            raise SettingsError("a close package is of one company: a period needs exactly one")
         run = RunRef(run_id, JOB, "audit", True, str(folder), companies, names)
         moment = runtime.systems.dataverse.now().astimezone(UTC)
         night = NightRef(run, ids, moment.isoformat(), period, quality)

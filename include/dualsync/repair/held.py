@@ -96,7 +96,7 @@ class Released:
         text = f"{self.leg.label}: {done} of {len(self.rows)} rows released as they were planned"
         if self.left_out:
             named = ", ".join(row.row.key for row in self.left_out[:SAMPLE])
-            text += f", {len(self.left_out)} left out, since they changed meanwhile or are held back: {named}"
+            text += f", {len(self.left_out)} left out, since they changed meanwhile or are blocked: {named}"
         return text
 
 
@@ -137,7 +137,7 @@ def chosen_legs(
     if not found:
         place = " ".join(filter(None, (map_name or "", direction or "", f"of {company}" if company else "")))
         raise SettingsError(
-            f"no leg {f'({place}) ' if place else ''}is held; `dualsync held list` shows those that are"
+            f"no transfer {f'({place}) ' if place else ''}needs approval; `dualsync approvals list` shows those that do"
         )
     return found
 
@@ -155,7 +155,7 @@ def release(runtime: Runtime, legs: Sequence[HeldLeg], *, by: str, run_id: str |
         SettingsError: Nobody said who releases, or a plan is no longer there.
     """
     if not by.strip():
-        raise SettingsError("say who releases the legs; it is written down with them")
+        raise SettingsError("say who releases the transfers; it is kept with them")
     gone = [leg.missing for leg in legs if leg.missing]
     if gone:
         raise SettingsError("; ".join(gone))

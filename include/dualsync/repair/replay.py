@@ -95,8 +95,8 @@ def find_rows(
         if not mine:
             place = f"map {map_name}{f' {direction}' if direction else ''}{f' of {company}' if company else ''}"
             raise SettingsError(
-                f"no row of {place} is held back under the key '{key}'; `dualsync quarantine list --map {map_name} "
-                f"--state all` lists those that are, `dualsync explain {map_name} '{key}'` says how this one stands"
+                f"no row of {place} waits or is blocked under the key '{key}'; `dualsync quarantine list --map "
+                f"{map_name} --state all` lists those that do, `dualsync explain {map_name} '{key}'` explains this one"
             )
         found += [row for row in mine if row not in found]
     return [_ref(runtime, row) for row in found]
@@ -132,7 +132,9 @@ def replay(
     if run_id is not None and read_json(runtime.runs_folder() / safe_name(run_id) / "run.json") is not None:
         return run_all(reopen_run(run_id, runtime), runtime)
     if not rows:
-        raise SettingsError("no rows were named; `dualsync quarantine list` lists those that are held back")
+        raise SettingsError(
+            "no rows were named; `dualsync quarantine list --state all` lists those that wait or are blocked"
+        )
     return run_all(begin(runtime, JOB, rows, dry_run=dry_run, by=by, run_id=run_id), runtime)
 
 

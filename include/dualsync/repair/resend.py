@@ -33,7 +33,7 @@ NEVER = {
     "duplicate_in_finance": "a re-send makes no row fewer: keep one of them",
     "wrong_owner": "it was made in the system that may not make it, and a re-send copies no such row",
     "filtered_out": "its row in Dataverse does not travel any more; a re-send takes nothing back",
-    "balance": "a balance is made of many rows; look for the breaks of these",
+    "balance": "a balance is made of many rows; look for the exceptions of these",
     "not_imported": "it has arrived; Import from staging is a job of Finance",
     "not_posted": "it has arrived; posting is a job of Finance",
     "signed_period": "its period was signed off; a person has to decide what holds",
@@ -114,10 +114,12 @@ def chosen_breaks(
         found = {number: nights.one_break(number) for number in dict.fromkeys(numbers)}
         unknown = [str(number) for number, one in found.items() if one is None]
         if unknown:
-            raise SettingsError(f"there is no break number {', '.join(unknown)}; `dualsync breaks list` lists them")
+            raise SettingsError(
+                f"there is no exception number {', '.join(unknown)}; `dualsync exceptions list` lists them"
+            )
         return [one for one in found.values() if one is not None]
     if chosen is None or chosen == BreakFilter(still_open=True):
-        raise SettingsError("name breaks by their numbers, or choose them by control, class or company")
+        raise SettingsError("name exceptions by their numbers, or choose them by control, class or company")
     breaks: list[BreakRecord] = []
     while page := nights.breaks(chosen, after=breaks[-1].number if breaks else 0, limit=_PAGE):
         breaks += page
@@ -182,7 +184,7 @@ def send(runtime: Runtime, planned: str, *, by: str = "", run_id: str | None = N
         plan = read_plan(runtime, planned)
         rows = list(dict.fromkeys(row for line in plan.lines if line.heals for row in line.rows)) if plan else []
         if not rows:
-            raise SettingsError(f"run '{planned}' planned no row to send again; `dualsync breaks resend` plans one")
+            raise SettingsError(f"run '{planned}' planned no row to send again; `dualsync exceptions resend` plans one")
         run = begin(runtime, JOB, rows, dry_run=False, resend=True, approved=planned, by=by, run_id=run_id)
     return run_all(run, runtime)
 

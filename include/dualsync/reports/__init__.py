@@ -1,1 +1,1 @@
-"""What people read: so far the table of a run's legs."""
+"""What people read: workbook, files and Data Docs of a reconciliation, alerts, printed tables, and their words."""

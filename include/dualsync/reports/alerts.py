@@ -1,4 +1,4 @@
-"""Whether a night is worth telling somebody, and what to tell: verdict, counts and shares, and no value of any row."""
+"""Whether people are alerted of a reconciliation, and what they read: verdict, counts and shares, no value of a row."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from decimal import Decimal
 from typing import Any
 
 from dualsync.reports.figures import percent
+from dualsync.reports.words import state_word
 from dualsync.settings import Alerts
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """What people are told, in whatever form a channel has.
+    """What people read, in whatever form a channel has.
 
     Attributes:
         title: One line.
@@ -29,50 +30,51 @@ class Alert:
 
 
 def reasons(verdict: Mapping[str, Any] | None, failed: Sequence[str], alerts: Alerts) -> list[str]:
-    """The thresholds that a night has crossed.
+    """Return the thresholds that a reconciliation has crossed, in words.
 
     Args:
-        verdict: What the night came to, as :class:`dualsync.nightly.publish.Verdict` has it; None where it did not.
-        failed: Names of the night's tasks that failed.
+        verdict: What it came to, as :class:`dualsync.nightly.publish.Verdict` has it; None where it came to nothing.
+        failed: Names of its tasks that failed.
         alerts: The thresholds.
     """
-    found: list[str] = []
+    crossed: list[str] = []
     if alerts.failed and (verdict is None or verdict["state"] == "failed" or failed):
-        found.append(f"part of the night failed{': ' if failed else ''}{', '.join(failed)}")
+        crossed.append(f"part of the reconciliation failed{': ' if failed else ''}{', '.join(failed)}")
     if verdict is None:
-        return found
+        return crossed
     counts = verdict["counts"]
     for limit, number, what in (
-        (alerts.critical, counts["critical"], "critical breaks"),
+        (alerts.critical, counts["critical"], "critical exceptions"),
         (alerts.errors, counts["error"], "errors"),
-        (alerts.new, verdict["new"], "new breaks"),
+        (alerts.new, verdict["new"], "new exceptions"),
     ):
         if limit is not None and number > limit:
-            found.append(f"{what}: {number}, more than {limit}")
+            crossed.append(f"{what}: {number}, more than {limit}")
     if alerts.matched_below is not None and verdict["matched"] and Decimal(verdict["matched"]) < alerts.matched_below:
-        found.append(f"amounts matched: {percent(verdict['matched'])}, below {percent(alerts.matched_below)}")
-    return found
+        crossed.append(f"amounts matched: {percent(verdict['matched'])}, below {percent(alerts.matched_below)}")
+    return crossed
 
 
-def draw_up(verdict: Mapping[str, Any] | None, why: Sequence[str], link: str) -> Alert:
-    """Put an alert together.
+def compose_alert(verdict: Mapping[str, Any] | None, why: Sequence[str], link: str) -> Alert:
+    """Return the alert of a reconciliation.
 
     Args:
-        verdict: What the night came to, None where it did not.
+        verdict: What it came to, None where it came to nothing.
         why: The thresholds it crossed.
         link: Address of the report.
     """
     if verdict is None:
         return Alert("Nightly reconciliation: not published", tuple(why), (("Verdict", "none"),), link)
     counts = verdict["counts"]
+    state = state_word(verdict["state"])
     facts = (
-        ("Verdict", str(verdict["state"])),
+        ("Verdict", state),
         ("Amounts matched", percent(verdict["matched"])),
-        ("Critical breaks", str(counts["critical"])),
+        ("Critical exceptions", str(counts["critical"])),
         ("Errors", str(counts["error"])),
         ("Warnings", str(counts["warning"])),
         ("New / resolved", f"{verdict['new']} / {verdict['resolved']}"),
-        ("Not run / failed", f"{verdict['not_run']} / {verdict['failed']}"),
+        ("Not tested / failed", f"{verdict['not_run']} / {verdict['failed']}"),
         ("Run", str(verdict["run_id"])),
     )
-    return Alert(f"Nightly reconciliation: {verdict['state']}", tuple(why), facts, link)
+    return Alert(f"Nightly reconciliation: {state}", tuple(why), facts, link)

@@ -1,8 +1,8 @@
-"""The Data Docs of a night: what became of each suite and rule, as pages that can be read offline.
+"""The Data Docs of a reconciliation: what became of each suite and rule, as pages that can be read offline.
 
 Great Expectations renders the rules. Its own page around them would load style sheets, scripts, fonts and a logo from
 public hosts, so the pages around are ours (``templates/``): they need no script and no network. They are made of the
-counts that the night keeps, and of nothing else.
+counts that the reconciliation keeps, and of nothing else.
 """
 
 from __future__ import annotations
@@ -13,22 +13,27 @@ from typing import Any
 
 from upath import UPath
 
+from dualsync.mapping.areas import area_title
 from dualsync.mapping.suites import CHECK
 from dualsync.mapping.validation import import_great_expectations
 from dualsync.nightly.quality import CHECKED, quality_path
 from dualsync.reports.figures import percent
 from dualsync.reports.nights import DATA_DOCS, NightReport
+from dualsync.reports.words import reconciliation_name, state_word
 from dualsync.sync.legs.folders import read_json, safe_name
 
 NIGHTS_BEFORE = 7
-"""How many nights before the first page shows the pass rates of."""
+"""Of how many earlier reconciliations the first page shows the pass rates."""
+
+_NOT_RUN = "not_run"
+_ORDER = {"failed": 0, CHECKED: 2, _NOT_RUN: 3}
 
 
 def build_data_docs(report: NightReport) -> UPath:
-    """Build the pages of a night anew; to be called by one task at a time.
+    """Build the pages of a reconciliation anew; to be called by one task at a time.
 
     Args:
-        report: The night, which is in the ledger.
+        report: The reconciliation, which is in the ledger.
 
     Returns:
         Their first page.
@@ -52,27 +57,28 @@ def _write(path: UPath, text: str) -> None:
 
 
 def _suites(report: NightReport) -> list[dict[str, Any]]:
-    """One line for each suite of the night, those with broken rules first."""
+    """Return a line for each suite, those with broken rules first."""
     rates = report.suite_rates(NIGHTS_BEFORE + 1)
+    now = [rate for rate in rates if rate["run_id"] == report.night.run_id]
     before: dict[str, list[str]] = {}
-    for one in rates:
-        if one["run_id"] != report.night.run_id:
-            before.setdefault(one["suite"], []).append(percent(one["rate"]))
-    tonight = [one for one in rates if one["run_id"] == report.night.run_id]
-    order = {"failed": 0, CHECKED: 2, "not_run": 3}
-    tonight.sort(key=lambda one: (1 if one["broken"] else order[one["state"]], one["area"], one["suite"]))
-    for one in tonight:
-        name = one["suite"]
-        table_map = report.catalog.declared.get(name)
-        one |= {
-            "percent": percent(one["rate"]),
-            "page": f"suites/{safe_name(name)}.html" if one["state"] == CHECKED else "",
-            "before": before.get(name, []),
-            "between": f"Dataverse {table_map.dataverse.table} and Finance {table_map.finance.set}"
-            if table_map
-            else "",
-        }
-    return tonight
+    for rate in rates:
+        if rate["run_id"] != report.night.run_id:
+            before.setdefault(rate["suite"], []).append(percent(rate["rate"]))
+    now.sort(key=lambda rate: (1 if rate["broken"] else _ORDER[rate["state"]], rate["area"], rate["suite"]))
+    return [{**rate, **_shown(rate, report), "before": before.get(rate["suite"], [])} for rate in now]
+
+
+def _shown(rate: Mapping[str, Any], report: NightReport) -> dict[str, str]:
+    """Return what the pages show of a suite, in words."""
+    table_map = report.catalog.declared.get(rate["suite"])
+    between = f"Dataverse {table_map.dataverse.table} and Finance {table_map.finance.set}" if table_map else ""
+    return {
+        "percent": percent(rate["rate"]),
+        "page": f"suites/{safe_name(rate['suite'])}.html" if rate["state"] == CHECKED else "",
+        "between": between,
+        "area_title": area_title(rate["area"]) if rate["area"] else "",
+        "state_word": state_word(rate["state"]),
+    }
 
 
 class _Pages:
@@ -89,7 +95,7 @@ class _Pages:
         self._view = DefaultJinjaPageView(custom_views_directory=templates)
 
     def index(self, report: NightReport, suites: Sequence[Mapping[str, Any]]) -> str:
-        """The first page."""
+        """Return the first page."""
         total = report.suite_total(suites)
         text = self._view.env.get_template("index.html").render(
             night=_night(report), suites=suites, total={**total, "percent": percent(total["rate"])}
@@ -97,7 +103,7 @@ class _Pages:
         return str(text)
 
     def suite(self, report: NightReport, suite: Mapping[str, Any], rules: Sequence[Mapping[str, Any]]) -> str:
-        """The page of a suite."""
+        """Return the page of a suite."""
         from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
 
         document = ValidationResultsPageRenderer().render(self._result(suite, rules)).to_json_dict()
@@ -110,7 +116,7 @@ class _Pages:
         return str(text)
 
     def _result(self, suite: Mapping[str, Any], rules: Sequence[Mapping[str, Any]]) -> Any:
-        """The counts of a suite in the form that Great Expectations renders."""
+        """Return the counts of a suite in the form that Great Expectations renders."""
         from great_expectations.core.expectation_validation_result import ExpectationSuiteValidationResult
 
         broken = sum(1 for rule in rules if rule["broken"])
@@ -155,4 +161,4 @@ def _rule_result(rule: Mapping[str, Any]) -> Any:
 
 
 def _night(report: NightReport) -> dict[str, str]:
-    return {"run_id": report.night.run_id, "moment": f"{report.night.moment:%Y-%m-%d %H:%M} UTC"}
+    return {"run_id": report.night.run_id, "name": reconciliation_name(report.night.moment, "UTC")}

@@ -1,4 +1,4 @@
-"""The breaks and totals of a night as CSV and Parquet: the same rows as in the workbook.
+"""The exceptions and totals of a reconciliation as CSV and Parquet: the same rows as in the workbook.
 
 A text that a spreadsheet would take for a formula gets an apostrophe before it in CSV, so that opening the file never
 runs anything; in Parquet it stands as it is.
@@ -19,7 +19,9 @@ from dualsync.controls.causes import CAUSES
 from dualsync.frames import CHUNK_ROWS, ParquetSink
 from dualsync.ledger import BreakRecord
 from dualsync.nightly.totals import TOTALS_SCHEMA
-from dualsync.reports.nights import NightReport, age_class, links
+from dualsync.reports.figures import age_class
+from dualsync.reports.nights import NightReport
+from dualsync.reports.records import links
 
 MOMENT = pa.timestamp("us", tz="UTC")
 BREAK_COLUMNS = pa.schema(
@@ -32,7 +34,7 @@ BREAK_COLUMNS = pa.schema(
         *(pa.field(name, pa.string()) for name in ("currency", "cause", "mitigation", "explanation")),
         pa.field("first_seen", MOMENT),
         pa.field("last_seen", MOMENT),
-        pa.field("nights", pa.int64()),
+        pa.field("times_seen", pa.int64()),
         pa.field("resolved_at", MOMENT),
         *(pa.field(name, pa.string()) for name in ("age", "status", "owner", "comment")),
         *(pa.field(name, pa.string()) for name in ("dataverse_table", "dataverse_id", "finance_set", "finance_key")),
@@ -40,39 +42,54 @@ BREAK_COLUMNS = pa.schema(
         pa.field("finance_link", pa.string()),
     ]
 )
-"""The columns of a break in every file, and in the workbook."""
+"""The columns of an exception in every file, and in the workbook."""
 
 _STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def neutral(text: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
+    """Return a text that no spreadsheet takes for a formula.
+
+    Args:
+        text: Any text.
+    """
     return f"'{text}" if text.startswith(_STARTS) else text
 
 
-def break_row(report: NightReport, found: BreakRecord, environments: Mapping[str, str]) -> dict[str, Any]:
-    """A break as a row of :data:`BREAK_COLUMNS`."""
-    cause = CAUSES.get(found.cause)
-    to = links(found, environments, report.catalog)
-    shown: dict[str, Any] = {
-        "class": found.break_class,
-        "cause": cause.title if cause else found.cause,
+def break_row(report: NightReport, exception: BreakRecord, environments: Mapping[str, str]) -> dict[str, Any]:
+    """Return an exception as a row of :data:`BREAK_COLUMNS`.
+
+    Args:
+        report: The reconciliation in which it is shown.
+        exception: The exception.
+        environments: Addresses of the environments, by side.
+    """
+    cause = CAUSES.get(exception.cause)
+    addresses = links(exception, environments, report.catalog)
+    computed: dict[str, Any] = {
+        "class": exception.break_class,
+        "cause": cause.title if cause else exception.cause,
         "mitigation": cause.mitigation if cause else "",
-        "age": age_class(found.first_seen, report.night.moment),
-        "dataverse_link": to.get("dataverse", ""),
-        "finance_link": to.get("finance", ""),
+        "times_seen": exception.nights,
+        "age": age_class(exception.first_seen, report.night.moment),
+        "dataverse_link": addresses.get("dataverse", ""),
+        "finance_link": addresses.get("finance", ""),
     }
-    return {name: shown[name] if name in shown else getattr(found, name) for name in BREAK_COLUMNS.names}
+    return {name: computed[name] if name in computed else getattr(exception, name) for name in BREAK_COLUMNS.names}
 
 
 def write_files(report: NightReport) -> list[UPath]:
-    """Write breaks and totals as CSV and Parquet into the night's report folder."""
+    """Write exceptions and totals as CSV and Parquet into the report folder, and return the paths.
+
+    Args:
+        report: The reconciliation.
+    """
     folder = report.folder / "reports"
-    urls = report.verdict.get("environments", {})
-    breaks = (break_row(report, one, urls) for one in report.breaks())
+    environments = report.verdict.get("environments", {})
+    exceptions = (break_row(report, exception, environments) for exception in report.breaks())
     totals = report.totals(period=report.night.period)
     return [
-        *_both(folder, "breaks", BREAK_COLUMNS, breaks),
+        *_both(folder, "exceptions", BREAK_COLUMNS, exceptions),
         *_both(folder, "totals", TOTALS_SCHEMA, totals),
     ]
 
@@ -82,19 +99,23 @@ def _both(folder: UPath, name: str, schema: pa.Schema, rows: Iterable[Mapping[st
     parquet, text = folder / f"{name}.parquet", folder / f"{name}.csv"
     with ParquetSink(parquet, schema) as sink, text.open("wb") as file:
         file.write(csv_line(schema.names))
-        piece: list[Mapping[str, Any]] = []
+        chunk: list[Mapping[str, Any]] = []
         for row in rows:
-            piece.append(row)
+            chunk.append(row)
             file.write(csv_line([row[column] for column in schema.names]))
-            if len(piece) == CHUNK_ROWS:
-                sink.write_rows(piece)
-                piece = []
-        sink.write_rows(piece)
+            if len(chunk) == CHUNK_ROWS:
+                sink.write_rows(chunk)
+                chunk = []
+        sink.write_rows(chunk)
     return [parquet, text]
 
 
 def csv_line(values: Sequence[Any]) -> bytes:
-    """A line of a CSV file, without anything that a spreadsheet would run."""
+    """Return a line of a CSV file, without anything that a spreadsheet would run.
+
+    Args:
+        values: The values of its cells.
+    """
     line = io.StringIO()
     csv.writer(line).writerow([_cell(value) for value in values])
     return line.getvalue().encode()

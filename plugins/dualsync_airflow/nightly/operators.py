@@ -226,7 +226,7 @@ class NotifyOperator(BaseOperator):
             AirflowFailException: a channel was not reached. The others were, so nothing is sent again.
             AirflowSkipException: there is nothing to tell, or nobody to tell it to.
         """
-        from dualsync.reports.alerts import draw_up, reasons
+        from dualsync.reports.alerts import compose_alert, reasons
         from dualsync.settings import Settings
         from dualsync_airflow.notifiers import report_url, send
 
@@ -235,7 +235,7 @@ class NotifyOperator(BaseOperator):
         why = reasons(verdict, failed, alerts)
         if not why:
             raise AirflowSkipException("no threshold is crossed")
-        alert = draw_up(verdict, why, report_url(context))
+        alert = compose_alert(verdict, why, report_url(context))
         reached, lost = send(alert, alerts, context)
         if lost:
             raise AirflowFailException(f"not told: {'; '.join(lost)}")

@@ -12,7 +12,9 @@ from fastapi.responses import Response
 from dualsync.controls.model import SEVERITIES
 from dualsync.ledger import NightRecord
 from dualsync.ledger.breaks import BreakFilter
-from dualsync.reports.nights import AGES, NightReport, describe
+from dualsync.reports.controls import describe
+from dualsync.reports.figures import AGES
+from dualsync.reports.nights import NightReport
 from dualsync.sync.legs.runtime import Runtime
 from dualsync_airflow.pages import NIGHT_DAG, shown
 from dualsync_airflow.pages.render import go, page
@@ -24,7 +26,7 @@ NIGHTS = 30
 """Nights in lists and trends."""
 
 _AGE_DAYS = (2, 8, 31)
-"""Where the age classes of breaks begin, beside the first; see `dualsync.reports.nights.age_class`."""
+"""Where the age classes of breaks begin, beside the first; see `dualsync.reports.figures.age_class`."""
 
 
 @router.get("/")

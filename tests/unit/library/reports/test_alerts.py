@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dualsync.errors import SettingsError
-from dualsync.reports.alerts import draw_up, reasons
+from dualsync.reports.alerts import compose_alert, reasons
 from dualsync.settings import Alerts, Settings
 
 
@@ -21,18 +21,18 @@ def verdict(state: str = "breaks", critical: int = 0, error: int = 0, **words: A
     ("night", "thresholds", "told"),
     [
         (verdict(), {}, []),
-        (verdict(critical=1), {}, ["critical breaks: 1, more than 0"]),
+        (verdict(critical=1), {}, ["critical exceptions: 1, more than 0"]),
         (verdict(critical=1), {"critical": 1}, []),
         (verdict(critical=1), {"critical": "off"}, []),
         (verdict(error=7), {}, []),
         (verdict(error=7), {"errors": 6}, ["errors: 7, more than 6"]),
-        (verdict(new=3), {"new": "2"}, ["new breaks: 3, more than 2"]),
+        (verdict(new=3), {"new": "2"}, ["new exceptions: 3, more than 2"]),
         (verdict(), {"matched_below": "1"}, ["amounts matched: 99.99 %, below 100 %"]),
         (verdict(), {"matched_below": "0.9999"}, []),
         (verdict(matched=""), {"matched_below": "1"}, []),
-        (verdict("failed"), {}, ["part of the night failed"]),
+        (verdict("failed"), {}, ["part of the reconciliation failed"]),
         (verdict("failed"), {"failed": False}, []),
-        (None, {}, ["part of the night failed"]),
+        (None, {}, ["part of the reconciliation failed"]),
     ],
 )
 def test_thresholds(night: dict[str, Any] | None, thresholds: dict[str, Any], told: list[str]) -> None:
@@ -41,15 +41,15 @@ def test_thresholds(night: dict[str, Any] | None, thresholds: dict[str, Any], to
 
 def test_failed_tasks_are_named() -> None:
     assert reasons(verdict("equal"), ["compare.a", "validate.a"], Alerts()) == [
-        "part of the night failed: compare.a, validate.a"
+        "part of the reconciliation failed: compare.a, validate.a"
     ]
 
 
 def test_the_share_matched_stands_second_and_a_night_without_verdict_is_told_too() -> None:
-    alert = draw_up(verdict(critical=2), ["critical breaks: 2, more than 0"], "http://here/run")
-    assert alert.facts[:3] == (("Verdict", "breaks"), ("Amounts matched", "99.99 %"), ("Critical breaks", "2"))
+    alert = compose_alert(verdict(critical=2), ["critical exceptions: 2, more than 0"], "http://here/run")
+    assert alert.facts[:3] == (("Verdict", "exceptions"), ("Amounts matched", "99.99 %"), ("Critical exceptions", "2"))
     assert ("New / resolved", "0 / 4") in alert.facts
-    assert draw_up(None, ["x"], "").title == "Nightly reconciliation: not published"
+    assert compose_alert(None, ["x"], "").title == "Nightly reconciliation: not published"
 
 
 def test_thresholds_come_from_the_environment(tmp_path: Any) -> None:

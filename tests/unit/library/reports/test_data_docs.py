@@ -1,4 +1,4 @@
-"""The Data Docs of a night: offline, without row values, with the pass rates of the nights before."""
+"""The Data Docs of a reconciliation: offline, without row values, with the pass rates of those before it."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_pages_need_no_network_no_script_and_show_every_rule(catalog: Catalog, l
         (catalog.declared["workers"].title, "failed: failed: ValueError", "-", ""),
         (catalog.declared["actuals"].title, "checked", "92.5 %", "90 %"),
         (catalog.declared["parties"].title, "checked", "100 %", ""),
-        (catalog.declared["subcontracts"].title, "not run: Finance has no <set>", "-", ""),
+        (catalog.declared["subcontracts"].title, "not tested: Finance has no <set>", "-", ""),
     ]
     page = html.fromstring(pages["suites/actuals.html"].read_text(encoding="utf-8"))
     rules = build_suite(catalog.declared["actuals"], Schema.load())["expectations"]

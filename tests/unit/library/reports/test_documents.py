@@ -1,12 +1,12 @@
-"""Whole units as people see them."""
+"""Documents as people see them."""
 
 from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
 
 from dualsync.ledger import DocumentRecord
-from dualsync.ledger.documents import Document, documents_of
-from dualsync.reports.units import units_table
+from dualsync.ledger.documents import documents_of
+from dualsync.reports.documents import documents_table
 
 EARLY = datetime(2026, 3, 1, 8, tzinfo=UTC)
 LATE = EARLY + timedelta(hours=1)
@@ -24,7 +24,7 @@ RECORDS = [
 ]
 
 
-def test_a_unit_is_complete_when_all_its_lines_and_its_trigger_are() -> None:
+def test_a_document_is_complete_when_all_its_lines_and_its_trigger_are() -> None:
     missing = ("order_lines", "orders_trigger")
     first = Document("orders", "USPM", "A", 3, 2, missing, EARLY)
     second = Document("orders", "USPM", "B", 2, 2, (), LATE)
@@ -43,10 +43,10 @@ def test_a_unit_is_complete_when_all_its_lines_and_its_trigger_are() -> None:
     }
 
 
-def test_the_table_has_a_line_for_each_unit() -> None:
+def test_the_table_has_a_line_for_each_document() -> None:
     console = Console(width=120, highlight=False)
     with console.capture() as captured:
-        console.print(units_table(documents_of(RECORDS)))
+        console.print(documents_table(documents_of(RECORDS)))
     lines = [line.split() for line in captured.get().splitlines() if "USPM" in line]
     assert lines == [
         ["orders", "USPM", "A", "incomplete", "3", "2", "2026-03-01", "08:00", "order_lines,", "orders_trigger"],
