@@ -19,7 +19,7 @@ import typer
 from rich.table import Table
 
 from dualsync.reports.legs import wide_console
-from dualsync.systems import packages
+from dualsync.systems.finance import packages
 from support.cycles import SINCE, Cycle
 from support.nights import settle
 from support.scores import Score, declared, judge, unplantable

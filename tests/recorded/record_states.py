@@ -24,7 +24,7 @@ from unittest import mock
 from dualsync.nightly import steps as night_steps
 from dualsync.nightly.publish import publish
 from dualsync.repair.replay import find_rows, replay
-from dualsync.systems.packages import ImportLimits
+from dualsync.systems.finance.packages import ImportLimits
 from recorded.states import ARCHIVE, Archive
 from support.crash import Point, run_and_die
 from support.orders import MAPS as SUBCONTRACTS
@@ -245,7 +245,7 @@ def main() -> int:
     """Make all states and write the archive."""
     with (
         tempfile.TemporaryDirectory() as scratch,
-        mock.patch("dualsync.systems.packages.ImportLimits", partial(ImportLimits, first_wait=0.01)),
+        mock.patch("dualsync.systems.finance.packages.ImportLimits", partial(ImportLimits, first_wait=0.01)),
     ):
         recorder = Recorder(Path(scratch))
         template = synchronised(Path(scratch) / "synchronised" / "home")

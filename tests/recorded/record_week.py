@@ -20,9 +20,9 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 
 import pyarrow as pa
@@ -30,12 +30,14 @@ import pytest
 from upath import UPath
 
 from dualsync.frames import read_table
+from dualsync.mapping import Catalog, Schema
 from dualsync.mapping.catalog import MAPS_FOLDER
 from dualsync.mapping.parts import part_name
 from dualsync.mapping.words import TRIGGER
 from dualsync.sync.documents.completeness import due
 from dualsync.sync.legs.runtime import Leg, Runtime
 from dualsync.sync.lookups.parents import Parents
+from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.reconcile import transform
 from dualsync.sync.reconcile.approved import approved_plan
 from dualsync.sync.run import pipeline
@@ -202,6 +204,7 @@ def shown_first(leg: RecordedLeg) -> set[tuple[Any, ...]]:
     shown |= {("ended", leg.direction, *outcome) for outcome in outcomes(leg.plan)}
     shown |= {("trigger base",)} if leg.trigger_base is not None else set()
     shown |= {("due",)} if leg.due else set()
+    shown |= _facts(leg)
     shown |= {("wave",) for wave in leg.plan.column("wave").to_pylist() if wave}
     return shown | ({("deletes",)} if leg.deletes.num_rows else set())
 
@@ -222,6 +225,57 @@ def shown_by(leg: RecordedLeg) -> set[tuple[Any, ...]]:
         shown |= {("written", *way, name) for name in carried if action == "update"}
         shown |= {("kept", *way, action, name) for name in kept}
     return shown
+
+
+def _facts(leg: RecordedLeg) -> set[tuple[Any, ...]]:
+    """What was the case with single columns of rows that stand on both sides, and what became of them.
+
+    A pair's ownership, whether each side moved since the base, whether both say the same, whether nothing is said, and
+    whether the column was carried, kept or left.
+    """
+    table_map = maps()[leg.map]
+    columns = LegColumns(table_map, cast(Any, leg.direction), schema(), leg.missing)
+    pairs = [one for one in columns.pairs if one.sources and not one.key]
+    based = {row["join_key"]: row for row in leg.base.to_pylist()} if leg.base is not None else {}
+    held = set(leg.have.column("join_key").to_pylist())
+    sender, receiver = ("d:", "f:") if leg.direction == "to_finance" else ("f:", "d:")
+    adopts = table_map.initial.master == columns.source
+    found: set[tuple[Any, ...]] = set()
+    for row in leg.plan.to_pylist():
+        if row["join_key"] not in held or row["action"] == "create":
+            continue
+        base = based.get(row["join_key"])
+        for pair in pairs:
+            want, have = row[f"w:{pair.target}"], row[f"h:{pair.target}"]
+            moved: tuple[bool, ...] = ()
+            if base is not None:
+                source_moved = any(row[f"s:{name}"] != base[sender + name] for name in pair.sources)
+                moved = (source_moved, not _alike(have, base[receiver + pair.target]))
+            wins = pair.entry.wins if isinstance(pair.entry.wins, str) else "by condition"
+            ownership = (wins == columns.source if wins != "by condition" else wins) if pair.both_ways else "one way"
+            ended = "carried" if pair.target in (row["columns"] or ()) else ""
+            ended = "kept" if pair.target in (row["keep"] or ()) else ended
+            facts = (_alike(want, have), _alike(want, None), _alike(have, None))
+            found.add(("facts", ownership, adopts, bool(leg.run["resend"]), moved, facts, ended))
+    return found
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two values say the same, roughly: an empty value is one that never was."""
+    one, other = ((value.casefold() if isinstance(value, str) else value) or None for value in (one, other))
+    return bool(one == other)
+
+
+@cache
+def maps() -> Catalog:
+    """The table maps of today."""
+    return Catalog.load(None)
+
+
+@cache
+def schema() -> Schema:
+    """The columns of both systems."""
+    return Schema.load()
 
 
 def _options(leg: RecordedLeg) -> list[str]:

@@ -24,7 +24,7 @@ from dualsync.ledger import LegRecord, OpenRow
 from dualsync.settings import Settings
 from dualsync.sync.legs.runtime import Runtime
 from dualsync.sync.run.pipeline import RunSummary, run_all, start_run
-from dualsync.systems.packages import ImportLimits
+from dualsync.systems.finance.packages import ImportLimits
 from dualsync_sandbox import Sandbox
 
 COMPANIES = "USPM,GBPM,FRRT"
@@ -199,7 +199,7 @@ def _quiet() -> None:
 def _looking_often() -> Iterator[None]:
     """The sandbox's imports end after a few looks, however soon these come, so nobody need sleep between them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dualsync.systems.packages.ImportLimits", partial(ImportLimits, first_wait=0.01))
+        patch.setattr("dualsync.systems.finance.packages.ImportLimits", partial(ImportLimits, first_wait=0.01))
         yield
 
 

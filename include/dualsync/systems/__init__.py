@@ -18,12 +18,9 @@ from typing import TYPE_CHECKING
 from dualsync.closing import Closing
 from dualsync.systems import dataverse as _dataverse
 from dualsync.systems import finance as _finance
-from dualsync.systems.dataverse import Bind, Changes, Dataverse, UpsertRow
-from dualsync.systems.dataverse_metadata import AttributeInfo, KeyInfo, TableInfo
-from dualsync.systems.finance import Finance
-from dualsync.systems.finance_metadata import ColumnInfo, EntityInfo
+from dualsync.systems.dataverse import AttributeInfo, Bind, Changes, Dataverse, KeyInfo, TableInfo, UpsertRow
+from dualsync.systems.finance import ColumnInfo, EntityInfo, Finance, ImportResult, Packages, RowError
 from dualsync.systems.http import Service, open_client, open_storage_client
-from dualsync.systems.packages import ImportResult, Packages, RowError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

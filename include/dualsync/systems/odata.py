@@ -176,3 +176,16 @@ def picked(rows: list[Row], columns: list[tuple[str, str]], what: str) -> list[R
         return [{"@etag": row.get("@odata.etag"), **{name: row[wire] for name, wire in columns}} for row in rows]
     except KeyError as error:
         raise SchemaMismatch(f"{what} answers without the column {error.args[0]} that was selected") from error
+
+
+def make_exact(rows: list[Row], numbers: Iterable[str]) -> None:
+    """Make Decimals of numbers that came without a fraction, in the rows themselves.
+
+    Args:
+        rows: Rows as they were picked.
+        numbers: The columns that hold decimal numbers.
+    """
+    for name in numbers:
+        for row in rows:
+            if type(row[name]) is int:
+                row[name] = Decimal(row[name])

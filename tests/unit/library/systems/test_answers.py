@@ -9,7 +9,7 @@ import pytest
 
 from dualsync import errors
 from dualsync.systems import dataverse, finance
-from dualsync.systems.finance_metadata import parse_metadata
+from dualsync.systems.finance.metadata import parse_metadata
 from dualsync.systems.odata import guid_literal, literal, wire_value, with_query
 
 GUID = "6f1f7a0c-5d5b-4c8e-9a3b-0d1f2e3c4b5a"

@@ -17,9 +17,9 @@ from lxml import etree
 from dualsync.errors import BrokenProtocol, BrokenReply, Refused, TimedOut, Unavailable
 from dualsync.settings import Retries
 from dualsync.systems.finance import Finance, classify
+from dualsync.systems.finance.package_files import build_package, cell, read_table
+from dualsync.systems.finance.packages import ImportLimits, ImportResult, Packages, RowError
 from dualsync.systems.http import Service
-from dualsync.systems.package_files import build_package, cell, read_table
-from dualsync.systems.packages import ImportLimits, ImportResult, Packages, RowError
 
 ENTITY, TARGET = "Things", "ThingEntity"
 COLUMNS = ("ThingId", "Name")

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 from dualsync.closing import Closing
 from dualsync.errors import (
-    AlreadyExists,
     ChangeTokenExpired,
-    DualsyncError,
     ForbiddenKey,
     NotFound,
-    Refused,
-    RowChanged,
     SchemaMismatch,
-    TimedOut,
-    Unavailable,
 )
-from dualsync.systems.dataverse_metadata import NUMBERS, DataverseMetadata, TableInfo
+from dualsync.systems.dataverse.metadata import DataverseMetadata, TableInfo
+from dualsync.systems.dataverse.rows import Bind, Changes, Columns, UpsertRow
 from dualsync.systems.odata import (
     Row,
     guid_literal,
     literal,
     or_filters,
     pages,
-    picked,
     text_literal,
     wire_value,
     with_query,
@@ -48,66 +39,6 @@ FORBIDDEN_IN_KEYS = frozenset("/<>*%&:\\?+")
 
 # The service takes URLs up to 32 KB [DV1].
 _URL_LIMIT = 30_000
-_TARGET_TABLE = "Microsoft.Dynamics.CRM.lookuplogicalname"
-_EXPIRED = "0x80044352"
-_EXISTS = frozenset({"0x80040237", "0x80060892"})
-_CHANGED = "0x80060882"
-_UNKNOWN_SET = "0x8006088a"
-_DEADLOCK = "0x80044150"
-_SQL_TIMEOUT = "0x80044151"
-
-
-@dataclass(frozen=True, slots=True)
-class Bind:
-    """The value of a lookup that is written: the table and the record id it shall point to."""
-
-    table: str
-    id: str
-
-
-@dataclass(frozen=True, slots=True)
-class UpsertRow:
-    """One row to create or update by an alternate key.
-
-    Attributes:
-        key: The key's columns, all of them; lookups among them as Bind or as GUID text.
-        values: The other columns, only those that shall change; lookups as Bind, None empties a column.
-    """
-
-    key: Mapping[str, object]
-    values: Mapping[str, object]
-
-
-class Changes:
-    """What changed in a table since a token. Iterate once over its pages of rows.
-
-    Attributes:
-        deleted: Ids of deleted rows seen so far. The service gives no keys of them.
-        token: Where to go on next time; None until the last page was read.
-    """
-
-    def __init__(self, iterator: Iterator[Row], columns: _Columns, root: str) -> None:
-        self._pages = iterator
-        self._columns = columns
-        self._root = root
-        self.deleted: list[str] = []
-        self.token: str | None = None
-
-    def __iter__(self) -> Iterator[list[Row]]:
-        """Yield the new and updated rows of each page, in the form of ``Dataverse.read``."""
-        for page in self._pages:
-            rows: list[Row] = []
-            for row in page["value"]:
-                # An ordinary row has no context of its own; only then may it have a column called "reason".
-                if "@odata.context" in row and row.get("reason") == "deleted":
-                    self.deleted.append(row["id"].lower())
-                else:
-                    rows.append(row)
-            link = page.get("@odata.deltaLink")
-            yield self._columns.pick(rows)
-            if link:
-                # Kept without the host, so that a sandbox may come back on another port.
-                self.token = link.removeprefix(f"{self._root}/")
 
 
 class Dataverse(Closing):
@@ -352,8 +283,8 @@ class Dataverse(Closing):
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
-    def _columns(self, set_name: str, select: Sequence[str]) -> _Columns:
-        return _Columns(self._metadata.of_set(set_name), select)
+    def _columns(self, set_name: str, select: Sequence[str]) -> Columns:
+        return Columns(self._metadata.of_set(set_name), select)
 
     def _many(self, info: TableInfo, action: str, targets: list[dict[str, Any]]) -> None:
         if targets:
@@ -415,61 +346,3 @@ class Dataverse(Closing):
             if (name, table) in info.navigation:
                 return info.navigation[name, table]
         raise SchemaMismatch(f"Dataverse lookup {info.table}.{name} does not point to {target or 'anything'}")
-
-
-class _Columns:
-    """The selected columns of a table: how to ask for them, and how to name what comes back."""
-
-    def __init__(self, info: TableInfo, select: Sequence[str]) -> None:
-        names = list(dict.fromkeys((info.primary_id, *select)))
-        self.info = info
-        self._pairs = [(name, info.wire_name(name)) for name in names]
-        self._numbers = [name for name in names if info.attributes[name].type in NUMBERS]
-        self._several = [(name, wire) for name, wire in self._pairs if len(info.attributes[name].targets) > 1]
-        self.select = ",".join(wire for _, wire in self._pairs)
-
-    def headers(self, page_size: int | None = None, *preferences: str) -> dict[str, str]:
-        preferred = list(preferences)
-        if page_size:
-            preferred.append(f"odata.maxpagesize={page_size}")
-        if self._several:
-            preferred.append(f'odata.include-annotations="{_TARGET_TABLE}"')
-        return {"Prefer": ",".join(preferred)} if preferred else {}
-
-    def pick(self, rows: list[Row]) -> list[Row]:
-        result = picked(rows, self._pairs, f"Dataverse table {self.info.table}")
-        for name in self._numbers:
-            for row in result:
-                if type(row[name]) is int:
-                    row[name] = Decimal(row[name])
-        for name, wire in self._several:
-            annotation = f"{wire}@{_TARGET_TABLE}"
-            for row, raw in zip(result, rows, strict=True):
-                row[f"{name}@type"] = raw.get(annotation)
-        return result
-
-
-def classify(status: int, data: Any, text: str) -> DualsyncError | None:
-    """The meaning of a refusal of Dataverse [DV8]; None where its status says it all."""
-    error = data.get("error") if isinstance(data, dict) else None
-    if not isinstance(error, dict):
-        return None
-    code, message = str(error.get("code", "")), str(error.get("message", ""))
-    transient = {
-        _EXPIRED: ChangeTokenExpired(message),
-        _CHANGED: RowChanged(message),
-        _DEADLOCK: Unavailable(message, maybe_applied=True),
-        _SQL_TIMEOUT: TimedOut(message, maybe_applied=True),
-    }
-    if code.lower() in transient:
-        return transient[code.lower()]
-    if code.lower() == _UNKNOWN_SET:
-        return SchemaMismatch(message)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED:
-        return None
-    kind = Refused
-    if code.lower() in _EXISTS or (status == HTTPStatus.PRECONDITION_FAILED and "already exists" in message):
-        kind = AlreadyExists
-    elif status == HTTPStatus.NOT_FOUND:
-        kind = NotFound
-    return kind(status, code, message, raw=text)

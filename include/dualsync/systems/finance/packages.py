@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from dualsync.errors import BrokenProtocol, BrokenReply, Refused, TimedOut, Transient, Unavailable
+from dualsync.systems.finance.infolog import clean_messages
+from dualsync.systems.finance.package_files import build_package, cell, read_table
 from dualsync.systems.http import LOOPBACK, Service
-from dualsync.systems.infolog import clean_messages
-from dualsync.systems.package_files import build_package, cell, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -7,19 +7,17 @@ row of another one fails as if it did not exist [FO1].
 from __future__ import annotations
 
 from datetime import date, datetime
-from decimal import Decimal
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from dualsync.closing import Closing
-from dualsync.errors import AlreadyExists, DualsyncError, NotFound, Refused, RowChanged, SchemaMismatch
-from dualsync.systems.finance_metadata import EntityInfo, FinanceMetadata
-from dualsync.systems.infolog import clean_messages
+from dualsync.errors import SchemaMismatch
+from dualsync.systems.finance.metadata import EntityInfo, FinanceMetadata
 from dualsync.systems.odata import (
     Row,
     guid_literal,
     literal,
+    make_exact,
     or_filters,
     pages,
     picked,
@@ -31,8 +29,8 @@ from dualsync.systems.odata import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from dualsync.systems.finance.packages import ImportResult, Packages
     from dualsync.systems.http import Service
-    from dualsync.systems.packages import ImportResult, Packages
 
 API_PATH = "data"
 COMPANY = "dataAreaId"
@@ -45,8 +43,6 @@ _ACROSS = {"cross-company": "true"}
 _NUMBERS = frozenset({"Edm.Decimal", "Edm.Double"})
 # What `gt` compares; enumerations only know eq and ne [FO3].
 _ORDERED = _NUMBERS | {"Edm.String", "Edm.Int32", "Edm.Int64", "Edm.DateTimeOffset"}
-_FAILURES = frozenset({500, 502, 503, 504})
-_HOLLOW = ("Exception has been thrown by the target of an invocation", "An error has occurred", "")
 
 
 class Finance(Closing):
@@ -136,7 +132,7 @@ class Finance(Closing):
         pairs = [(name, name) for name in names]
         for page in pages(self._service, first, {}, following if by_key and keys else None):
             rows = picked(page["value"], pairs, f"Finance entity {set_name}")
-            _exact(rows, numbers)
+            make_exact(rows, numbers)
             yield rows
 
     def read_keys(
@@ -190,7 +186,7 @@ class Finance(Closing):
         reply = self._service.send("POST", with_query(set_name, _ACROSS), body=body, repeatable=False)
         raw: Row = reply.data or {}
         row = {"@etag": raw.get("@odata.etag")} | {name: raw[name] for name in raw if not name.startswith("@")}
-        _exact([row], [name for name in row if name in info.columns and info.columns[name].type in _NUMBERS])
+        make_exact([row], [name for name in row if name in info.columns and info.columns[name].type in _NUMBERS])
         return row
 
     def update(self, set_name: str, key: Mapping[str, object], values: Mapping[str, object]) -> None:
@@ -289,47 +285,3 @@ def _is_date(value: object) -> bool:
 def _noon(value: object) -> str:
     """A date as Finance writes it: noon in UTC."""
     return f"{value}T12:00:00Z"
-
-
-def _exact(rows: list[Row], numbers: list[str]) -> None:
-    """Make Decimal of numbers that came without a fraction."""
-    for name in numbers:
-        for row in rows:
-            if type(row[name]) is int:
-                row[name] = Decimal(row[name])
-
-
-def classify(status: int, data: Any, text: str) -> DualsyncError | None:
-    """The meaning of a refusal of Finance; None where its status says it all.
-
-    The status tells little: a missing row and a business rule are both 400, a duplicate may be 400 or 500.
-    """
-    if not isinstance(data, dict):
-        return NotFound(status, "", "There is no such row or address", raw=text) if status == 404 else None
-    if "No HTTP resource was found" in str(data.get("Message", "")):
-        return SchemaMismatch("Finance does not know the address of the request: no such public entity")
-    reason = _reason(data.get("error"))
-    messages = clean_messages(reason)
-    message = " ".join(messages)
-    if "An update conflict occurred" in reason or status == HTTPStatus.PRECONDITION_FAILED:
-        return RowChanged(message or "the row was changed")
-    kind = Refused
-    if "No resources were found" in reason or status == HTTPStatus.NOT_FOUND:
-        kind = NotFound
-    elif "record already exists" in reason.lower():
-        kind = AlreadyExists
-    elif status in _FAILURES and "Infolog:" not in reason:
-        return None
-    code = str(data["error"].get("code", "")) if isinstance(data.get("error"), dict) else ""
-    return kind(status, code, message or "no reason given", details=messages, raw=reason)
-
-
-def _reason(error: object) -> str:
-    """The most telling of the nested messages of an error: the outermost says nothing, the cause may lie deeper."""
-    best = ""
-    while isinstance(error, dict):
-        message = str(error.get("message", ""))
-        if message.rstrip(".") not in _HOLLOW or not best:
-            best = message
-        error = error.get("innererror") or error.get("internalexception")
-    return best
