@@ -6,23 +6,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dualsync.mapping import Catalog
+from dualsync.mapping.areas import AREA_NAMES, area_title
+from dualsync.sync.plan.vocabulary import Step
 from support.paths import PUBLISHED
 
 if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag
 
-AREAS = (
-    "setup_configuration",
-    "subcontract_purchase_orders",
-    "expense_management",
-    "vendor_invoices",
-    "estimates_actuals",
-    "project_invoices",
-)
-DAGS = ("initial_sync", *AREAS, "sync_cycle")
+DAGS = ("initial_sync", *AREA_NAMES, "sync_cycle")
 OTHERS = {"nightly_reconciliation", "release_held", "repair_breaks", "replay_rows"}
 """DAGs that synchronise nothing by themselves; they have tests of their own."""
-STEPS = ["extract", "reconcile", "validate", "load", "settle"]
 DEPENDENCIES = PUBLISHED / "dependencies.tsv"
 OF_PART = {("invoice_proposals", "actuals"): "actuals_billed"}
 """Published dependencies that only a part of the child has."""
@@ -47,6 +40,27 @@ def maps_of(dag: Any) -> set[str]:
 
 def test_all_dags_are_here(dagbag: "DagBag") -> None:
     assert set(dagbag.dags) == {*DAGS, *OTHERS}
+
+
+def test_every_dag_says_what_it_is_and_when_to_trigger_it(dagbag: "DagBag") -> None:
+    for dag_id, dag in dagbag.dags.items():
+        assert dag.dag_display_name != dag_id
+        assert dag.description.startswith("Trigger this when "), dag_id
+        assert dag.doc_md is not None
+        assert dag.doc_md.startswith(f"{dag.description}\n\n"), dag_id
+        for name in dag.params:
+            param = dag.params.get_param(name)
+            assert param.schema["title"], (dag_id, name)
+            assert (param.description or "").endswith("."), (dag_id, name)
+        for task in dag.tasks:
+            assert (task.doc_md or "").split("\n")[0].endswith("."), task.task_id
+
+
+@pytest.mark.parametrize("area", AREA_NAMES)
+def test_area_dags_are_called_as_people_call_their_area(dagbag: "DagBag", area: str) -> None:
+    assert dagbag.dags[area].dag_display_name == area_title(area)
+    assert dagbag.dags["sync_cycle"].task_group.children[area].group_display_name == area_title(area)
+    assert dagbag.dags["nightly_reconciliation"].get_task(f"compare.{area}").task_display_name == area_title(area)
 
 
 def test_dag_policies(dag: Any) -> None:
@@ -74,7 +88,7 @@ def test_five_steps_for_each_map_and_direction(dag: Any, catalog: Catalog) -> No
         directions = catalog[name].directions
         for direction in directions:
             prefix = f"{name}.{direction}." if len(directions) > 1 else f"{name}."
-            steps = [dag.get_task(f"{prefix}{step}") for step in STEPS]
+            steps = [dag.get_task(f"{prefix}{step}") for step in Step]
             for before, after in pairwise(steps):
                 assert before.downstream_task_ids == {after.task_id}
                 assert after.upstream_task_ids == {before.task_id}
@@ -162,7 +176,7 @@ def test_each_direction_announces_the_table_it_writes(dag: Any, catalog: Catalog
     assert found == expected
 
 
-@pytest.mark.parametrize("area", AREAS)
+@pytest.mark.parametrize("area", AREA_NAMES)
 def test_area_dag_holds_the_maps_of_its_area(dagbag: "DagBag", catalog: Catalog, area: str) -> None:
     own = set(catalog.area(area))
     maps = maps_of(dagbag.dags[area])
@@ -176,33 +190,33 @@ def test_area_dag_holds_the_maps_of_its_area(dagbag: "DagBag", catalog: Catalog,
 
 def test_the_cycle_runs_the_areas_one_after_the_other(dagbag: "DagBag", catalog: Catalog) -> None:
     dag = dagbag.dags["sync_cycle"]
-    assert maps_of(dag) == {name for area in AREAS for name in maps_of(dagbag.dags[area])}
-    steps: dict[str, set[str]] = {area: set() for area in AREAS}
+    assert maps_of(dag) == {name for area in AREA_NAMES for name in maps_of(dagbag.dags[area])}
+    steps: dict[str, set[str]] = {area: set() for area in AREA_NAMES}
     for task in dag.tasks:
         if hasattr(task, "map_name") and (area := catalog[task.map_name].area) in steps:
             steps[area].add(task.task_id)
-    for position, area in enumerate(AREAS):
+    for position, area in enumerate(AREA_NAMES):
         for task_id in steps[area]:
             above = {task.task_id for task in dag.get_task(task_id).get_flat_relatives(upstream=True)}
-            for earlier in AREAS[:position]:
+            for earlier in AREA_NAMES[:position]:
                 assert steps[earlier] <= above
 
 
 def test_the_cycle_shows_one_group_for_each_area(dagbag: "DagBag", catalog: Catalog) -> None:
     """Or its graph is a web of lines; the tasks are called as in the areas' own DAGs."""
     dag = dagbag.dags["sync_cycle"]
-    assert set(dag.task_group.children) == {"start", *AREAS, "deletions", "finish"}
+    assert set(dag.task_group.children) == {"start", *AREA_NAMES, "deletions", "finish"}
     shown: list[str] = []
-    for area in AREAS:
+    for area in AREA_NAMES:
         inside = dag.task_group.children[area].children
-        done = {f"{area}_done"} if area != AREAS[-1] else set()
+        done = {f"{area}_done"} if area != AREA_NAMES[-1] else set()
         assert done <= inside.keys()
         names = inside.keys() - done
         assert set(catalog.area(area)) <= names
         shown += names
     assert sorted(shown) == sorted(maps_of(dag))
     begun = {task.split(".")[0] for task in dag.get_task("start").downstream_task_ids}
-    assert begun <= dag.task_group.children[AREAS[0]].children.keys()
+    assert begun <= dag.task_group.children[AREA_NAMES[0]].children.keys()
     assert {task.task_id for task in dagbag.dags["expense_management"].tasks} <= {task.task_id for task in dag.tasks}
 
 
