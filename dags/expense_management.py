@@ -2,4 +2,9 @@
 
 from dualsync_airflow.sync.dag import area_dag
 
-dag = area_dag("expense_management", title="Expense management", schedule="5-59/15 * * * *")
+dag = area_dag(
+    "expense_management",
+    when="expense categories have changed or expense reports were posted, and they cannot wait for the next scheduled "
+    "run",
+    schedule="5-59/15 * * * *",
+)

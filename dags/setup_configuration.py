@@ -2,4 +2,9 @@
 
 from dualsync_airflow.sync.dag import area_dag
 
-dag = area_dag("setup_configuration", title="Setup & configuration", schedule="*/15 * * * *")
+dag = area_dag(
+    "setup_configuration",
+    when="customers, vendors, workers, roles, categories, contracts or projects have changed and cannot wait for the "
+    "next scheduled run",
+    schedule="*/15 * * * *",
+)

@@ -8,12 +8,13 @@ import os
 import secrets
 import shutil
 import tempfile
-import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from support.airflow_runs import make_brisk
 from support.paths import ROOT
 
 if TYPE_CHECKING:
@@ -88,13 +89,13 @@ def dagbag(airflow_db: None) -> "DagBag":
 
 @pytest.fixture
 def brisk(airflow_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take out of `dag.test()` what only costs time.
+    """Runs of DAGs take no longer than they have to; see :func:`support.airflow_runs.make_brisk`."""
+    make_brisk(monkeypatch)
 
-    It sleeps a second whenever a group of tasks was skipped, and parses and stores all DAGs anew for each run, at some
-    seconds each; the fixture `dagbag` has stored them.
-    """
-    from airflow.dag_processing.dagbag import DagBag
 
-    sleep = time.sleep
-    monkeypatch.setattr("time.sleep", lambda seconds: sleep(0 if seconds == 1 else seconds))
-    monkeypatch.setattr("airflow.dag_processing.dagbag.BundleDagBag", lambda **_: DagBag("/dev/null"))
+@pytest.fixture(scope="module")
+def brisk_module(airflow_db: None) -> Iterator[None]:
+    """The same for runs that all tests of a module look at."""
+    with pytest.MonkeyPatch.context() as patch:
+        make_brisk(patch)
+        yield

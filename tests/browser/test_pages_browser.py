@@ -114,7 +114,7 @@ def test_a_break_is_found_read_and_taken_over_within_airflow(session: Session) -
     with session("ann") as page:
         frame = inside(page)
         assert frame.locator("main").inner_text().startswith("99.9999 %")
-        frame.get_by_role("link", name="Breaks", exact=True).click()
+        frame.get_by_role("link", name="Exceptions", exact=True).click()
         frame.locator("h1", has_text=f"{MANY - MANY // 10 + 3:,} open").wait_for()
         first = frame.locator("tbody th").first.inner_text()
         frame.get_by_role("link", name="Next").click()
@@ -122,7 +122,7 @@ def test_a_break_is_found_read_and_taken_over_within_airflow(session: Session) -
         assert frame.locator("tbody th").first.inner_text() != first
         frame.get_by_role("link", name="Clear").click()
         frame.get_by_role("link", name="Previous").wait_for(state="detached")
-        frame.get_by_label("Control or map").select_option("map:projects")
+        frame.get_by_label("Control or table map").select_option("map:projects")
         frame.get_by_role("button", name="Filter").click()
         frame.locator("h1", has_text="1 open").wait_for()
         frame.locator("tbody th a").first.click()
@@ -138,7 +138,7 @@ def test_a_break_is_found_read_and_taken_over_within_airflow(session: Session) -
 def test_a_row_is_replayed_and_a_break_sent_again(session: Session) -> None:
     with session("ann") as page:
         frame = inside(page)
-        frame.get_by_role("link", name="Quarantine", exact=True).click()
+        frame.get_by_role("link", name="Blocked and waiting rows", exact=True).click()
         frame.get_by_role("link", name="PRJ-2").click()
         frame.get_by_role("button", name="Replay this row").click()
         frame.get_by_text("Started:").wait_for()
@@ -156,13 +156,13 @@ def test_a_row_is_replayed_and_a_break_sent_again(session: Session) -> None:
 def test_a_period_is_signed_and_confirmed_by_two(session: Session) -> None:
     with session("ann") as page:
         frame = inside(page)
-        frame.get_by_role("link", name="Close packs").click()
+        frame.get_by_role("link", name="Close packages", exact=True).click()
         frame.get_by_role("link", name="USPM").click()
         sign = frame.get_by_role("button", name="Sign as ann")
         sign.click()
         frame.get_by_role("alert").wait_for()
         sign.click()
-        frame.get_by_text("Somebody else has to confirm it.").wait_for()
+        frame.get_by_text("Another person has to confirm it.").wait_for()
         assert len(frame.locator(".digest").inner_text()) == 64
         where = page.url
     with session("ben") as page:
@@ -187,7 +187,7 @@ def test_files_can_be_taken_out_of_the_frame(session: Session) -> None:
             assert taken.value.path().read_bytes().startswith(start)
         frame.get_by_role("link", name="Data Docs").click()
         assert frame.frame_locator("iframe").locator("h1").inner_text() == "Suites"
-        frame.get_by_role("link", name="Breaks", exact=True).click()
+        frame.get_by_role("link", name="Exceptions", exact=True).click()
         with page.expect_download(timeout=DOWNLOAD) as taken:
             frame.get_by_role("link", name="Download as CSV").click()
         assert taken.value.path().read_text().count("\n") == MANY - MANY // 10 + 4
@@ -196,7 +196,7 @@ def test_files_can_be_taken_out_of_the_frame(session: Session) -> None:
 def test_a_viewer_sees_no_forms_that_change_anything(session: Session) -> None:
     with session("val") as page:
         frame = inside(page)
-        for link in ("Breaks", "Quarantine"):
+        for link in ("Exceptions", "Blocked and waiting rows"):
             frame.get_by_role("link", name=link, exact=True).click()
             frame.locator("h1", has_text=re.compile(f"^{link}")).wait_for()
             frame.locator("tbody th a").first.click()

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dualsync.mapping import Catalog
-from dualsync.mapping.areas import AREA_NAMES
+from dualsync.mapping.areas import AREA_NAMES, area_title
+from dualsync.sync.plan.vocabulary import Step
 from support.paths import PUBLISHED
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 DAGS = ("initial_sync", *AREA_NAMES, "sync_cycle")
 OTHERS = {"nightly_reconciliation", "release_held", "repair_breaks", "replay_rows"}
 """DAGs that synchronise nothing by themselves; they have tests of their own."""
-STEPS = ["extract", "reconcile", "validate", "load", "settle"]
 DEPENDENCIES = PUBLISHED / "dependencies.tsv"
 OF_PART = {("invoice_proposals", "actuals"): "actuals_billed"}
 """Published dependencies that only a part of the child has."""
@@ -40,6 +40,27 @@ def maps_of(dag: Any) -> set[str]:
 
 def test_all_dags_are_here(dagbag: "DagBag") -> None:
     assert set(dagbag.dags) == {*DAGS, *OTHERS}
+
+
+def test_every_dag_says_what_it_is_and_when_to_trigger_it(dagbag: "DagBag") -> None:
+    for dag_id, dag in dagbag.dags.items():
+        assert dag.dag_display_name != dag_id
+        assert dag.description.startswith("Trigger this when "), dag_id
+        assert dag.doc_md is not None
+        assert dag.doc_md.startswith(f"{dag.description}\n\n"), dag_id
+        for name in dag.params:
+            param = dag.params.get_param(name)
+            assert param.schema["title"], (dag_id, name)
+            assert (param.description or "").endswith("."), (dag_id, name)
+        for task in dag.tasks:
+            assert (task.doc_md or "").split("\n")[0].endswith("."), task.task_id
+
+
+@pytest.mark.parametrize("area", AREA_NAMES)
+def test_area_dags_are_called_as_people_call_their_area(dagbag: "DagBag", area: str) -> None:
+    assert dagbag.dags[area].dag_display_name == area_title(area)
+    assert dagbag.dags["sync_cycle"].task_group.children[area].group_display_name == area_title(area)
+    assert dagbag.dags["nightly_reconciliation"].get_task(f"compare.{area}").task_display_name == area_title(area)
 
 
 def test_dag_policies(dag: Any) -> None:
@@ -67,7 +88,7 @@ def test_five_steps_for_each_map_and_direction(dag: Any, catalog: Catalog) -> No
         directions = catalog[name].directions
         for direction in directions:
             prefix = f"{name}.{direction}." if len(directions) > 1 else f"{name}."
-            steps = [dag.get_task(f"{prefix}{step}") for step in STEPS]
+            steps = [dag.get_task(f"{prefix}{step}") for step in Step]
             for before, after in pairwise(steps):
                 assert before.downstream_task_ids == {after.task_id}
                 assert after.upstream_task_ids == {before.task_id}

@@ -91,7 +91,7 @@ def build(airflow_db: None) -> "Callable[[str], DAG]":
 
         from dualsync_airflow.sync.dag import sync_dag
 
-        dag = sync_dag(dag_id, Catalog.load(), MAPS, title=dag_id, schedule=None, mode="incremental")
+        dag = sync_dag(dag_id, Catalog.load(), MAPS, title=dag_id, when="a test", schedule=None, mode="incremental")
         dag.fileloc = __file__
         bag = DagBag("/dev/null")
         bag.bag_dag(dag)

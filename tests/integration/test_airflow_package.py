@@ -86,7 +86,7 @@ def test_wrong_connection_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_pools_are_those_the_tasks_use() -> None:
-    from dualsync_airflow.sync.dag import POOLS
+    from dualsync_airflow.common import POOLS
 
     pools = json.loads((ROOT / "plugins/dualsync_airflow/pools.json").read_text())
     assert set(pools) == set(POOLS.values())

@@ -131,10 +131,10 @@ def test_no_route_forgets_to_ask() -> None:
 
 def test_nothing_describes_the_routes(visitor: Visitors) -> None:
     for path in ("/openapi.json", "/docs", "/redoc"):
-        assert "nothing at this address" in visitor("ann", "user").see(path, 404)
+        assert "no page at this address" in visitor("ann", "user").see(path, 404)
 
 
-def test_a_form_of_another_place_is_refused(visitor: Visitors, reconciled_home: tuple[Path, Ledger]) -> None:
+def test_a_form_of_another_address_is_refused(visitor: Visitors, reconciled_home: tuple[Path, Ledger]) -> None:
     user = visitor("ann", "user")
     form = {"status": "disputed", "owner": "Mallory"}
     for headers in (
@@ -147,7 +147,7 @@ def test_a_form_of_another_place_is_refused(visitor: Visitors, reconciled_home: 
     ):
         answer = user.ask("POST", "/breaks/2", data=form, headers=headers)
         assert answer.status_code == 403, headers
-        assert "another place" in answer.text
+        assert "a page of another address" in answer.text
     assert [one.owner for one in reconciled_home[1].nights.breaks()] == ["", "", "", ""]
     bearer = {"Authorization": f"Bearer {user.token}"}
     for headers in (HERE, {"Origin": ORIGIN}, bearer):

@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 
 from dualsync.ledger import Ledger, RunRecord
+from dualsync.mapping.areas import area_title
 from dualsync_airflow.pages import shown
 from support.paths import ROOT
 from support.reconciled import EARLIER, FIRST, FORMULA, NIGHT, PACK, RUN, SCRIPT, URLS, leg, many_breaks, reconcile
@@ -39,21 +40,21 @@ def ledger(reconciled_home: tuple[Path, Ledger]) -> Ledger:
 
 def test_the_share_of_the_amount_matched_is_the_first_number(ann: Visitor) -> None:
     text = ann.see("/")
-    assert text.startswith("99.9999 % of the amount matched within the window"), "cut, never rounded up to all"
-    assert "1 critical 1 error 1 warning 2 new 1 resolved 1 not run 0 failed" in text
-    assert "Night of 2026-03-02 breaks" in text, "close packs are no nights"
+    assert text.startswith("99.9999 % of the amounts match."), "cut, never rounded up to all"
+    assert "1 critical 1 error 1 warning 2 new 1 resolved 1 not tested 0 failed" in text
+    assert "Reconciliation as at 2026-03-02 02:00 (UTC) exceptions" in text, "close packages are left out"
     assert "the set is not offered" in text
-    assert "Days critical error warning 0-1 1 1 1 2-7 8-30 30+" in text
+    assert "Age in days critical error warning 0-1 1 1 1 2-7 8-30 30+" in text
     assert f"Dataverse {URLS['dataverse']}" in text
     earlier = ann.see(f"/nights/{EARLIER}")
-    assert earlier.startswith("98 % of the amount")
-    assert "to the latest night" in earlier
+    assert earlier.startswith("98 % of the amounts")
+    assert "to the latest reconciliation" in earlier
 
 
 def test_data_quality_stands_with_its_rates_over_the_nights(ann: Visitor) -> None:
     text = ann.see("/")
     assert "projects 1,000 2 1 of 9 99.8 %" in text
-    assert "actuals not run the set is not offered" in text
+    assert "actuals not tested the set is not offered" in text
     assert "Data Docs" in text
     assert 'aria-label="Pass rate of projects: 87.5' in ann.ask("GET", "/").text
 
@@ -96,7 +97,7 @@ def test_breaks_are_filtered_on_the_page_and_in_its_download(ann: Visitor, query
     answer = ann.ask("GET", f"/breaks.csv{query}")
     rows = list(csv.DictReader(io.StringIO(answer.text)))
     assert {row["key"] for row in rows} == {key.replace("=", "'=", 1) if key == FORMULA else key for key in keys}
-    assert answer.headers["content-disposition"] == 'attachment; filename="breaks.csv"'
+    assert answer.headers["content-disposition"] == 'attachment; filename="exceptions.csv"'
 
 
 def test_amounts_stand_in_full_with_their_currency(ann: Visitor) -> None:
@@ -113,7 +114,7 @@ def test_a_break_shows_both_records_and_marks_what_differs(ann: Visitor, ledger:
     assert "@odata" not in text
     assert f"{URLS['dataverse']}/main.aspx?pagetype=entityrecord&amp;etn=msdyn_project&amp;id=" in html
     assert f"{URLS['finance']}/data/ProjectsV2?cross-company=true" in html
-    assert "2 nights without a gap" in text
+    assert "2 reconciliations in a row" in text
     missing = ann.see("/breaks/3")
     assert "Stands in Dataverse and not in Finance. USPM, R1" in missing
     assert "open in Finance" not in missing, "it is not there"
@@ -169,7 +170,7 @@ def test_rows_are_sent_again_in_the_name_of_whoever_pressed(
         assert (run.conf, run.triggering_user_name) == (conf, "ann")
     text = ann.see(answer.headers["location"].removeprefix("/dualsync"))
     assert run_id in text
-    assert "is paused; the run waits" in text, "DAGs are paused when they are new"
+    assert "is paused, so the run waits" in text, "DAGs are paused when they are new"
 
 
 def test_what_cannot_be_started_is_said(ann: Visitor, repair_dags: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,12 +178,12 @@ def test_what_cannot_be_started_is_said(ann: Visitor, repair_dags: None, monkeyp
     monkeypatch.setattr("dualsync_airflow.pages.breaks.REPAIR_DAG", "unknown")
     answer = ann.send("/breaks/2/resend", {"dry_run": "true"})
     assert answer.status_code == 409
-    assert "Airflow knows no DAG unknown." in answer.text
+    assert "Airflow has no DAG unknown." in answer.text
 
 
 def test_quarantine_is_listed_and_explained(ann: Visitor) -> None:
     text = ann.see("/quarantine")
-    assert "2 quarantined 1 waiting 0 in conflict" in text
+    assert "2 quarantined 1 waiting 0 conflict" in text
     assert "PRJ-2" in text
     assert "T|1" not in text
     assert "T|1" in ann.see("/quarantine?state=all")
@@ -190,11 +191,11 @@ def test_quarantine_is_listed_and_explained(ann: Visitor) -> None:
     text = ann.see(f"/quarantine/row{ROW}")
     assert "Held in quarantine. Correct the row where it was entered, then let it be sent again" in text
     assert "They could not be read: dataverse is not configured" in ann.see(f"/quarantine/row{ROW}&look=true")
-    assert "not held back any more" in ann.see("/quarantine/row?map=x&direction=y&company=z&row=1", 404)
+    assert "no longer blocked or waiting" in ann.see("/quarantine/row?map=x&direction=y&company=z&row=1", 404)
 
 
 def test_a_period_is_signed_by_one_and_confirmed_by_another(visitor: Visitors, ann: Visitor, ledger: Ledger) -> None:
-    assert "USPM 2026-02-01 equal 100 %" in ann.see("/packs")
+    assert "USPM 2026-02-01 agrees 100 %" in ann.see("/packs")
     text = ann.see("/packs/USPM/2026-02-01")
     assert "Actuals carried over USD 2 2 1,500.50 1,500.50 0.00" in text
     assert "Sign as ann" in text
@@ -203,14 +204,14 @@ def test_a_period_is_signed_by_one_and_confirmed_by_another(visitor: Visitors, a
     (signed,) = ledger.nights.sign_offs()
     assert (signed.prepared_by, signed.run_id, signed.comment) == ("ann", PACK, "fine")
     text = ann.see("/packs/USPM/2026-02-01?done=signed")
-    assert f"Digest of the pack {signed.digest}" in text
-    assert "Somebody else has to confirm it." in text
+    assert f"Digest of the package {signed.digest}" in text
+    assert "Another person has to confirm it." in text
     assert "cannot review it too" in ann.send("/packs/USPM/2026-02-01/review", {}).text
     again = ann.send("/packs/USPM/2026-02-01/sign", {"run_id": PACK})
     assert again.status_code == 409
     assert visitor("ben", "user").send("/packs/USPM/2026-02-01/review", {}).status_code == 303
     assert "Reviewed by ben" in ann.see("/packs/USPM/2026-02-01?done=reviewed")
-    assert "no close pack" in ann.see("/packs/USPM/2031-01-01", 404)
+    assert "no close package" in ann.see("/packs/USPM/2031-01-01", 404)
 
 
 def test_a_dag_run_leads_to_its_report(ann: Visitor, ledger: Ledger) -> None:
@@ -223,17 +224,17 @@ def test_a_dag_run_leads_to_its_report(ann: Visitor, ledger: Ledger) -> None:
     )
     ledger.save_leg(leg(run_id))
     text = ann.see("/dags/sync_cycle/runs/manual__2")
-    assert "projects to finance USPM held 3 3 would delete 101 rows" in text
+    assert "projects to Finance USPM needs approval 3 3 would delete 101 rows" in text
     assert ann.ask("GET", "/dags/sync_cycle").headers["location"] == "/dualsync/"
 
 
 def test_a_control_tells_what_it_compares_and_how_its_nights_were(ann: Visitor) -> None:
     text = ann.see("/controls/R1")
     assert "Actuals to be carried over" in text
-    assert "missing in finance USPM 1" in text
+    assert "missing in Finance USPM 1" in text
     assert text.count("2026-03-0") == 2
     assert "Projects" in ann.see("/controls/map:projects")
-    assert "no control of this name" in ann.see("/controls/R99", 404)
+    assert "no control or table map with this id" in ann.see("/controls/R99", 404)
 
 
 def test_files_of_a_night_can_be_taken(ann: Visitor) -> None:
@@ -263,13 +264,30 @@ def test_what_is_not_there_is_said_kindly(
         assert "To the overview" in ann.see(path, 404), path
     request.getfixturevalue("elsewhere")
     text = ann.see("/")
-    assert "The reconciliation has not run." in text
+    assert "The reconciliation has not run yet." in text
     assert "nightly_reconciliation" in text
-    assert "No night has run yet." in ann.see("/breaks")
-    assert "No row is held back" in ann.see("/quarantine?state=all")
-    assert "no night yet" in ann.see("/breaks.csv", 404)
+    assert "No reconciliation has run yet." in ann.see("/breaks")
+    assert "No row is blocked or waiting" in ann.see("/quarantine?state=all")
+    assert "No reconciliation has run yet" in ann.see("/breaks.csv", 404)
     monkeypatch.setenv("DUALSYNC_TIME_ZONE", "Nowhere")
     assert "is no known time zone" in ann.see("/", 409)
+
+
+def test_every_page_names_its_time_zone(ann: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DUALSYNC_TIME_ZONE", "Asia/Tokyo")
+    paths = ("/", "/breaks", "/breaks/2", "/quarantine", f"/quarantine/row{ROW}", "/packs", "/packs/USPM/2026-02-01",
+             "/controls/R1", f"/nights/{quote(NIGHT)}/data-docs", "/dags/sync_cycle/runs/manual__1")  # fmt: skip
+    for path in paths:
+        assert ann.see(path).endswith("All times on this page are in Asia/Tokyo."), path
+    assert ann.see("/nowhere", 404).endswith("All times on this page are in Asia/Tokyo.")
+    assert "Reconciliation as at 2026-03-02 11:00 (Asia/Tokyo)" in ann.see("/")
+
+
+def test_areas_are_called_as_people_call_them(ann: Visitor) -> None:
+    text = ann.see("/")
+    assert area_title("estimates_actuals") in text
+    assert "estimates_actuals" not in text
+    assert "estimates actuals" not in text
 
 
 def test_a_long_list_is_walked_page_by_page(visitor: Visitors, tmp_path: Path, elsewhere: str) -> None:

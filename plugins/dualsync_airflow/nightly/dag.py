@@ -1,43 +1,53 @@
-"""Builds the DAG of the nightly reconciliation. Building reads the table maps and the settings, and nothing else."""
+"""Builds the DAG of the nightly reconciliation from the table maps and the settings."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow.sdk import DAG, Param, TaskGroup, TriggerRule, chain
 
-from dualsync.errors import SettingsError
 from dualsync.mapping import Catalog
-from dualsync.settings import Nightly, Settings
+from dualsync.mapping.areas import REFERENCE, area_title
+from dualsync.settings import Nightly
+from dualsync.sync.plan.vocabulary import SIDE_NAMES
+from dualsync_airflow.common import (
+    NO_API,
+    POOLS,
+    build_dag,
+    companies_param,
+    maps_param,
+    settings_if_valid,
+    timetable,
+)
 from dualsync_airflow.nightly.operators import (
-    BEGIN,
     PUBLISH,
-    AskOperator,
-    BeginOperator,
+    START_NIGHT,
     CompareOperator,
+    ControlsOperator,
     DataDocsOperator,
     NotifyOperator,
     PublishNightOperator,
     ReadOperator,
     ReportOperator,
+    StartNightOperator,
     TotalsOperator,
     ValidateOperator,
     VerdictOperator,
 )
-from dualsync_airflow.sync.dag import DEFAULT_ARGS, NO_API, POOLS, companies_param, timetable
 
-REFERENCE = {"reference": "setup_configuration"}
-"""Reference data and the set-up refer to each other, so they are looked at together."""
+COMPARED_WITH = {REFERENCE.name: "setup_configuration"}
+"""Reference data and set-up data refer to each other, so one task compares both."""
 
-DOC = """### {title}
+DOC = """\
+Compares Dataverse and Finance in full, runs all controls, computes the control totals and checks the data quality of
+both systems. It publishes the verdict, the exceptions, a workbook, files and Data Docs. It writes to neither system, so
+it can run beside dual-write too.
 
-Compares Dataverse and Finance in full, asks all controls, draws up the control totals, checks the data quality of
-either side, and puts it all together: verdict, breaks, workbook, files, Data Docs. It writes to neither system, and
-works beside dual-write just as well.
+A part that fails does not stop the others. All results are published at the end, and a part that was not reached is
+*failed*, never *agrees*. The task `verdict` fails if a part has failed. It also fails if there are critical exceptions,
+unless the parameter `fail_on_critical` is off. The task `notify` sends a message if a threshold of the settings is
+crossed.
 
-A part that fails does not stop the others: everything is published at the end, and what was not reached is *failed*,
-never *equal*. The task `verdict` fails where a part has failed, and where critical breaks exist (unless the parameter
-`fail_on_critical` is off). `notify` tells people where a threshold of the settings is crossed.
-
-Clearing a failed task goes on with what was read in that run. To look anew, start a new run.
+Clear a failed task to go on with the rows that this run has read. Trigger a new run to read both systems again.
 
 | area | table maps |
 |---|---|
@@ -45,83 +55,95 @@ Clearing a failed task goes on with what was read in that run. To look anew, sta
 """
 
 
-def nightly_dag(dag_id: str, *, title: str) -> DAG:
+def nightly_dag(dag_id: str, *, title: str, when: str) -> DAG:
     """Build the DAG of the nightly reconciliation.
 
-    One task compares the maps of one area, after those of the areas whose rows its lookups lead to.
+    One task compares the maps of one area, after those of the areas that its lookups point at.
 
     Args:
-        dag_id: id of the DAG.
-        title: one line for the DAG list.
+        dag_id: Id of the DAG.
+        title: What people read instead of the id.
+        when: When to trigger it, as the end of the sentence "Trigger this when ...".
     """
     catalog = Catalog.load()
-    areas = areas_of(catalog)
-    nightly, zone = _settings()
-    with DAG(
-        dag_id=dag_id,
-        description=title,
-        schedule=timetable(nightly.schedule or None, zone),
-        catchup=False,
-        max_active_runs=1,
-        default_args=DEFAULT_ARGS,
+    areas = maps_by_area(catalog)
+    settings = settings_if_valid()
+    nightly, zone = (settings.nightly, settings.time_zone) if settings else (Nightly(), "UTC")
+    with build_dag(
+        dag_id,
+        title=title,
+        when=when,
+        doc=DOC.format(areas="\n".join(f"| {area_title(area)} | {', '.join(areas[area])} |" for area in areas)),
         params=_params([name for maps in areas.values() for name in maps], nightly),
-        tags=["dualsync", dag_id],
-        doc_md=DOC.format(title=title, areas="\n".join(f"| {area} | {', '.join(areas[area])} |" for area in areas)),
+        schedule=timetable(nightly.schedule or None, zone),
     ) as dag:
-        begin = BeginOperator(
-            task_id=BEGIN, pool=POOLS["dataverse"], doc_md="Opens the night: companies, maps, controls and its moment."
+        start = StartNightOperator(
+            task_id=START_NIGHT,
+            pool=POOLS["dataverse"],
+            doc_md="Opens the reconciliation: its companies, table maps and controls, and the time it is made as at.",
         )
         reads = [
             ReadOperator(
                 task_id=f"read_{side}",
                 side=side,
                 pool=POOLS[side],
-                doc_md=f"Reads all rows of {side.title()} that tonight's questions need, once.",
+                doc_md=f"Reads every table of {SIDE_NAMES[side]} that is needed, once.",
             )
             for side in ("finance", "dataverse")
         ]
-        compares, validates = _looks(catalog, areas)
-        ask = AskOperator(task_id="ask", pool=NO_API, doc_md="Asks the controls of what was read.")
-        totals = TotalsOperator(task_id="totals", pool=NO_API, doc_md="Draws up control totals and balances.")
-        publish, *told = _tells()
-        chain(begin, *reads)
-        reads[-1].set_downstream([*(one for one in compares if not one.upstream_task_ids), ask, totals])
-        publish.set_upstream([*validates, ask, totals])
-        chain(publish, told[:2], *told[2:])
+        compares, validates = _comparison_tasks(catalog, areas)
+        controls = ControlsOperator(
+            task_id="ask", pool=NO_API, doc_md="Runs the controls over the rows that were read, and lists exceptions."
+        )
+        totals = TotalsOperator(
+            task_id="totals",
+            pool=NO_API,
+            doc_md="Computes the control totals of both systems, and the balances of the integration accounts.",
+        )
+        publish, report, data_docs, notify, verdict = _reporting_tasks()
+        chain(start, *reads)
+        reads[-1].set_downstream([*(task for task in compares if not task.upstream_task_ids), controls, totals])
+        publish.set_upstream([*validates, controls, totals])
+        chain(publish, [report, data_docs], notify, verdict)
     return dag
 
 
-def areas_of(catalog: Catalog) -> dict[str, list[str]]:
-    """The maps that are compared, by area; areas and maps in the order of their needs."""
-    whole = {name for name, one in catalog.declared.items() if one.enabled}
-    found: dict[str, list[str]] = {}
-    for name in catalog.order(whole):
+def maps_by_area(catalog: Catalog) -> dict[str, list[str]]:
+    """Return the maps that are compared, by area; areas and maps in the order of their needs."""
+    enabled = {name for name, table_map in catalog.declared.items() if table_map.enabled}
+    areas: dict[str, list[str]] = {}
+    for name in catalog.order(enabled):
         area = catalog.declared[name].area
-        found.setdefault(REFERENCE.get(area, area), []).append(name)
-    return found
+        areas.setdefault(COMPARED_WITH.get(area, area), []).append(name)
+    return areas
 
 
-def _looks(catalog: Catalog, areas: dict[str, list[str]]) -> tuple[list[CompareOperator], list[ValidateOperator]]:
-    """The tasks that compare the maps of each area, and after each the one that checks their data quality."""
+def _comparison_tasks(
+    catalog: Catalog, areas: Mapping[str, Sequence[str]]
+) -> tuple[list[CompareOperator], list[ValidateOperator]]:
+    """Build the tasks that compare the maps of each area, each followed by the one that checks their data quality."""
     with TaskGroup("compare", tooltip="Full comparison of the table maps, by area"):
         compares = {
             area: CompareOperator(
                 task_id=area,
+                task_display_name=area_title(area),
                 maps=maps,
                 trigger_rule=TriggerRule.NONE_FAILED,
-                pool=POOLS["dataverse"],  # looks up the records that lookups name
-                doc_md=f"Compares every row by integration key: {', '.join(maps)}.",
+                pool=POOLS["dataverse"],  # it reads the records that lookups point at
+                doc_md=f"Compares every row of both systems by its integration key. Table maps: {', '.join(maps)}.",
             )
             for area, maps in areas.items()
         }
-    with TaskGroup("validate", tooltip="The data quality of the rows of both sides, by area"):
+    with TaskGroup("validate", tooltip="Data quality of the rows of both systems, by area"):
         validates = {
             area: ValidateOperator(
                 task_id=area,
+                task_display_name=area_title(area),
                 maps=maps,
                 trigger_rule=TriggerRule.NONE_FAILED,
                 pool=POOLS["dataverse"],
-                doc_md=f"Asks the suites of all rows as they would be written: {', '.join(maps)}.",
+                doc_md="Checks all rows against the data-quality rules of their table map, as if each were about to be "
+                f"written to the other system. Table maps: {', '.join(maps)}.",
             )
             for area, maps in areas.items()
         }
@@ -133,67 +155,62 @@ def _looks(catalog: Catalog, areas: dict[str, list[str]]) -> tuple[list[CompareO
     return list(compares.values()), list(validates.values())
 
 
-def _tells() -> list[PublishNightOperator | ReportOperator | DataDocsOperator | NotifyOperator | VerdictOperator]:
-    """The tasks at the end, which run whatever became of those before."""
+def _reporting_tasks() -> tuple[
+    PublishNightOperator, ReportOperator, DataDocsOperator, NotifyOperator, VerdictOperator
+]:
+    """Build the tasks at the end, which run even if tasks before them have failed."""
     always: dict[str, Any] = {"trigger_rule": TriggerRule.ALL_DONE, "pool": NO_API}
-    return [
+    return (
         PublishNightOperator(
-            task_id=PUBLISH, doc_md="Puts the night into the ledger; what was not reached has failed.", **always
+            task_id=PUBLISH,
+            doc_md="Writes all results into the ledger. A part that was not reached is written as failed.",
+            **always,
         ),
-        ReportOperator(task_id="report", doc_md="Writes the workbook, CSV and Parquet.", **always),
-        DataDocsOperator(task_id="data_docs", doc_md="Builds the Data Docs of the night's data quality.", **always),
+        ReportOperator(task_id="report", doc_md="Writes the workbook, and its tables as CSV and Parquet.", **always),
+        DataDocsOperator(
+            task_id="data_docs", doc_md="Builds the Data Docs: one page for each set of data-quality rules.", **always
+        ),
         NotifyOperator(
-            task_id="notify", doc_md="Tells people where a threshold is crossed; skipped otherwise.", **always
+            task_id="notify",
+            doc_md="Sends a message if a threshold of the settings is crossed. Skipped otherwise.",
+            **always,
         ),
         VerdictOperator(
-            task_id="verdict", doc_md="Fails where critical breaks exist or a part of the night failed.", **always
+            task_id="verdict",
+            doc_md="Fails if a part of the reconciliation failed, or if there are critical exceptions.",
+            **always,
         ),
-    ]
+    )
 
 
-def _settings() -> tuple[Nightly, str]:
-    """The settings of the DAG and its time zone.
-
-    Wrong settings are reported by the run, which reads them again; they need not hide the DAG.
-    """
-    try:
-        settings = Settings.load()
-    except SettingsError:
-        return Nightly(), "UTC"
-    return settings.nightly, settings.time_zone
-
-
-def _params(maps: list[str], nightly: Nightly) -> dict[str, Param]:
+def _params(maps: Sequence[str], nightly: Nightly) -> dict[str, Param]:
     return {
         "companies": companies_param(),
-        "maps": Param(
-            [],
-            type="array",
-            items={"type": "string", "enum": maps},
-            examples=maps,
-            title="Table maps",
-            description="Those that are compared in full. None means all; where only controls are named, none is.",
+        "maps": maps_param(
+            maps,
+            "The table maps to compare in full. Leave it empty for all. If only controls are named, no table map is "
+            "compared.",
         ),
         "controls": Param(
             [],
             type="array",
             items={"type": "string", "pattern": "^[Rr][0-9]+$"},
             title="Controls",
-            description="Those that are asked, such as R7, one a line. None means all; "
-            "where only table maps are named, none is.",
+            description="Ids of the controls to run, one per line, such as R7. Leave it empty for all. If only table "
+            "maps are named, no control is run.",
         ),
         "period": Param(
             "",
             type=["string", "null"],
             pattern="^([0-9]{4}-[0-9]{2}(-[0-9]{2})?)?$",
-            title="Period",
-            description="Make a close pack of this fiscal period: its first day, or year and month. "
-            "Needs exactly one company.",
+            title="Period of a close package",
+            description="Makes a close package of this fiscal period: its first day (2026-03-01) or its month "
+            "(2026-03). Name exactly one company then. Leave it empty for an ordinary reconciliation.",
         ),
         "fail_on_critical": Param(
             nightly.fail_on_critical,
             type="boolean",
-            title="Fail on critical breaks",
-            description="Whether critical breaks let this run fail.",
+            title="Fail on critical exceptions",
+            description="Whether this run fails if there are critical exceptions.",
         ),
     }

@@ -1,7 +1,9 @@
 """What the tasks of the nightly reconciliation do. Each calls one function of the library.
 
-XCom carries the night's reference and small summaries; rows and results stay in the night's folder. Every step can be
-run again: what is done is not done twice, and what has failed is tried again.
+XCom carries the reference of the reconciliation and small summaries; rows and results stay in its folder. Every task
+can be run again: what is done is not done twice, and what has failed is tried again.
+
+In code a nightly reconciliation is a *night*, as in the library.
 """
 
 from collections import Counter
@@ -12,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from dualsync.reports.words import severity_count, state_word
 from dualsync_airflow.connections.session import open_runtime
+from dualsync_airflow.context import ledger_run_id, tasks_in_state
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -21,37 +25,46 @@ if TYPE_CHECKING:
     from dualsync.nightly.night import NightRef
     from dualsync.sync.legs.runtime import Runtime
 
-BEGIN = "begin"
+START_NIGHT = "begin"
+"""Id of the task that opens the reconciliation."""
+
 PUBLISH = "publish"
+"""Id of the task that writes the results into the ledger."""
+
+FAILED = ("failed", "upstream_failed")
+"""States of tasks that failed, themselves or with a task they need."""
 
 
-class BeginOperator(BaseOperator):
-    """Opens the night and hands its reference to all other tasks."""
+class StartNightOperator(BaseOperator):
+    """Opens the reconciliation and hands its reference to all other tasks."""
 
     ui_color = "#e8f0e8"
 
     def execute(self, context: "Context") -> dict[str, Any]:
-        """Begin the night with the parameters of the DAG run; returns its reference as plain data."""
-        from dualsync.nightly import steps
+        """Start it with the parameters of the DAG run.
+
+        Returns:
+            Its reference as plain data.
+        """
         from dualsync.nightly.packs import first_day
+        from dualsync.nightly.steps import begin as start_night
 
         params = context["params"]
-        # asking for some of the one means none of the other
-        rest: list[str] | None = [] if params["maps"] or params["controls"] else None
+        # Whoever names maps or controls wants nothing else; None means all, an empty list means none.
+        others: list[str] | None = [] if params["maps"] or params["controls"] else None
         with open_runtime() as runtime:
-            night = steps.begin(
+            night = start_night(
                 runtime,
                 companies=params["companies"] or None,
-                maps=params["maps"] or rest,
-                controls=params["controls"] or rest,
+                maps=params["maps"] or others,
+                controls=params["controls"] or others,
                 period=first_day(params["period"] or ""),
                 quality=True,
-                # named after the DAG run, so that clearing this task opens the same night again
-                run_id=night_id(context),
+                run_id=ledger_run_id(context),
             )
         run = night.run
         self.log.info(
-            "Night %s: companies %s, %s maps, %s controls",
+            "Reconciliation %s: companies %s, %s maps, %s controls",
             run.run_id,
             run.companies,
             len(run.maps),
@@ -64,7 +77,7 @@ class ReadOperator(BaseOperator):
     """Reads one of the two systems.
 
     Args:
-        side: which.
+        side: Which one.
     """
 
     ui_color = "#e8eef8"
@@ -74,14 +87,18 @@ class ReadOperator(BaseOperator):
         self.side = side
 
     def execute(self, context: "Context") -> dict[str, Any]:
-        """Read it; returns the number of tables and rows, and what the system does not have."""
+        """Read every table that is needed.
+
+        Returns:
+            The number of tables and rows, and the tables that the system does not have.
+        """
         from dualsync.nightly import steps
 
         night = night_of(context)
         with open_runtime() as runtime:
             read = steps.read(night, runtime, self.side)
-        for place, reason in read["absent"].items():
-            self.log.warning("%s was not read: %s", place, reason)
+        for table, reason in read["absent"].items():
+            self.log.warning("%s was not read: %s", table, reason)
         return {"tables": len(read["rows"]), "rows": sum(read["rows"].values()), "absent": sorted(read["absent"])}
 
 
@@ -89,7 +106,7 @@ class _AreaOperator(BaseOperator):
     """A step over the maps of one area.
 
     Args:
-        maps: the maps of the area.
+        maps: The maps of the area.
     """
 
     ui_color = "#e8eef8"
@@ -98,87 +115,124 @@ class _AreaOperator(BaseOperator):
         super().__init__(**kwargs)
         self.maps = list(maps)
 
-    def _summary(self, results: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
-        """How many results there are by state; those that failed or could not be run are logged."""
-        for one in results:
-            if one["state"] in ("failed", "not_run"):
-                self.log.warning("%s %s: %s", one[name], one["state"].replace("_", " "), one["reason"])
-        return dict(Counter(one["state"] for one in results))
+    def _count_states(self, results: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
+        """Count results by state, and log those that failed or could not be tested.
+
+        Args:
+            results: The results.
+            name: The key under which a result has its name.
+        """
+        for result in results:
+            if result["state"] in ("failed", "not_run"):
+                self.log.warning("%s %s: %s", result[name], state_word(result["state"]), result["reason"])
+        return dict(Counter(result["state"] for result in results))
 
 
 class CompareOperator(_AreaOperator):
-    """Compares the maps of an area in full, and brings those of its maps into form that others resolve through."""
+    """Compares the maps of an area in full.
+
+    It also prepares the rows of those of its maps that lookups of other areas point at.
+    """
 
     def execute(self, context: "Context") -> dict[str, Any]:
-        """Compare; returns how many maps and companies there are by state."""
+        """Compare.
+
+        Returns:
+            The number of maps and companies by state.
+
+        Raises:
+            AirflowSkipException: No map of this area is compared or needed.
+        """
         from dualsync.nightly import steps
 
         night = night_of(context)
         with open_runtime() as runtime:
             needed = set(steps.with_ancestors(runtime.catalog, night.run.maps))
-            mine = [name for name in self.maps if name in needed]
-            if not mine:
-                raise AirflowSkipException("no map of this area is looked at")
-            return self._summary(steps.compare(night, runtime, mine), "control")
+            maps = [name for name in self.maps if name in needed]
+            if not maps:
+                raise AirflowSkipException("no table map of this area is compared")
+            return self._count_states(steps.compare(night, runtime, maps), "control")
 
 
 class ValidateOperator(_AreaOperator):
-    """Asks the suites of the maps of an area of all rows, as they would be written."""
+    """Checks all rows of the maps of an area against their data-quality rules, as if they were about to be written."""
 
     def execute(self, context: "Context") -> dict[str, Any]:
-        """Validate; returns how many suites there are by state, and their rows and rules."""
+        """Check.
+
+        Returns:
+            The number of suites by state, and the sums of their rows and broken rules.
+
+        Raises:
+            AirflowSkipException: No map of this area is compared.
+        """
         from dualsync.nightly import steps
 
         night = night_of(context)
         if not set(self.maps) & set(night.run.maps):
-            raise AirflowSkipException("no map of this area is looked at")
+            raise AirflowSkipException("no table map of this area is compared")
         with open_runtime() as runtime:
             results = steps.validate(night, runtime, self.maps)
-        figures = {name: sum(one[name] for one in results) for name in ("rows", "refused", "warned", "broken")}
-        return self._summary(results, "suite") | figures
+        sums = {name: sum(suite[name] for suite in results) for name in ("rows", "refused", "warned", "broken")}
+        return self._count_states(results, "suite") | sums
 
 
-class AskOperator(BaseOperator):
-    """Asks the night's controls."""
+class ControlsOperator(BaseOperator):
+    """Runs the controls of the reconciliation."""
 
     ui_color = "#e8eef8"
 
     def execute(self, context: "Context") -> dict[str, Any]:
-        """Ask; returns how many controls there are by state."""
+        """Run them.
+
+        Returns:
+            The number of controls by state.
+
+        Raises:
+            AirflowSkipException: The run leaves all controls out.
+        """
         from dualsync.nightly import steps
 
         night = night_of(context)
         if not night.controls:
-            raise AirflowSkipException("no controls are asked")
+            raise AirflowSkipException("no control is run")
         with open_runtime() as runtime:
             results = steps.ask(night, runtime)
-        for one in results:
-            if one["reason"]:
-                self.log.warning("%s %s: %s", one["control"], one["state"].replace("_", " "), one["reason"])
-        return dict(Counter(one["state"] for one in results))
+        for result in results:
+            if result["reason"]:
+                self.log.warning("%s %s: %s", result["control"], state_word(result["state"]), result["reason"])
+        return dict(Counter(result["state"] for result in results))
 
 
 class TotalsOperator(BaseOperator):
-    """Draws up control totals and balances."""
+    """Computes control totals and balances."""
 
     ui_color = "#e8eef8"
 
     def execute(self, context: "Context") -> dict[str, Any]:
-        """Draw up; returns the share of amounts matched, overall (under the empty text) and by company."""
+        """Compute them.
+
+        Returns:
+            The share of the amounts that match, overall (under the empty text) and by company.
+        """
         from dualsync.nightly import steps
-        from dualsync.nightly.totals import draw_up
+        from dualsync.nightly.totals import draw_up as compute_totals
 
         with open_runtime() as runtime:
-            return dict(draw_up(steps.tonight(night_of(context), runtime))["matched"])
+            return dict(compute_totals(steps.tonight(night_of(context), runtime))["matched"])
 
 
 class PublishNightOperator(BaseOperator):
-    """Puts all results together, also where a part of the night failed."""
+    """Writes all results into the ledger, also if a part of the reconciliation failed."""
 
     ui_color = "#f8f0e0"
 
     def execute(self, context: "Context") -> dict[str, Any]:
-        """Write the night into the ledger; returns its verdict."""
+        """Write them.
+
+        Returns:
+            The verdict.
+        """
         from dualsync.nightly.publish import publish
 
         night = night_of(context)
@@ -194,120 +248,122 @@ class ReportOperator(BaseOperator):
     ui_color = "#f8f0e0"
 
     def execute(self, context: "Context") -> list[str]:
-        """Write them; returns their paths."""
+        """Write them.
+
+        Returns:
+            Their paths.
+        """
         from dualsync.reports.publishing import write_reports
 
         with _published(context) as runtime:
-            return [str(path) for path in write_reports(runtime, night_id(context))]
+            return [str(path) for path in write_reports(runtime, ledger_run_id(context))]
 
 
 class DataDocsOperator(BaseOperator):
-    """Builds the Data Docs: the only task that does."""
+    """Builds the Data Docs; no other task does."""
 
     ui_color = "#f8f0e0"
 
     def execute(self, context: "Context") -> str:
-        """Build them; returns the path of their first page."""
+        """Build them.
+
+        Returns:
+            The path of their first page.
+        """
         from dualsync.reports.publishing import write_data_docs
 
         with _published(context) as runtime:
-            return str(write_data_docs(runtime, night_id(context)))
+            return str(write_data_docs(runtime, ledger_run_id(context)))
 
 
 class NotifyOperator(BaseOperator):
-    """Tells people of the night where a threshold of the settings is crossed."""
+    """Sends a message to people if the reconciliation crossed a threshold of the settings."""
 
     ui_color = "#f8e8e8"
 
     def execute(self, context: "Context") -> dict[str, Any]:
-        """Tell them; returns why and which channels.
+        """Send it.
+
+        Returns:
+            The thresholds that were crossed, and the channels that took the message.
 
         Raises:
-            AirflowFailException: a channel was not reached. The others were, so nothing is sent again.
-            AirflowSkipException: there is nothing to tell, or nobody to tell it to.
+            AirflowFailException: A channel did not take the message. The others did, so it is not sent again.
+            AirflowSkipException: No threshold is crossed, or no channel is set up.
         """
         from dualsync.reports.alerts import compose_alert, reasons
         from dualsync.settings import Settings
         from dualsync_airflow.notifiers import report_url, send
 
         alerts = Settings.load().alerts
-        verdict, failed = verdict_of(context), failed_tasks(context)
-        why = reasons(verdict, failed, alerts)
-        if not why:
+        verdict, failed = verdict_of(context), tasks_in_state(context, FAILED)
+        crossed = reasons(verdict, failed, alerts)
+        if not crossed:
             raise AirflowSkipException("no threshold is crossed")
-        alert = compose_alert(verdict, why, report_url(context))
-        reached, lost = send(alert, alerts, context)
-        if lost:
-            raise AirflowFailException(f"not told: {'; '.join(lost)}")
-        if not reached:
-            raise AirflowSkipException(f"nobody is to be told (settings alerts.email_to, alerts.webhooks): {why}")
-        return {"reasons": why, "told": reached}
+        delivered, undelivered = send(compose_alert(verdict, crossed, report_url(context)), alerts, context)
+        if undelivered:
+            raise AirflowFailException(f"not delivered: {'; '.join(undelivered)}")
+        if not delivered:
+            raise AirflowSkipException(f"no channel is set up (settings alerts.email_to, alerts.webhooks): {crossed}")
+        return {"reasons": crossed, "channels": delivered}
 
 
 class VerdictOperator(BaseOperator):
-    """Says how the night ended: the DAG run succeeds or fails with it."""
+    """Decides how the DAG run ends."""
 
     ui_color = "#e8f0e8"
 
     def execute(self, context: "Context") -> dict[str, Any]:
-        """Judge; returns the verdict.
+        """Judge the reconciliation.
+
+        Returns:
+            The verdict.
 
         Raises:
-            AirflowFailException: a part of the night failed, or there are critical breaks and they are to fail the run.
+            AirflowFailException: A part of it failed, or there are critical exceptions and the run must fail then.
         """
-        verdict, failed = verdict_of(context), failed_tasks(context)
-        why = [f"tasks failed: {', '.join(failed)}"] if failed else []
+        verdict, failed = verdict_of(context), tasks_in_state(context, FAILED)
+        faults = [f"tasks failed: {', '.join(failed)}"] if failed else []
         if verdict is None:
-            raise AirflowFailException("; ".join(["the night was not published", *why]))
+            raise AirflowFailException("; ".join(["the results were not published", *faults]))
         if verdict["failed"]:
-            why.append(f"controls, maps and suites that failed: {verdict['failed']}")
+            faults.append(f"controls, table maps and suites that failed: {verdict['failed']}")
         elif verdict["state"] == "failed":
-            why.append("the control totals were not drawn up")
-        if verdict["counts"]["critical"] and context["params"]["fail_on_critical"]:
-            why.append(f"critical breaks: {verdict['counts']['critical']}")
-        if why:
-            raise AirflowFailException(f"verdict {verdict['state']}: {'; '.join(why)}")
+            faults.append("the control totals were not computed")
+        critical = verdict["counts"]["critical"]
+        if critical and context["params"]["fail_on_critical"]:
+            faults.append(severity_count("critical", critical))
+        if faults:
+            raise AirflowFailException(f"verdict {state_word(verdict['state'])}: {'; '.join(faults)}")
         return verdict
 
 
-def night_id(context: "Context") -> str:
-    """Identity of the night of a DAG run."""
-    return f"{context['dag'].dag_id}.{context['run_id']}"
-
-
 def night_of(context: "Context") -> "NightRef":
-    """The night that `begin` opened.
+    """Return the reconciliation that ``begin`` opened.
 
     Raises:
-        AirflowSkipException: it opened none; `begin` has failed and says why.
+        AirflowSkipException: It opened none; ``begin`` has failed and says why.
     """
     from dualsync.nightly.night import NightRef
 
-    reference = context["ti"].xcom_pull(task_ids=BEGIN)
+    reference = context["ti"].xcom_pull(task_ids=START_NIGHT)
     if not reference:
-        raise AirflowSkipException("the night was not begun")
+        raise AirflowSkipException("the reconciliation was not started")
     return NightRef.from_dict(reference)
 
 
 def verdict_of(context: "Context") -> dict[str, Any] | None:
-    """The verdict that `publish` came to, None where it came to none."""
+    """Return the verdict that ``publish`` came to; None where it came to none."""
     verdict: dict[str, Any] | None = context["ti"].xcom_pull(task_ids=PUBLISH)
     return verdict
 
 
-def failed_tasks(context: "Context") -> list[str]:
-    """Tasks of the run that failed, themselves or with what they need."""
-    ti = context["ti"]
-    states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id]).get(ti.run_id, {})
-    return sorted(task for task, state in states.items() if state in ("failed", "upstream_failed"))
-
-
 def _published(context: "Context") -> "Runtime":
-    """A runtime for what is made of a published night.
+    """Open a runtime for the reports of a published reconciliation.
 
     Raises:
-        AirflowSkipException: the night was not published.
+        AirflowSkipException: Its results were not published.
     """
     if verdict_of(context) is None:
-        raise AirflowSkipException("the night was not published")
+        raise AirflowSkipException("the results were not published")
     return open_runtime()

@@ -26,12 +26,15 @@ may_repair = requires_access_dag("POST", DagAccessEntity.RUN, REPAIR_DAG)
 
 
 def can_edit(user: BaseUser) -> bool:
-    """Whether a user may edit breaks and sign periods; decides which forms are shown, not what is allowed."""
+    """Return whether a user may edit exceptions and sign periods.
+
+    It decides which forms are shown, not what is allowed.
+    """
     return get_auth_manager().is_authorized_dag(method="PUT", details=_details(NIGHT_DAG), user=user)
 
 
 def can_trigger(user: BaseUser, dag_id: str) -> bool:
-    """Whether a user may trigger a DAG; decides which buttons are shown, not what is allowed."""
+    """Return whether a user may trigger a DAG. It decides which buttons are shown, not what is allowed."""
     return get_auth_manager().is_authorized_dag(
         method="POST", access_entity=DagAccessEntity.RUN, details=_details(dag_id), user=user
     )
@@ -44,18 +47,18 @@ def _details(dag_id: str) -> DagDetails:
 def from_here(request: Request) -> None:
     """Refuse a request that changes something and was made by a page of another origin.
 
-    A browser says where a request comes from (Fetch Metadata; older ones by `Origin` alone). A request with a token in
-    its header is not made by a browser's session, so nothing can be borrowed from one.
+    A browser says where a request comes from (Fetch Metadata; older ones by ``Origin`` alone). A request with a token
+    in its header does not use the session of a browser, so no other page can misuse that session.
 
     Raises:
-        HTTPException: 403.
+        HTTPException: 403, the request was made by another page.
     """
     if request.method in ("GET", "HEAD", "OPTIONS") or _has_token(request):
         return
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
-    told = site is not None or origin is not None
-    if not told or site not in (None, "same-origin") or (origin is not None and origin not in _origins(request)):
-        raise HTTPException(403, "This form was sent from another place.")
+    unknown = site is None and origin is None
+    if unknown or site not in (None, "same-origin") or (origin is not None and origin not in _origins(request)):
+        raise HTTPException(403, "This form was sent from a page of another address.")
 
 
 def _has_token(request: Request) -> bool:
@@ -63,6 +66,6 @@ def _has_token(request: Request) -> bool:
 
 
 def _origins(request: Request) -> set[str]:
-    """The origins of this Airflow: as it was asked, and as its settings name it (a proxy may stand between)."""
+    """Return the origins of this Airflow: as it was asked, and as its settings name it (a proxy may stand between)."""
     named = urlsplit(conf.get("api", "base_url", fallback=""))
     return {f"{request.url.scheme}://{request.url.netloc}", f"{named.scheme}://{named.netloc}"}

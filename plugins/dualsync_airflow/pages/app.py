@@ -1,4 +1,4 @@
-"""The application of the pages: its routes, and what is said where something went wrong.
+"""The application of the pages: its routes, and the pages that say what went wrong.
 
 Each route asks for a login and the permission to read before anything else (the application's own dependencies); those
 that change something ask for more. A path that leads nowhere asks too, and there are no routes that describe the
@@ -25,13 +25,13 @@ from dualsync_airflow.pages.trigger import NotStarted
 log = logging.getLogger(__name__)
 
 _WORDS = {
-    400: ("That cannot be done", "The request is not complete."),
+    400: ("That cannot be done", "The request is not complete. Go back and fill in the form again."),
     403: ("Not allowed", "You do not have the permission that this page needs. Ask whoever looks after Airflow."),
-    404: ("Not found", "There is nothing at this address."),
-    405: ("Not found", "There is nothing at this address."),
+    404: ("Not found", "There is no page at this address."),
+    405: ("Not found", "There is no page at this address."),
     409: ("That cannot be done", ""),
-    500: ("Something went wrong", "The log of Airflow's API server says what."),
-    503: ("Not available", "The ledger could not be read. The log of Airflow's API server says why."),
+    500: ("Something went wrong", "The log of Airflow's API server names the error."),
+    503: ("Not available", "The ledger could not be read. The log of Airflow's API server names the error."),
 }
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
@@ -48,7 +48,7 @@ def create_app() -> FastAPI:
     )
     for part in (nights, breaks, quarantine, packs, files):
         app.include_router(part.router)
-    app.add_api_route("/{rest:path}", _nowhere, methods=_METHODS)
+    app.add_api_route("/{rest:path}", _unknown_path, methods=_METHODS)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _unreadable)
     app.add_exception_handler(DualsyncError, _impossible)
@@ -58,7 +58,7 @@ def create_app() -> FastAPI:
     return app
 
 
-def _nowhere() -> None:
+def _unknown_path() -> None:
     raise HTTPException(404)
 
 
@@ -67,12 +67,12 @@ async def _refused(request: Request, error: Exception) -> Response:
     if error.status_code == 401:
         return _log_in(request)
     detail = str(error.detail)
-    # Starlette gives its own phrase where nothing was said
-    return await _say(request, error.status_code, detail if detail.endswith(".") else "")
+    # Starlette gives a phrase of its own where no detail was given; ours are sentences.
+    return await _error_page(request, error.status_code, detail if detail.endswith(".") else "")
 
 
 def _log_in(request: Request) -> Response:
-    """Send whoever opened a page to Airflow's login and back; anything else is refused."""
+    """Send whoever opened a page to Airflow's login and back; refuse anything else."""
     if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
         root = base(request).removesuffix(PREFIX)
         back = str(request.url.replace(scheme="", netloc=""))
@@ -81,26 +81,26 @@ def _log_in(request: Request) -> Response:
 
 
 async def _unreadable(request: Request, _: Exception) -> Response:
-    # a number that is none, in the address or in a form
-    return await _say(request, 404 if request.method == "GET" else 400)
+    # For example letters where the address or a form needs a number.
+    return await _error_page(request, 404 if request.method == "GET" else 400)
 
 
 async def _impossible(request: Request, error: Exception) -> Response:
-    return await _say(request, 409, str(error))
+    return await _error_page(request, 409, str(error))
 
 
 async def _unavailable(request: Request, error: Exception) -> Response:
     log.error("the ledger could not be read", exc_info=error)
-    return await _say(request, 503)
+    return await _error_page(request, 503)
 
 
 async def _broken(request: Request, _: Exception) -> Response:
-    # starlette raises the error again after this, so that the server logs it
-    return await _say(request, 500)
+    # Starlette raises the error again after this, so that the server logs it.
+    return await _error_page(request, 500)
 
 
-async def _say(request: Request, status: int, detail: str = "") -> Response:
-    """A page that says what is wrong and leads out again; without a login nothing but the status."""
+async def _error_page(request: Request, status: int, detail: str = "") -> Response:
+    """Make a page that says what is wrong; without a login nothing but the status."""
     title, text = _WORDS.get(status, _WORDS[400])
     try:
         user = await _user(request)

@@ -1,4 +1,4 @@
-"""Pages of breaks: the list that filters and pages, its download, one break with both records, what is done to it."""
+"""Pages of exceptions: the list with its filter, its download, one exception with both records, its forms."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ from dualsync_airflow.pages.trigger import start
 router = APIRouter()
 
 ROWS = 50
-"""Breaks of one page."""
+"""Exceptions on one page."""
 
 DOWNLOAD_ROWS = 2_000
-"""Breaks read at a time for the download."""
+"""Exceptions read at a time for the download."""
 
 NOBODY = "-"
-"""The owner of breaks that nobody looks after, in addresses."""
+"""In addresses, the owner of exceptions that nobody looks after."""
 
 STATES = {"open": True, "resolved": False, "all": None}
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the list is filtered by, as its form and its addresses say it; what is empty does not choose.
+class ListFilter:
+    """The filter of the list, as its form and its addresses have it. An empty field leaves nothing out.
 
     Attributes:
-        state: open, resolved or all.
-        order: oldest or newest.
-        night: Only those that this night saw last.
-        gone: Only those that were gone in this night.
+        state: ``open``, ``resolved`` or ``all``.
+        order: ``oldest`` or ``newest``.
+        night: Only those that this reconciliation was the last to see.
+        gone: Only those that were gone in this reconciliation.
     """
 
     state: str
@@ -61,7 +61,7 @@ class Wanted:
 
     @property
     def filter(self) -> BreakFilter:
-        """The same for the ledger."""
+        """Return the same for the ledger."""
         return BreakFilter(
             run_id=self.night or None,
             resolved_by=self.gone or None,
@@ -77,13 +77,13 @@ class Wanted:
 
     @property
     def words(self) -> dict[str, str]:
-        """The same for an address; what is as usual is left out."""
+        """Return the same for an address, without what is as usual."""
         usual = {"state": "open", "order": "oldest"}
         given = {name: getattr(self, name) for name in self.__slots__}
         return {name: value for name, value in given.items() if value and usual.get(name) != value}
 
 
-def wanted(
+def list_filter(
     state: str = "open",
     order: str = "oldest",
     control: str = "",
@@ -95,28 +95,28 @@ def wanted(
     text: str = "",
     night: str = "",
     gone: str = "",
-) -> Wanted:
-    """The filter of an address."""
-    return Wanted(
+) -> ListFilter:
+    """Return the filter of an address."""
+    return ListFilter(
         state, order, control.strip(), company.strip(), class_, severity, status, owner.strip(), text.strip(), night,
         gone,
     )  # fmt: skip
 
 
-WantedDep = Annotated[Wanted, Depends(wanted)]
+FilterDep = Annotated[ListFilter, Depends(list_filter)]
 
 
 @router.get("/breaks")
 def break_list(
-    request: Request, user: GetUserDep, chosen: WantedDep, after: int | None = None, before: int | None = None
+    request: Request, user: GetUserDep, chosen: FilterDep, after: int | None = None, before: int | None = None
 ) -> Response:
-    """The breaks that fit, a page at a time."""
+    """List the exceptions that fit the filter, a page at a time."""
     opened = shown.runtime()
     lists = opened.ledger.lists
-    found = lists.breaks(chosen.filter, limit=ROWS, after=after, before=before, newest=chosen.order == "newest")
-    rows = found.rows
-    alone = not found.before and not found.after
-    # a search by text reads whole rows: its hits are counted only where they are all here
+    listed = lists.breaks(chosen.filter, limit=ROWS, after=after, before=before, newest=chosen.order == "newest")
+    rows = listed.rows
+    alone = not listed.before and not listed.after
+    # A search by text reads whole rows, so its hits are counted only if all of them are on this page.
     total = len(rows) if alone else None if chosen.text else opened.ledger.nights.count(chosen.filter)
     places = lists.places()
     words = chosen.words
@@ -126,8 +126,8 @@ def break_list(
         rows=rows,
         total=total,
         first=query_of(**words),
-        previous=query_of(**words, before=str(rows[0].number)) if rows and found.before else "",
-        next=query_of(**words, after=str(rows[-1].number)) if rows and found.after else "",
+        previous=query_of(**words, before=str(rows[0].number)) if rows and listed.before else "",
+        next=query_of(**words, after=str(rows[-1].number)) if rows and listed.after else "",
         download=query_of(**words),
         night=shown.latest(opened),
         controls=_counted(places, 0),
@@ -142,41 +142,41 @@ def break_list(
 
 
 def _counted(places: list[tuple[str, str, int]], part: int) -> dict[str, int]:
-    """Open breaks by control, or by company."""
-    found: dict[str, int] = {}
+    """Count open exceptions by control, or by company."""
+    counts: dict[str, int] = {}
     for place in places:
-        found[str(place[part])] = found.get(str(place[part]), 0) + place[2]
-    return dict(sorted(found.items()))
+        counts[str(place[part])] = counts.get(str(place[part]), 0) + place[2]
+    return dict(sorted(counts.items()))
 
 
 @router.get("/breaks.csv")
-def download(chosen: WantedDep) -> Response:
-    """The breaks that fit, all of them, as CSV; written while they are read."""
+def download(chosen: FilterDep) -> Response:
+    """Download all exceptions that fit the filter as CSV, written while they are read."""
     opened = shown.runtime()
     night = shown.latest(opened)
     if night is None:
-        raise HTTPException(404, "There is no night yet, so there are no breaks.")
+        raise HTTPException(404, "No reconciliation has run yet, so there are no exceptions.")
     report = NightReport(opened.ledger, opened.catalog, night)
-    headers = SAFE | {"Content-Disposition": 'attachment; filename="breaks.csv"'}
+    headers = SAFE | {"Content-Disposition": 'attachment; filename="exceptions.csv"'}
     return StreamingResponse(_lines(opened, report, chosen), media_type="text/csv; charset=utf-8", headers=headers)
 
 
-def _lines(opened: Runtime, report: NightReport, chosen: Wanted) -> Iterator[bytes]:
+def _lines(opened: Runtime, report: NightReport, chosen: ListFilter) -> Iterator[bytes]:
     urls = report.verdict.get("environments", {})
     yield csv_line(BREAK_COLUMNS.names)
     after: int | None = None
     more = True
     while more:
-        found = opened.ledger.lists.breaks(chosen.filter, limit=DOWNLOAD_ROWS, after=after, newest=False)
-        rows = [break_row(report, one, urls) for one in found.rows]
+        listed = opened.ledger.lists.breaks(chosen.filter, limit=DOWNLOAD_ROWS, after=after, newest=False)
+        rows = [break_row(report, record, urls) for record in listed.rows]
         yield b"".join(csv_line([row[name] for name in BREAK_COLUMNS.names]) for row in rows)
-        more = found.after
-        after = found.rows[-1].number if found.rows else None
+        more = listed.after
+        after = listed.rows[-1].number if listed.rows else None
 
 
 @router.get("/breaks/{number}")
 def one_break(request: Request, user: GetUserDep, number: int, done: str = "", run: str = "") -> Response:
-    """One break: both records, its cause, its life, and what can be done."""
+    """Show one exception: both records, its cause, its history, and what can be done."""
     opened = shown.runtime()
     found = _break(opened, number)
     report = shown.report(opened, found.last_run)
@@ -205,7 +205,7 @@ def edit(
     owner: Annotated[str, Form(max_length=120)] = "",
     comment: Annotated[str, Form(max_length=10_000)] = "",
 ) -> Response:
-    """Take over who looks after a break, how far that person is, and what there is to know."""
+    """Store the owner, the status and the comment of an exception."""
     opened = shown.runtime()
     _break(opened, number)
     opened.ledger.nights.edit_break(
@@ -216,7 +216,7 @@ def edit(
 
 @router.post("/breaks/{number}/resend", dependencies=[Depends(may_repair)])
 def resend_one(request: Request, user: GetUserDep, number: int, dry_run: Annotated[bool, Form()] = True) -> Response:
-    """Start the DAG that sends the record of a break again, in the name of the user."""
+    """Start the DAG that sends the record of an exception again, in the name of the user."""
     _break(shown.runtime(), number)
     started = start(REPAIR_DAG, {"numbers": [number], "dry_run": dry_run}, user.get_name())
     return go(request, "breaks", str(number), done="waits" if started.paused else "started", run=started.run_id)
@@ -231,7 +231,7 @@ def resend_many(
     company: Annotated[str, Form()] = "",
     dry_run: Annotated[bool, Form()] = True,
 ) -> Response:
-    """Start the DAG that sends the records of many breaks again: of a control, a class, a company."""
+    """Start the DAG that sends the records of many exceptions again: of a control, a class, a company."""
     params = {"control": control, "class": class_, "company": company}
     given = {name: value for name, value in params.items() if value}
     if not given:
@@ -241,18 +241,18 @@ def resend_many(
 
 
 def _break(opened: Runtime, number: int) -> BreakRecord:
-    # numbers beyond what a database can hold are not asked for
-    found = opened.ledger.nights.one_break(number) if 0 < number < 1 << 63 else None
-    if found is None:
-        raise HTTPException(404, shown.NO_BREAK)
-    return found
+    # The database cannot hold larger numbers.
+    record = opened.ledger.nights.one_break(number) if 0 < number < 1 << 63 else None
+    if record is None:
+        raise HTTPException(404, shown.NO_EXCEPTION)
+    return record
 
 
 # --- both records side by side ----------------------------------------------------------------------------------------
 
 
 def _sides(report: NightReport, found: BreakRecord, detail: dict[str, Any]) -> dict[str, Any]:
-    """Both records: the pairs of columns that are compared, and the rest of either.
+    """Return both records: the pairs of columns that are compared, and the other columns of either.
 
     Returns:
         ``pairs``: lines of a pair with both values, and whether the pair is what differs, where there is one record on
@@ -286,5 +286,5 @@ def _sides(report: NightReport, found: BreakRecord, detail: dict[str, Any]) -> d
 
 
 def _filled(record: dict[str, Any]) -> dict[str, Any]:
-    """A record without the notes of the protocol and without empty columns."""
+    """Return a record without annotations of the protocol and without empty columns."""
     return {name: value for name, value in record.items() if "@" not in name and value is not None}

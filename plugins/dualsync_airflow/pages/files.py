@@ -1,4 +1,4 @@
-"""Files: those of the pages themselves, the reports of a night, its Data Docs."""
+"""Files: those of the pages themselves, the reports of a reconciliation, its Data Docs."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from dualsync_airflow.pages.render import DOCS_POLICY, SAFE, page
 router = APIRouter()
 
 STATIC = {"pages.css": "text/css; charset=utf-8", "pages.js": "text/javascript; charset=utf-8"}
-NO_FILE = "There is no such file; the night's folder may have been cleaned away."
+NO_FILE = "There is no such file. The folder of the reconciliation may have been deleted."
 _BLOCK = 1 << 18
 
 
 @router.get("/static/{name}")
 def static(name: str) -> Response:
-    """The style sheet and the script."""
+    """Serve the style sheet and the script."""
     if name not in STATIC:
         raise HTTPException(404)
     content = (files("dualsync_airflow.pages") / "static" / name).read_bytes()
@@ -32,9 +32,9 @@ def static(name: str) -> Response:
 
 @router.get("/nights/{run_id}/files/{name}")
 def report_file(run_id: str, name: str) -> Response:
-    """A report file of a night; only names that are listed lead anywhere."""
+    """Serve a report file of a reconciliation; only files that are listed are served."""
     report = shown.report(shown.runtime(), run_id)
-    listed = {one["name"]: one for one in report.downloads()}
+    listed = {file["name"]: file for file in report.downloads()}
     if name not in listed:
         raise HTTPException(404, NO_FILE)
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
@@ -47,16 +47,16 @@ def report_file(run_id: str, name: str) -> Response:
 
 @router.get("/nights/{run_id}/data-docs")
 def data_docs(request: Request, user: GetUserDep, run_id: str) -> Response:
-    """The Data Docs of a night within the frame of the pages."""
+    """Show the Data Docs of a reconciliation within the frame of the pages."""
     report = shown.report(shown.runtime(), run_id)
     if report.data_docs is None:
-        raise HTTPException(404, "This night has no Data Docs.")
+        raise HTTPException(404, "This reconciliation has no Data Docs.")
     return page(request, user, "docs.html", night=report.night)
 
 
 @router.get("/nights/{run_id}/data-docs/{path:path}")
 def data_docs_file(run_id: str, path: str) -> Response:
-    """A file of a night's Data Docs."""
+    """Serve a file of the Data Docs."""
     folder = shown.report(shown.runtime(), run_id).data_docs
     file = None if folder is None else below(folder, path)
     if file is None:
@@ -66,7 +66,11 @@ def data_docs_file(run_id: str, path: str) -> Response:
 
 
 def below(folder: UPath, path: str) -> UPath | None:
-    """The file of a path below a folder; None where there is none, or where the path leads out of the folder."""
+    """Return the file of a path below a folder.
+
+    Returns:
+        The file; None where there is none, or where the path leads out of the folder.
+    """
     parts = path.split("/")
     if any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in parts):
         return None

@@ -1,4 +1,4 @@
-"""Pages of nights: the overview, one night, a control over many nights, the report of a DAG run."""
+"""Pages of reconciliations: the overview, one of them, a control over time, the report of a DAG run."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from dualsync_airflow.pages.trend import Trend
 router = APIRouter()
 
 NIGHTS = 30
-"""Nights in lists and trends."""
+"""Reconciliations in lists and trends."""
 
 _AGE_DAYS = (2, 8, 31)
-"""Where the age classes of breaks begin, beside the first; see `dualsync.reports.figures.age_class`."""
+"""Where the age classes of exceptions begin, beside the first; see `dualsync.reports.figures.age_class`."""
 
 
 @router.get("/")
 def overview(request: Request, user: GetUserDep) -> Response:
-    """The latest night, or how to come to one."""
+    """Show the latest reconciliation, or how to start the first."""
     opened = shown.runtime()
     night = shown.latest(opened)
     if night is None:
@@ -41,45 +41,45 @@ def overview(request: Request, user: GetUserDep) -> Response:
 
 @router.get("/nights/{run_id}")
 def one_night(request: Request, user: GetUserDep, run_id: str) -> Response:
-    """One night."""
+    """Show one reconciliation."""
     opened = shown.runtime()
     return _night(request, user, opened, shown.report(opened, run_id).night)
 
 
 @router.get("/dags/{dag_id}")
 def of_dag(request: Request) -> Response:
-    """The tab of a DAG: the overview, whichever it is."""
+    """Serve the tab of a DAG: the overview, whichever DAG it is."""
     return go(request, "")
 
 
 @router.get("/dags/{dag_id}/runs/{dag_run_id}")
 def of_dag_run(request: Request, user: GetUserDep, dag_id: str, dag_run_id: str) -> Response:
-    """The tab of a DAG run: the report of the night it made, or what became of the legs it ran."""
+    """Serve the tab of a DAG run: the reconciliation it made, or the transfers it ran."""
     opened = shown.runtime()
     run_id = shown.run_id_of(dag_id, dag_run_id)
     if (night := opened.ledger.nights.night(run_id)) is not None:
         return _night(request, user, opened, night)
     run = opened.ledger.run(run_id)
     legs = [] if run is None else opened.ledger.legs(run_id)
-    # a run of the nightly DAG has no legs before its report is there
+    # A run of the nightly DAG has no transfers, so without a report it is still at work.
     running = dag_id == NIGHT_DAG
     return page(request, user, "run.html", dag_id=dag_id, dag_run_id=dag_run_id, run=run, legs=legs, running=running)
 
 
 @router.get("/started/{dag_id}/{dag_run_id}")
 def started(request: Request, user: GetUserDep, dag_id: str, dag_run_id: str, paused: bool = False) -> Response:
-    """A DAG run that a form has started."""
+    """Say which DAG run a form has started."""
     return page(request, user, "started.html", dag_id=dag_id, dag_run_id=dag_run_id, paused=paused)
 
 
 @router.get("/controls/{control}")
 def one_control(request: Request, user: GetUserDep, control: str) -> Response:
-    """What a control compares, and what it said in the latest nights."""
+    """Show what a control compares, and its latest results."""
     opened = shown.runtime()
     words = describe(control, opened.catalog)
     history = opened.ledger.lists.control(control, NIGHTS)
     if not words["compares"] and not history:
-        raise HTTPException(404, "There is no control of this name.")
+        raise HTTPException(404, "There is no control or table map with this id.")
     night = shown.latest(opened)
     line = None
     if night is not None:
@@ -119,28 +119,28 @@ def _night(request: Request, user: GetUserDep, opened: Runtime, night: NightReco
 
 
 def _areas(report: NightReport) -> list[dict[str, Any]]:
-    """The areas of a night, each with the lines of its controls and maps."""
+    """Return the areas of a reconciliation, each with the lines of its controls and maps."""
     lines = report.control_lines()
     return [{**area, "lines": [line for line in lines if line.area == area["area"]]} for area in report.areas()]
 
 
 def _ages(opened: Runtime, night: NightRecord) -> list[dict[str, Any]]:
-    """Breaks by age class, one column for each severity."""
-    found = opened.ledger.lists.ages(night.run_id, night.moment, _AGE_DAYS)
+    """Return exceptions by age class, one column for each severity."""
+    counts = opened.ledger.lists.ages(night.run_id, night.moment, _AGE_DAYS)
     return [
-        {"age": age, **{severity: found.get((place, severity), 0) for severity in SEVERITIES}}
+        {"age": age, **{severity: counts.get((place, severity), 0) for severity in SEVERITIES}}
         for place, age in enumerate(AGES)
     ]
 
 
 def _quality(report: NightReport) -> list[dict[str, Any]]:
-    """The suites of a night, each with its pass rates over the nights before."""
+    """Return the suites of a reconciliation, each with its pass rates over time."""
     rates = report.suite_rates(NIGHTS)
-    found = []
-    for one in rates:
-        if one["run_id"] != report.night.run_id:
+    suites = []
+    for suite in rates:
+        if suite["run_id"] != report.night.run_id:
             continue
         past = [(each["moment"], each["rate"] * 100) for each in reversed(rates)
-                if each["suite"] == one["suite"] and each["rate"] is not None]  # fmt: skip
-        found.append({**one, "trend": Trend.of(past, upper=Decimal(100))})
-    return sorted(found, key=lambda one: (one["rate"] is None, one["rate"], one["suite"]))
+                if each["suite"] == suite["suite"] and each["rate"] is not None]  # fmt: skip
+        suites.append({**suite, "trend": Trend.of(past, upper=Decimal(100))})
+    return sorted(suites, key=lambda suite: (suite["rate"] is None, suite["rate"], suite["suite"]))

@@ -1,4 +1,4 @@
-"""Pages of close packs: which there are, what each says, signing one, and confirming it as a second person."""
+"""Pages of close packages: the list, one package, signing it, and confirming it as a second person."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from dualsync_airflow.pages.render import go, page
 router = APIRouter()
 
 PACKS = 200
-"""Nights that are searched for packs."""
+"""Latest runs that are searched for close packages."""
 
 
 @router.get("/packs")
 def packs(request: Request, user: GetUserDep) -> Response:
-    """All periods that were signed off, and the packs that could be."""
+    """List the periods that were signed off, and the close packages that could be."""
     opened = shown.runtime()
     signed = {(one.company, one.period): one for one in opened.ledger.nights.sign_offs()}
     made: dict[tuple[str, str], NightRecord] = {}
@@ -37,13 +37,14 @@ def packs(request: Request, user: GetUserDep) -> Response:
 
 @router.get("/packs/{company}/{period}")
 def one_pack(request: Request, user: GetUserDep, company: str, period: str, done: str = "") -> Response:
-    """The pack of a period: what it says, its digest, who signed."""
+    """Show the close package of a period: its totals, its digest, who signed."""
     opened = shown.runtime()
     signed = _signed(opened, company, period)
-    found = [one for one in opened.ledger.nights.latest(PACKS) if one.period == period and one.companies == (company,)]
-    night = opened.ledger.nights.night(signed.run_id) if signed else next(iter(found), None)
+    nights = opened.ledger.nights
+    made = (each for each in nights.latest(PACKS) if each.period == period and each.companies == (company,))
+    night = nights.night(signed.run_id) if signed else next(made, None)
     if night is None:
-        raise HTTPException(404, "There is no close pack of this company and period.")
+        raise HTTPException(404, "There is no close package of this company and period.")
     report = NightReport(opened.ledger, opened.catalog, night)
     return page(
         request, user, "pack.html",
@@ -69,7 +70,7 @@ def sign(
     run_id: Annotated[str, Form()],
     comment: Annotated[str, Form(max_length=10_000)] = "",
 ) -> Response:
-    """Freeze the pack that the user has seen, and sign it in the user's name."""
+    """Freeze the close package that the user has seen, and sign it in the user's name."""
     sign_off(shown.runtime(), company, period, user.get_name(), run_id=run_id, comment=comment.strip())
     return go(request, "packs", company, period, done="signed")
 
@@ -86,16 +87,16 @@ def _signed(opened: Runtime, company: str, period: str) -> SignOff | None:
 
 
 def _totals(report: NightReport) -> list[dict[str, object]]:
-    """The totals of the period by set of totals and currency; the workbook has them by project and class."""
-    found: dict[tuple[str, str], dict[str, object]] = {}
+    """Sum the totals of the period by set of totals and currency; the workbook has them by project and class."""
+    lines: dict[tuple[str, str], dict[str, object]] = {}
     names = ("dataverse_rows", "finance_rows", "dataverse_amount", "finance_amount")
     for row in report.totals(period=report.night.period):
         if row["company"] not in report.night.companies:
             continue
-        line = found.setdefault(
+        line = lines.setdefault(
             (row["totals"], row["currency"] or ""),
             {"totals": row["totals"], "currency": row["currency"] or "", **dict.fromkeys(names, 0)},
         )
         for name in names:
             line[name] += row[name] or 0  # type: ignore[operator]
-    return list(found.values())
+    return list(lines.values())

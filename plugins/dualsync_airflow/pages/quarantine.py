@@ -1,4 +1,4 @@
-"""Pages of rows that the integration holds back: the list, one row with its reason, and sending it again."""
+"""Pages of blocked and waiting rows: the list, one row with its reason, and trying it again."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ ROWS = 50
 
 STATES = ("quarantined", "waiting", "conflict", "delete")
 _NAMES = ("map", "direction", "company", "row")
-_GONE = "This row is not held back any more: it went through, or its record is gone."
+_GONE = "This row is no longer blocked or waiting: it reached the other system, or its record was deleted."
 
 
 def identity(map: str, direction: str, company: str, row: str) -> OpenRowId:
-    """What identifies a row in an address."""
+    """Return what identifies a row in an address."""
     return map, direction, company, row
 
 
@@ -52,7 +52,7 @@ def quarantine(
     after: str = "",
     before: str = "",
 ) -> Response:
-    """The rows that are held back, a page at a time."""
+    """List the blocked and waiting rows, a page at a time."""
     opened = shown.runtime()
     state = state if state in (*STATES, "all") else "quarantined"
     chosen = OpenRowFilter(
@@ -61,24 +61,24 @@ def quarantine(
         company=company or None,
         text=text.strip() or None,
     )
-    found = opened.ledger.lists.open_rows(chosen, limit=ROWS, after=_place(after), before=_place(before))
+    listed = opened.ledger.lists.open_rows(chosen, limit=ROWS, after=_place(after), before=_place(before))
     words = {"state": "" if state == "quarantined" else state, "map": map, "company": company, "text": text.strip()}
     counted = opened.ledger.count_open_rows()
     numbers = dict.fromkeys(STATES, 0)
     for (*_, each), number in counted.items():
         numbers[each] = numbers.get(each, 0) + number
-    rows = found.rows
+    rows = listed.rows
     return page(
         request, user, "quarantine.html",
-        rows=[(one, link(one)) for one in rows],
+        rows=[(row, link(row)) for row in rows],
         chosen=chosen,
         state=state,
         numbers=numbers,
         maps=sorted({name for name, *_ in counted}),
         companies=sorted({company for _, _, company, _ in counted}),
         first=query_of(**words),
-        previous=query_of(**words, before=_named(rows[0])) if rows and found.before else "",
-        next=query_of(**words, after=_named(rows[-1])) if rows and found.after else "",
+        previous=query_of(**words, before=_named(rows[0])) if rows and listed.before else "",
+        next=query_of(**words, after=_named(rows[-1])) if rows and listed.after else "",
     )  # fmt: skip
 
 
@@ -86,7 +86,7 @@ def quarantine(
 def one_row(
     request: Request, user: GetUserDep, chosen: Identity, look: bool = False, done: str = "", run: str = ""
 ) -> Response:
-    """One row: the rule that holds it back, what helps, and, if asked for, both records as they are now."""
+    """Show one row: the rule that stops it, the remedy, and, if asked for, both records as they are now."""
     opened = shown.runtime()
     row = _row(opened, chosen)
     cause = CAUSES.get(row.state)
@@ -108,7 +108,7 @@ def one_row(
 
 @router.post("/quarantine/row/replay", dependencies=[Depends(may_replay)])
 def replay(request: Request, user: GetUserDep, chosen: Identity, dry_run: Annotated[bool, Form()] = False) -> Response:
-    """Start the DAG that sends one row again, in the name of the user."""
+    """Start the DAG that tries one row again, in the name of the user."""
     row = _row(shown.runtime(), chosen)
     params = {
         "map": row.map,
@@ -123,15 +123,15 @@ def replay(request: Request, user: GetUserDep, chosen: Identity, dry_run: Annota
 
 
 def link(row: OpenRow) -> str:
-    """The query that identifies a row."""
+    """Return the query that identifies a row."""
     return query_of(**dict(zip(_NAMES, (row.map, row.direction, row.company, row.join_key), strict=True)))
 
 
 def _row(opened: Runtime, chosen: OpenRowId) -> OpenRow:
-    found = opened.ledger.lists.open_row(chosen)
-    if found is None:
+    row = opened.ledger.lists.open_row(chosen)
+    if row is None:
         raise HTTPException(404, _GONE)
-    return found
+    return row
 
 
 def _named(row: OpenRow) -> str:
@@ -139,13 +139,13 @@ def _named(row: OpenRow) -> str:
 
 
 def _place(text: str) -> OpenRowId | None:
-    """The row that a page begins after or ends before."""
+    """Return the row that a page begins after or ends before."""
     parts = text.split("\n", 3)
     return (parts[0], parts[1], parts[2], parts[3]) if len(parts) == 4 else None
 
 
 def _look(opened: Runtime, row: OpenRow) -> tuple[list[dict[str, Any]], str]:
-    """Both records as the systems have them now, or why they could not be read."""
+    """Return both records as the systems have them now, or why they could not be read."""
     company = None if row.company == GLOBAL else row.company
     try:
         with Runtime(_with_connections(), opened.catalog, opened.schema, opened.ledger) as connected:
@@ -156,17 +156,17 @@ def _look(opened: Runtime, row: OpenRow) -> tuple[list[dict[str, Any]], str]:
 
 
 def _with_connections() -> Settings:
-    """The settings with the two systems of Airflow's connections; those of the settings where there is none."""
+    """Return the settings, with the two systems of Airflow's connections where these exist."""
     from airflow.models.connection import Connection
     from airflow.sdk.exceptions import AirflowNotFoundException
 
     from dualsync_airflow.connections.hooks import DataverseHook, FinanceHook, endpoint_of
 
-    found: dict[str, Any] = {}
+    endpoints: dict[str, Any] = {}
     for hook in (DataverseHook, FinanceHook):
         try:
             connection = Connection.get_connection_from_secrets(hook.default_conn_name)
         except AirflowNotFoundException:
             continue
-        found[hook.side] = endpoint_of(connection)
-    return Settings.load(found)
+        endpoints[hook.side] = endpoint_of(connection)
+    return Settings.load(endpoints)

@@ -1,4 +1,4 @@
-"""What the plugin tells Airflow of the pages: where they are mounted, and where the UI links to them."""
+"""What the plugin registers with Airflow: where the pages are mounted, and where the UI links to them."""
 
 import asyncio
 import base64
@@ -39,12 +39,12 @@ def _build() -> App:
 
 
 def fastapi_apps() -> list[dict[str, Any]]:
-    """The entry of `fastapi_apps` of an Airflow plugin."""
+    """Return the entry of ``fastapi_apps`` of an Airflow plugin."""
     return [{"name": "dualsync", "app": Pages(), "url_prefix": PREFIX}]
 
 
 def external_views() -> list[dict[str, Any]]:
-    """The entries of `external_views`: in the navigation, and as a tab of each DAG and each DAG run."""
+    """Return the entries of ``external_views``: in the navigation, and as a tab of each DAG and each DAG run."""
     root = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/") + PREFIX
     icon = {"icon": _icon("#52525b"), "icon_dark_mode": _icon("#a1a1aa")}
     views = (
@@ -59,7 +59,7 @@ def external_views() -> list[dict[str, Any]]:
 
 
 def _icon(colour: str) -> str:
-    """Two columns that are held against each other; as data, so that no page of Airflow has to ask for it."""
+    """Draw two columns side by side, as data, so that no page of Airflow has to load a file."""
     picture = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" fill="none" stroke="{colour}" stroke-width="2" '
         'stroke-linecap="round" stroke-linejoin="round"><rect x="3" y="4" width="7" height="16" rx="1"/>'

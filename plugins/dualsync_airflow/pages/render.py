@@ -1,4 +1,4 @@
-"""Turns what is known into HTML. Everything is escaped by the templates; no page loads anything from elsewhere."""
+"""Renders pages as HTML. Everything is escaped by the templates; no page loads anything from another host."""
 
 from __future__ import annotations
 
@@ -18,6 +18,15 @@ from markupsafe import Markup, escape
 
 from dualsync.controls.model import CLASSES
 from dualsync.errors import SettingsError
+from dualsync.mapping.areas import area_title
+from dualsync.reports.words import (
+    class_word,
+    direction_word,
+    phase_word,
+    reconciliation_name,
+    state_word,
+    status_word,
+)
 from dualsync.settings import Settings
 from dualsync_airflow.pages import PREFIX
 
@@ -69,7 +78,7 @@ def page(request: Request, user: BaseUser, template: str, *, status: int = 200, 
 
 
 def _zone() -> str:
-    """The configured zone; that of UTC where the settings are wrong, which such a page then says."""
+    """Return the configured time zone; UTC where the settings are wrong, which such a page then says."""
     try:
         return Settings.load().time_zone
     except SettingsError:
@@ -77,7 +86,7 @@ def _zone() -> str:
 
 
 def base(request: Request) -> str:
-    """Where the pages are mounted, without a slash at the end."""
+    """Return where the pages are mounted, without a slash at the end."""
     return str(request.scope.get("root_path", "")).rstrip("/")
 
 
@@ -87,38 +96,40 @@ def go(request: Request, *parts: str, **words: str) -> RedirectResponse:
 
 
 def path_of(*parts: Any) -> str:
-    """A path below the pages from its parts, whatever characters these have."""
+    """Return a path below the pages, made of its parts, whatever characters these have."""
     return "".join(f"/{quote(str(part), safe='')}" for part in parts)
 
 
 def query_of(**words: Any) -> str:
-    """The query of a link; words that are None or empty are left out."""
+    """Return the query of a link; words that are None or empty are left out."""
     given = {name.rstrip("_"): value for name, value in words.items() if value not in (None, "")}
     return f"?{urlencode(given)}" if given else ""
 
 
 @cache
 def _environment() -> Environment:
-    found = Environment(
+    environment = Environment(
         loader=PackageLoader("dualsync_airflow.pages"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {
-        "money": money, "percent": percent, "moment": moment, "day": day, "count": count, "spoken": spoken,
-        "data": data, "sentence": sentence,
+    environment.filters |= {
+        "money": money, "percent": percent, "moment": moment, "day": day, "count": count, "data": data,
+        "sentence": sentence, "reconciliation": reconciliation, "area_title": area_title, "class_word": class_word,
+        "direction_word": direction_word, "phase_word": phase_word, "state_word": state_word,
+        "status_word": status_word,
     }  # fmt: skip
-    found.globals |= {"path_of": path_of, "query_of": query_of, "classes": CLASSES}
-    return found
+    environment.globals |= {"path_of": path_of, "query_of": query_of, "classes": CLASSES}
+    return environment
 
 
 # --- how values are written -------------------------------------------------------------------------------------------
 
 
 def money(amount: Decimal | None) -> str:
-    """An amount with thousands apart, to its last digit, at least two; empty where there is none."""
+    """Return an amount with separators of thousands, to its last digit, at least two; empty where there is none."""
     if amount is None:
         return ""
     plain = amount.normalize()
@@ -127,7 +138,7 @@ def money(amount: Decimal | None) -> str:
 
 
 def percent(share: str, places: int = 4) -> str:
-    """A share from 0 to 1 in percent; cut and never rounded up, so that 100 % is everything."""
+    """Return a share from 0 to 1 in percent; cut and never rounded up, so that 100 % is everything."""
     if not share:
         return ""
     cut = (Decimal(share) * 100).quantize(Decimal(1).scaleb(-places), ROUND_DOWN)
@@ -136,7 +147,7 @@ def percent(share: str, places: int = 4) -> str:
 
 @pass_context
 def moment(context: Context, value: datetime | None) -> Markup:
-    """A moment in the configured zone; in UTC for programs."""
+    """Return a moment in the configured zone; in UTC for programs."""
     if value is None:
         return Markup()
     zone = context["zone"]
@@ -147,7 +158,7 @@ def moment(context: Context, value: datetime | None) -> Markup:
 
 @pass_context
 def day(context: Context, value: datetime | None) -> Markup:
-    """The day of a moment in the configured zone."""
+    """Return the day of a moment in the configured zone."""
     if value is None:
         return Markup()
     zone = context["zone"]
@@ -155,23 +166,24 @@ def day(context: Context, value: datetime | None) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(value.astimezone(UTC).isoformat(timespec="seconds"), shown)
 
 
+@pass_context
+def reconciliation(context: Context, value: datetime) -> str:
+    """Return the name of a reconciliation: its moment in the configured zone."""
+    return reconciliation_name(value, context["zone"])
+
+
 def count(number: int) -> str:
-    """A number with thousands apart."""
+    """Return a number with separators of thousands."""
     return f"{number:,}"
 
 
-def spoken(text: str) -> str:
-    """A name of ours in words."""
-    return text.replace("_", " ")
-
-
 def sentence(text: str) -> str:
-    """A text that begins as a sentence does; names within it stay as they are."""
+    """Return a text with a capital letter at its beginning; names within it stay as they are."""
     return text[:1].upper() + text[1:]
 
 
 def data(value: Any) -> Markup:
-    """A value of a record as a table shows it; nothing where it is empty, which is said for those who listen."""
+    """Return a value of a record as a table shows it; a dash that screen readers call empty where it is empty."""
     if value is None or value == "":
         return Markup('<span class="none" title="empty">-</span>')
     if isinstance(value, datetime):

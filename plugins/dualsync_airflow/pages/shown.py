@@ -1,4 +1,4 @@
-"""What the pages read: the ledger, the maps and the nights, without either of the two systems."""
+"""What the pages read: the ledger, the maps and the reconciliations, without either of the two systems."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from dualsync.settings import Settings
 from dualsync.sync.legs.runtime import Runtime
 from dualsync_airflow.pages import NIGHT_DAG
 
-NO_BREAK = "There is no break of this number."
-NO_NIGHT = "There is no night of this name."
+NO_EXCEPTION = "There is no exception with this number."
+NO_NIGHT = "There is no reconciliation with this id."
 
 
 @cache
 def _ledger(url: str) -> Ledger:
-    """The ledger, opened once; its connections are shared by all requests."""
+    """Open the ledger once; all requests share its connections."""
     return Ledger.open(url)
 
 
 def runtime() -> Runtime:
-    """Settings and maps as they are now, and the ledger; nobody needs to close it.
+    """Return settings and maps as they are now, and the ledger; nobody needs to close it.
 
     Raises:
         SettingsError: A setting is wrong.
@@ -37,27 +37,27 @@ def runtime() -> Runtime:
 
 
 def latest(opened: Runtime) -> NightRecord | None:
-    """The latest night that looked at everything; close packs are none. None before the first."""
+    """Return the latest reconciliation; close packages are left out. None before the first."""
     return next(iter(opened.ledger.nights.latest(1, plain=True)), None)
 
 
 def report(opened: Runtime, run_id: str) -> NightReport:
-    """The report of a night.
+    """Return the report of a reconciliation.
 
     Raises:
-        HTTPException: 404, it is no night.
+        HTTPException: 404, there is none with this id.
     """
-    found = NightReport.of(opened.ledger, opened.catalog, run_id)
-    if found is None:
+    night_report = NightReport.of(opened.ledger, opened.catalog, run_id)
+    if night_report is None:
         raise HTTPException(404, NO_NIGHT)
-    return found
+    return night_report
 
 
 def run_id_of(dag_id: str, dag_run_id: str) -> str:
-    """The run of the ledger that a DAG run has made, or would have."""
+    """Return the id in the ledger of the run that a DAG run makes."""
     return f"{dag_id}.{dag_run_id}"
 
 
 def dag_run_of(run_id: str) -> str:
-    """The DAG run that made a night, empty where it came from the command line."""
+    """Return the DAG run that made a reconciliation; empty where the command line made it."""
     return run_id.removeprefix(f"{NIGHT_DAG}.") if run_id.startswith(f"{NIGHT_DAG}.") else ""

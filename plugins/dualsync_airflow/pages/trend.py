@@ -1,4 +1,4 @@
-"""A small line of figures over nights, as coordinates for a picture that needs no script."""
+"""A small line of figures over time, as coordinates for a picture that needs no script."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Trend:
 
     @classmethod
     def of(cls, figures: Sequence[tuple[datetime, Decimal]], *, upper: Decimal | None = None) -> Trend | None:
-        """The line of figures, oldest first; None where there are less than two.
+        """Return the line of figures, oldest first; None where there are fewer than two.
 
         Args:
             figures: Moments and figures.
@@ -50,7 +50,7 @@ class Trend:
         places = []
         for number, value in enumerate(values):
             across = _EDGE + Decimal(number) * (WIDTH - 2 * _EDGE) / (len(values) - 1)
-            # figures that never change are a line in the middle
+            # Figures that never change are a line in the middle.
             share = (value - low) / span if span else Decimal("0.5")
             places.append((f"{across:.1f}", f"{HEIGHT - _EDGE - share * (HEIGHT - 2 * _EDGE):.1f}"))
         points = " ".join(f"{x},{y}" for x, y in places)

@@ -35,10 +35,10 @@ def start(dag_id: str, params: dict[str, Any], user: str) -> Started:
     Raises:
         NotStarted: There is no such DAG, it cannot be read, or it refuses the parameters.
     """
-    known = DagModel.get_current(dag_id)
-    if known is None or known.is_stale:
-        raise NotStarted(f"Airflow knows no DAG {dag_id}.")
-    if known.has_import_errors:
+    dag = DagModel.get_current(dag_id)
+    if dag is None or dag.is_stale:
+        raise NotStarted(f"Airflow has no DAG {dag_id}.")
+    if dag.has_import_errors:
         raise NotStarted(f"The DAG {dag_id} has import errors.")
     try:
         run = trigger_dag(dag_id, triggered_by=DagRunTriggeredByType.UI, triggering_user_name=user, conf=params)
@@ -46,4 +46,4 @@ def start(dag_id: str, params: dict[str, Any], user: str) -> Started:
         raise NotStarted(f"The DAG {dag_id} was not started: {error}") from error
     if run is None:
         raise NotStarted(f"The DAG {dag_id} was not started.")
-    return Started(dag_id, run.run_id, bool(known.is_paused))
+    return Started(dag_id, run.run_id, bool(dag.is_paused))

@@ -1,4 +1,4 @@
-"""What the tasks of an area's DAG do. Each calls one function of `dualsync.sync.run.pipeline`.
+"""What the tasks of an area's DAG do. Each calls one function of ``dualsync.sync.run.pipeline``.
 
 A task is one step of one map and direction over a batch of companies. XCom carries the run's reference and a small
 summary; rows travel through the run folder.
@@ -6,10 +6,10 @@ summary; rows travel through the run folder.
 Who waits for whom, and what a failure stops:
 
 - Within a group, each step needs the one before. A failed step fails the rest of its own group.
-- A group starts when the groups it needs are *done*, however they ended: rows whose parents are missing wait by
-  themselves, so that one failing map holds up only the rows that really depend on it.
+- A group starts when the groups it needs have ended, whether they succeeded or not: rows whose parents are missing wait
+  by themselves, so that one failing map delays only the rows that really depend on it.
 - A group with nothing to do skips its later steps.
-- `finish` looks at all tasks and fails the run if any of them failed.
+- ``finish`` looks at all tasks and fails the run if any of them failed.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator, SkipMixin
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from dualsync.sync.plan.vocabulary import Step
 from dualsync_airflow.connections.session import open_runtime
+from dualsync_airflow.context import ledger_run_id, stopped_text, tasks_in_state
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -27,17 +29,19 @@ if TYPE_CHECKING:
     from dualsync.mapping import Direction
     from dualsync.sync.legs.runtime import RunRef
 
-STEPS = ("extract", "reconcile", "validate", "load", "settle")
 START = "start"
+"""Id of the task that opens the run."""
+
 WRITTEN = ("created", "updated", "deleted")
+"""The counts that an Asset's event carries."""
 
 
 class StartOperator(BaseOperator):
     """Opens a run and hands its reference to all other tasks.
 
     Args:
-        area: name of the area or job, as it stands in the ledger.
-        maps: all maps of the DAG; the run's parameter `maps` chooses among them.
+        area: Name of the area or job, as it stands in the ledger.
+        maps: All maps of the DAG; the parameter ``maps`` of the run chooses among them.
     """
 
     ui_color = "#e8f0e8"
@@ -48,11 +52,15 @@ class StartOperator(BaseOperator):
         self.maps = list(maps)
 
     def execute(self, context: "Context") -> dict[str, Any]:
-        """Start the run with the parameters of the DAG run; returns its reference as plain data."""
+        """Start the run with the parameters of the DAG run.
+
+        Returns:
+            The run's reference as plain data.
+        """
         from dualsync.sync.run.pipeline import start_run
 
         params = context["params"]
-        chosen = set(params["maps"] or self.maps)
+        selected = set(params["maps"] or self.maps)
         with open_runtime() as runtime:
             run = start_run(
                 self.area,
@@ -60,9 +68,8 @@ class StartOperator(BaseOperator):
                 mode=params["mode"],
                 dry_run=params["dry_run"],
                 companies=params["companies"],
-                maps=[name for name in self.maps if name in chosen],
-                # named after the DAG run, so that clearing this task opens the same run again
-                run_id=f"{context['dag'].dag_id}.{context['run_id']}",
+                maps=[name for name in self.maps if name in selected],
+                run_id=ledger_run_id(context),
             )
         self.log.info("Run %s: %s, companies %s, %s maps", run.run_id, run.mode, run.companies, len(run.maps))
         return run.to_dict()
@@ -72,12 +79,12 @@ class StepOperator(BaseOperator, SkipMixin):
     """One step of one map and direction.
 
     Args:
-        step: one of the five steps.
-        map_name: the table map.
-        direction: `to_finance` or `to_dataverse`.
-        batch: number of this task's batch of companies, from 0.
-        batches: how many batches the companies are dealt into.
-        skips: id of the task to skip if `extract` found nothing to plan, or `settle` had nothing written.
+        step: One of the five steps.
+        map_name: The table map.
+        direction: ``to_finance`` or ``to_dataverse``.
+        batch: Number of this task's batch of companies, from 0.
+        batches: How many batches share the companies.
+        skips: Id of the task to skip if ``extract`` found nothing to plan, or if ``settle`` had nothing written.
     """
 
     template_fields = ("batch",)
@@ -103,7 +110,11 @@ class StepOperator(BaseOperator, SkipMixin):
         self.skips = skips
 
     def execute(self, context: "Context") -> None:
-        """Run the step; its summary becomes the task's XCom. What has nothing to do next is skipped."""
+        """Run the step. Its summary becomes the task's XCom, and a next task with nothing to do is skipped.
+
+        Raises:
+            AirflowSkipException: The run leaves this map or all companies of this batch out, or another run took over.
+        """
         from dualsync.sync.run.pipeline import run_step
 
         run = run_of(context)
@@ -111,28 +122,28 @@ class StepOperator(BaseOperator, SkipMixin):
             raise AirflowSkipException(f"{self.map_name} is not among the maps of this run")
         with open_runtime() as runtime:
             companies = runtime.companies_for(runtime.catalog[self.map_name], run.companies)
-            mine = companies[int(self.batch) :: self.batches]
-            if not mine:
+            batch = companies[int(self.batch) :: self.batches]
+            if not batch:
                 raise AirflowSkipException("no companies in this batch")
             summary = run_step(
-                self.step, run=run, map_name=self.map_name, direction=self.direction, companies=mine, runtime=runtime
+                self.step, run=run, map_name=self.map_name, direction=self.direction, companies=batch, runtime=runtime
             )
         for leg in summary.legs:
             self.log.info("%s: %s %s %s", leg.company, leg.state, leg.counts, leg.message)
         if summary.superseded:
             raise AirflowSkipException(summary.legs[0].message)
-        # pushed here and not returned, since skipping the next task ends this one with an exception
+        # Pushed here and not returned, since skipping the next task ends this one with an exception.
         context["ti"].xcom_push("return_value", summary.to_dict())
-        nothing_to_do = summary.empty if self.step == "extract" else not summary.written
+        nothing_to_do = summary.empty if self.step == Step.EXTRACT else not summary.written
         if self.skips is not None and nothing_to_do:
             self.skip(context["ti"], [self.dag.get_task(self.skips)])
 
 
 class PublishOperator(BaseOperator):
-    """Emits the Asset of the table a direction wrote. Skipped where nothing was written.
+    """Updates the Asset of the table that a direction wrote.
 
     Args:
-        settled: id of the task that settled the direction.
+        settled: Id of the task that settled the direction.
     """
 
     ui_color = "#f8f0e0"
@@ -142,10 +153,15 @@ class PublishOperator(BaseOperator):
         self.settled = settled
 
     def execute(self, context: "Context") -> None:
-        """Attach the counts to the Asset's event."""
-        summaries = context["ti"].xcom_pull(task_ids=self.settled)
-        summaries = [summaries] if isinstance(summaries, dict) else list(summaries or [])
-        counts = {name: sum(leg["counts"].get(name, 0) for one in summaries for leg in one["legs"]) for name in WRITTEN}
+        """Attach the counts to the Asset's event.
+
+        Raises:
+            AirflowSkipException: No row was written.
+        """
+        pulled = context["ti"].xcom_pull(task_ids=self.settled)
+        summaries = [pulled] if isinstance(pulled, dict) else list(pulled or [])
+        legs = [leg for summary in summaries for leg in summary["legs"]]
+        counts = {name: sum(leg["counts"].get(name, 0) for leg in legs) for name in WRITTEN}
         if not any(counts.values()):
             raise AirflowSkipException("nothing was written")
         for asset in self.outlets:
@@ -153,12 +169,16 @@ class PublishOperator(BaseOperator):
 
 
 class DeletionsOperator(BaseOperator):
-    """Carries deletions over, after all maps, children before their parents."""
+    """Carries deletions over after all maps have ended, children before their parents."""
 
     ui_color = "#f8e8e8"
 
     def execute(self, context: "Context") -> dict[str, Any]:
-        """Delete what the owning side deleted; returns a small summary."""
+        """Delete what the owning side deleted.
+
+        Returns:
+            A small summary.
+        """
         from dualsync.sync.run.pipeline import run_deletions
 
         run = run_of(context)
@@ -168,12 +188,19 @@ class DeletionsOperator(BaseOperator):
 
 
 class FinishOperator(BaseOperator):
-    """Ends the run; fails if anything in it failed or was held, since it decides how the DAG run ended."""
+    """Closes the run, and decides how the DAG run ends."""
 
     ui_color = "#e8f0e8"
 
     def execute(self, context: "Context") -> dict[str, Any]:
-        """Close the run in the ledger; returns its totals."""
+        """Close the run in the ledger.
+
+        Returns:
+            Its id, state and counts.
+
+        Raises:
+            AirflowFailException: A task failed, or a transfer failed or needs approval.
+        """
         from dualsync.sync.run.pipeline import finish_run
 
         run = run_of(context)
@@ -181,20 +208,17 @@ class FinishOperator(BaseOperator):
             summary = finish_run(run, runtime)
         counts = asdict(summary.counts)
         self.log.info("%s: %s", summary.state, counts)
-        ti = context["ti"]
-        states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id]).get(ti.run_id, {})
-        failed = sorted(task for task, state in states.items() if state == "failed")
-        stopped = [f"{leg.map} {leg.direction} of {leg.company} {leg.state}: {leg.message}" for leg in summary.stopped]
-        if failed or stopped:
-            raise AirflowFailException("; ".join(stopped or [f"tasks failed: {', '.join(failed)}"]))
+        failed = tasks_in_state(context, ["failed"])
+        if failed or summary.stopped:
+            raise AirflowFailException(stopped_text(summary.stopped) or f"tasks failed: {', '.join(failed)}")
         return {"run_id": summary.run_id, "state": summary.state, "counts": counts}
 
 
 def run_of(context: "Context") -> "RunRef":
-    """The run that `start` opened.
+    """Return the run that ``start`` opened.
 
     Raises:
-        AirflowSkipException: it opened none; `start` has failed and says why.
+        AirflowSkipException: It opened none; ``start`` has failed and says why.
     """
     from dualsync.sync.legs.runtime import RunRef
 

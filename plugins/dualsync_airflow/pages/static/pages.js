@@ -29,15 +29,15 @@ document.addEventListener("click", (event) => {
   outside.click();
 });
 
-// What cannot be taken back is asked for twice. The frame shows no dialogs of the browser, so the button itself asks.
+// An action that cannot be undone needs a second press. The frame shows no dialogs, so the button itself asks.
 document.addEventListener("submit", (event) => {
   const button = event.submitter;
   if (button === null || !button.dataset.confirm || "sure" in button.dataset) return;
   event.preventDefault();
   button.dataset.sure = "";
-  const told = document.createElement("p");
-  told.className = "note";
-  told.setAttribute("role", "alert");
-  told.textContent = `${button.dataset.confirm} Press the button again to do it.`;
-  button.form.append(told);
+  const question = document.createElement("p");
+  question.className = "note";
+  question.setAttribute("role", "alert");
+  question.textContent = `${button.dataset.confirm} Press the button again to do it.`;
+  button.form.append(question);
 });

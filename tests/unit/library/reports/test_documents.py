@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from rich.console import Console
 
 from dualsync.ledger import DocumentRecord
-from dualsync.ledger.documents import documents_of
+from dualsync.ledger.documents import Document, documents_of
 from dualsync.reports.documents import documents_table
 
 EARLY = datetime(2026, 3, 1, 8, tzinfo=UTC)
