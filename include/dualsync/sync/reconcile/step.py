@@ -16,10 +16,12 @@ from dualsync.frames import ParquetSink, Sets, iter_tables, literal, quoted, to_
 from dualsync.mapping import Expression, Lookup
 from dualsync.sync.documents.triggers import compare_lines, prepare
 from dualsync.sync.legs.runtime import Leg, Runtime
-from dualsync.sync.lookups.keys import display_keys, finance_keys
-from dualsync.sync.lookups.parents import Parents, base_column, key_paths
+from dualsync.sync.lookups.keys import finance_keys
+from dualsync.sync.lookups.parents import Parents
+from dualsync.sync.lookups.paths import base_column, key_paths
 from dualsync.sync.plan.base import open_base
 from dualsync.sync.plan.columns import JOIN_KEY, VERSION, ColumnPair, LegColumns
+from dualsync.sync.plan.values import display_keys
 from dualsync.sync.reconcile.approved import keep_approved
 from dualsync.sync.reconcile.compare import Comparison, delete_states
 from dualsync.sync.reconcile.transform import Transform
