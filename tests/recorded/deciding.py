@@ -25,7 +25,7 @@ from dualsync.mapping import Catalog, Lookup, Schema
 from dualsync.sync.documents import triggers
 from dualsync.sync.legs.folders import LegFolder
 from dualsync.sync.legs.runtime import Leg, RunRef, Runtime
-from dualsync.sync.lookups.parents import Missing
+from dualsync.sync.lookups.missing import Missing, missing_table
 from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.reconcile import approved, transform
 from dualsync.sync.reconcile import step as reconcile
@@ -195,24 +195,42 @@ class _Answering:
             if answer is not None:
                 yield one, answer
 
-    def finance_values(self, parent: Any, paths: Any, ids: Any, *, anywhere: bool = False) -> dict[Any, Any]:
-        return {one: value_of(a) for one, a in self._of(("finance_values", parent.map, paths, anywhere), ids)}
+    def finance_values(self, parent: Any, paths: Any, ids: pa.Array, *, anywhere: bool = False) -> pa.Table:
+        found = self._of(("finance_values", parent.map, paths, anywhere), ids.to_pylist())
+        rows = [(one, *value_of(answer)) for one, answer in found]
+        columns = zip(*rows, strict=True) if rows else [[]] * (1 + len(paths))
+        return pa.table(dict(zip(["id", *paths], map(pa.array, columns), strict=True)))
 
-    def record_ids(self, parent: Any, paths: Any, keys: Any, *, company: str | None = None) -> dict[Any, Any]:
-        return dict(self._of(("record_ids", parent.map, paths, company), keys))
+    def record_ids(self, parent: Any, paths: Any, keys: pd.DataFrame, *, company: str | None = None) -> pa.Table:
+        found = self._by_key(("record_ids", parent.map, paths, company), keys)
+        columns = {"join_key": list(found), "id": list(found.values())}
+        return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
 
     def through(self, lookup: Lookup, ids: Any) -> dict[Any, Any]:
         return {one: value_of(a)[0] for one, a in self._of(("through", lookup.dataverse), ids)}
 
-    def records_through(self, lookup: Lookup, values: Any) -> dict[Any, Any]:
-        return dict(self._of(("records_through", lookup.dataverse), values))
+    def records_through(self, lookup: Lookup, values: dict[str, Any]) -> dict[str, str]:
+        found = dict(self._of(("records_through", lookup.dataverse), list(values.values())))
+        return {text: found[value] for text, value in values.items() if value in found}
 
-    def why_missing_records(self, parent: Any, attribute: str, ids: Any) -> dict[Any, Missing]:
+    def why_missing_records(self, parent: Any, attribute: str, ids: pa.Array) -> pa.Table:
         question = ("why_missing_records", parent.map, attribute)
-        return {one: Missing(*answer) for one, answer in self._of(question, list(ids))}
+        return missing_table("id", {one: Missing(*answer) for one, answer in self._of(question, ids.to_pylist())})
 
     def why_missing_keys(
-        self, parent: Any, columns: Any, paths: Any, keys: Any, *, company: str | None = None
-    ) -> dict[Any, Missing]:
-        question = ("why_missing_keys", parent.map, columns, paths, company)
-        return {one: Missing(*answer) for one, answer in self._of(question, list(keys))}
+        self, parent: Any, columns: Any, keys: pd.DataFrame, *, company: str | None = None
+    ) -> pa.Table:
+        paths = [name for name in keys.columns if name != "join_key"]
+        found = self._by_key(("why_missing_keys", parent.map, columns, paths, company), keys)
+        return missing_table("join_key", {text: Missing(*answer) for text, answer in found.items()})
+
+    def _by_key(self, question: tuple[Any, ...], keys: pd.DataFrame) -> dict[str, Any]:
+        values = values_by_key(keys)
+        found = dict(self._of(question, list(values.values())))
+        return {text: found[value] for text, value in values.items() if value in found}
+
+
+def values_by_key(keys: pd.DataFrame) -> dict[str, tuple[Any, ...]]:
+    """The values of each key, by its join key."""
+    columns = [keys[name].array.__arrow_array__().to_pylist() for name in keys.columns if name != "join_key"]
+    return dict(zip(keys["join_key"].tolist(), zip(*columns, strict=True), strict=True))

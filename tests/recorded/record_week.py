@@ -41,6 +41,7 @@ from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.reconcile import transform
 from dualsync.sync.reconcile.approved import approved_plan
 from dualsync.sync.run import pipeline
+from recorded.deciding import values_by_key
 from recorded.legs import ARCHIVE, Answers, RecordedLeg, as_text, outcomes, plain, read_archive, write_archive
 
 TESTS = Path(__file__).parents[1]
@@ -154,13 +155,15 @@ class _Listening(Parents):
 
     def finance_values(self, parent: Any, paths: Any, ids: Any, *, anywhere: bool = False) -> Any:
         found = super().finance_values(parent, paths, ids, anywhere=anywhere)
-        answers = {one: plain(values) for one, values in found.items()}
-        self._recorder.note(("finance_values", parent.map, paths, anywhere), ids, answers)
+        answers = {row["id"]: plain([row[path] for path in paths]) for row in found.to_pylist()}
+        self._recorder.note(("finance_values", parent.map, paths, anywhere), ids.to_pylist(), answers)
         return found
 
-    def record_ids(self, lookup_map: Any, paths: Any, keys: Any, *, company: str | None = None) -> Any:
-        found = super().record_ids(lookup_map, paths, keys, company=company)
-        self._recorder.note(("record_ids", lookup_map.map, paths, company), keys, found)
+    def record_ids(self, parent: Any, paths: Any, keys: Any, *, company: str | None = None) -> Any:
+        found = super().record_ids(parent, paths, keys, company=company)
+        values = values_by_key(keys)
+        answers = {values[row["join_key"]]: row["id"] for row in found.to_pylist()}
+        self._recorder.note(("record_ids", parent.map, paths, company), values.values(), answers)
         return found
 
     def through(self, lookup: Any, ids: Any) -> Any:
@@ -171,21 +174,22 @@ class _Listening(Parents):
 
     def records_through(self, lookup: Any, values: Any) -> Any:
         found = super().records_through(lookup, values)
-        self._recorder.note(("records_through", lookup.dataverse), values, found)
+        answers = {value: found.get(text) for text, value in values.items()}
+        self._recorder.note(("records_through", lookup.dataverse), values.values(), answers)
         return found
 
     def why_missing_records(self, parent: Any, attribute: str, ids: Any) -> Any:
-        asked = list(ids)
-        found = super().why_missing_records(parent, attribute, asked)
-        answers = {one: [why.state, why.rule, why.reason] for one, why in found.items()}
-        self._recorder.note(("why_missing_records", parent.map, attribute), asked, answers)
+        found = super().why_missing_records(parent, attribute, ids)
+        answers = {row["id"]: [row["state"], row["rule"], row["reason"]] for row in found.to_pylist()}
+        self._recorder.note(("why_missing_records", parent.map, attribute), ids.to_pylist(), answers)
         return found
 
-    def why_missing_keys(self, parent: Any, columns: Any, paths: Any, keys: Any, *, company: str | None = None) -> Any:
-        asked = list(keys)
-        found = super().why_missing_keys(parent, columns, paths, asked, company=company)
-        answers = {one: [why.state, why.rule, why.reason] for one, why in found.items()}
-        self._recorder.note(("why_missing_keys", parent.map, columns, paths, company), asked, answers)
+    def why_missing_keys(self, parent: Any, columns: Any, keys: Any, *, company: str | None = None) -> Any:
+        found = super().why_missing_keys(parent, columns, keys, company=company)
+        values = values_by_key(keys)
+        paths = [name for name in keys.columns if name != "join_key"]
+        answers = {values[row["join_key"]]: [row["state"], row["rule"], row["reason"]] for row in found.to_pylist()}
+        self._recorder.note(("why_missing_keys", parent.map, columns, paths, company), values.values(), answers)
         return found
 
 

@@ -20,7 +20,8 @@ from dualsync.sync.extract.change_feed import typed_row
 from dualsync.sync.legs.folders import LegFolder
 from dualsync.sync.legs.runtime import GLOBAL, Runtime
 from dualsync.sync.lookups.keys import finance_keys
-from dualsync.sync.lookups.parents import Parents, key_paths
+from dualsync.sync.lookups.parents import Parents
+from dualsync.sync.lookups.paths import key_paths
 from dualsync.sync.lookups.records import Record, dataverse_conditions, finance_condition, read_key, split_key
 from dualsync.sync.plan.base import open_base
 from dualsync.sync.plan.columns import LegColumns

@@ -21,7 +21,7 @@ from dualsync.sync.documents.triggers import reopen
 from dualsync.sync.extract.step import missing_columns
 from dualsync.sync.legs.runtime import GLOBAL, Leg, Runtime
 from dualsync.sync.load.step import check_generation
-from dualsync.sync.lookups.parents import Missing
+from dualsync.sync.lookups.missing import Missing
 from dualsync.sync.plan.base import open_base
 from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.plan.values import to_wire

@@ -20,7 +20,7 @@ from dualsync.mapping import Catalog, Direction, TableMap
 from dualsync.mapping.parts import part_name
 from dualsync.mapping.words import COMPANY_WORD, TRIGGER
 from dualsync.sync.legs.runtime import GLOBAL, Leg, Runtime
-from dualsync.sync.lookups.parents import base_column
+from dualsync.sync.lookups.paths import base_column
 from dualsync.sync.plan.base import open_base
 from dualsync.sync.plan.columns import LegColumns
 

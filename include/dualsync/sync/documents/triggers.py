@@ -24,7 +24,7 @@ from dualsync.sync.documents.completeness import OPEN, SENT, Lines, as_lines, du
 from dualsync.sync.extract.change_feed import typed_row
 from dualsync.sync.extract.step import missing_columns
 from dualsync.sync.legs.runtime import GLOBAL, Leg, Runtime
-from dualsync.sync.lookups.parents import WAITING, Missing
+from dualsync.sync.lookups.missing import WAITING, Missing
 from dualsync.sync.plan.base import open_base
 from dualsync.sync.plan.columns import JOIN_KEY, ColumnPair, LegColumns
 from dualsync.sync.plan.values import join_key, parse, to_wire

@@ -13,7 +13,7 @@ from dualsync.errors import AlreadyExists, ForbiddenKey, NotFound, Refused, Tran
 from dualsync.frames import Sets, quoted
 from dualsync.mapping import Lookup, TableMap
 from dualsync.sync.legs.runtime import GLOBAL, Leg, Runtime
-from dualsync.sync.lookups.parents import WAITING, Missing
+from dualsync.sync.lookups.missing import WAITING, Missing
 from dualsync.sync.plan.advice import with_advice
 from dualsync.sync.plan.columns import ColumnPair, LegColumns
 from dualsync.sync.plan.values import join_key, to_wire

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pyarrow as pa
 
+from dualsync.frames import to_pandas
 from dualsync.mapping import Field, Lookup, TableMap
-from dualsync.sync.lookups.parents import Parents
+from dualsync.sync.lookups.missing import KEY
+from dualsync.sync.lookups.parents import ID, Parents
 from dualsync.sync.plan.columns import LegColumns
-from dualsync.sync.plan.values import arrow_type, converter, display_key, join_key, translate
+from dualsync.sync.plan.values.arrays import array_of, column_of, looked_up, series_of
+from dualsync.sync.plan.values.convert import convert
+from dualsync.sync.plan.values.keys import join_keys
+from dualsync.sync.plan.values.types import arrow_type
 
 
 def finance_keys(
-    leg_columns: LegColumns, rows: pd.DataFrame, parents: Parents, runtime_maps: dict[str, TableMap], zone: ZoneInfo
+    leg_columns: LegColumns, rows: pd.DataFrame, parents: Parents, maps: Mapping[str, TableMap], zone: ZoneInfo
 ) -> pd.DataFrame:
     """The Finance key of Dataverse rows.
 
     Args:
-        leg_columns: Any leg_columns of the map.
+        leg_columns: The columns of either direction of the map.
         rows: Dataverse rows with the key's columns.
         parents: Resolves key parts that are lookups.
-        runtime_maps: All maps by name.
+        maps: All maps by name.
         zone: Zone in which an instant's date is meant.
 
     Returns:
@@ -38,30 +43,36 @@ def finance_keys(
         attribute, _, rest = path.partition(".")
         if not rest:
             field = key_field(table_map, attribute, name)
-            change = converter(field, leg_columns.column("dataverse", attribute), target, "to_finance", zone)
-            columns[name], _ = translate(rows[attribute], change, arrow_type(target))
+            sender = leg_columns.column("dataverse", attribute)
+            columns[name], _ = convert(rows[attribute], field, sender, target, "to_finance", zone)
         else:
             lookup = table_map.lookup(attribute)
-            columns[name] = _parent_part(lookup, rest, rows[attribute], parents, runtime_maps, arrow_type(target))
+            columns[name] = _parent_part(lookup, rest, rows[attribute], parents, maps, arrow_type(target))
     frame = pd.DataFrame(columns, index=rows.index)
-    frame["join_key"] = join_keys(frame, table_map.finance.key)
+    frame[KEY] = join_keys(frame, table_map.finance.key)
     return frame
 
 
-def join_keys(frame: pd.DataFrame, names: tuple[str, ...]) -> pd.Series[Any]:
-    """The join key of each row, from columns that hold the Finance key."""
-    parts = [frame[name].array.__arrow_array__().to_pylist() for name in names]
-    return _texts([join_key(list(values)) for values in zip(*parts, strict=True)], frame.index)
+def key_frame(values: Sequence[pa.Array], paths: Sequence[str]) -> pd.DataFrame:
+    """Values that name parents, a column for each of the parent's paths, and their ``join_key``; null in no key."""
+    frame = to_pandas(pa.table(dict(zip(paths, values, strict=True))))
+    frame[KEY] = join_keys(frame, paths)
+    return frame
 
 
-def display_keys(frame: pd.DataFrame, names: tuple[str, ...]) -> pd.Series[Any]:
-    """The key of each row as people write it, from columns that hold the Finance key."""
-    parts = [frame[name].array.__arrow_array__().to_pylist() for name in names]
-    return _texts([display_key(list(values)) for values in zip(*parts, strict=True)], frame.index)
+def distinct_keys(keys: pd.DataFrame) -> pd.DataFrame:
+    """Each key once, as it comes first."""
+    return keys.dropna(subset=[KEY]).drop_duplicates(KEY)
 
 
-def _texts(values: Sequence[str | None], index: pd.Index) -> pd.Series[Any]:
-    return pd.Series(pd.array(pa.array(values, type=pa.string()), dtype=pd.ArrowDtype(pa.string())), index=index)
+def other_company(table_map: TableMap, column: str | None) -> bool:
+    """Whether a lookup's parent may be of another company than the row.
+
+    Args:
+        table_map: The map of the row.
+        column: The Finance column that holds the company of the parent.
+    """
+    return column is not None and column != table_map.finance.company
 
 
 def key_field(table_map: TableMap, attribute: str, name: str) -> Field:
@@ -77,13 +88,16 @@ def key_field(table_map: TableMap, attribute: str, name: str) -> Field:
 
 
 def _parent_part(
-    lookup: Lookup, path: str, ids: pd.Series[Any], parents: Parents, maps: dict[str, TableMap], target: pa.DataType
+    lookup: Lookup, path: str, ids: pd.Series[Any], parents: Parents, maps: Mapping[str, TableMap], kind: pa.DataType
 ) -> pd.Series[Any]:
-    wanted = [str(i) for i in ids.dropna().unique()]
+    """The part of a key that is a value of the parent."""
+    asked = array_of(ids)
+    wanted = asked.unique().drop_null()
     if lookup.through is not None:
-        known = parents.through(lookup, wanted)
+        read = parents.through(lookup, wanted.to_pylist())
+        known, answers = pa.array(read, asked.type), pa.array(read.values(), kind)
     else:
         (parent,) = lookup.maps
-        known = {record: value for record, (value,) in parents.finance_values(maps[parent], [path], wanted).items()}
-    found, _ = translate(ids, known.get, target)
-    return found
+        found = parents.finance_values(maps[parent], [path], wanted)
+        known, answers = column_of(found, ID, asked.type), column_of(found, path, kind)
+    return series_of(looked_up(asked, known, answers), ids.index)

@@ -8,9 +8,10 @@ from typing import Any
 
 from dualsync.errors import MapErrors
 from dualsync.mapping import Schema, TableMap
-from dualsync.sync.legs.runtime import GLOBAL, Runtime
+from dualsync.sync.legs.runtime import Runtime
 from dualsync.sync.lookups.parents import Parents
 from dualsync.sync.plan.values import ValueProblem, display_key, join_key, parse, to_wire
+from dualsync.sync.plan.vocabulary import GLOBAL
 
 Record = dict[str, Any]
 
@@ -79,7 +80,7 @@ def dataverse_conditions(
         if "." in rest:
             return None
         if rest and (lookup := table_map.lookup(attribute)).through is not None:
-            values = list(parents.records_through(lookup, [part]).values())
+            values = list(parents.records_through(lookup, {join_key([part]) or "": part}).values())
         elif rest:
             values = _ids_by(runtime, runtime.catalog[table_map.lookup(attribute).maps[0]], company, rest, part)
         conditions = [condition | {attribute: value} for condition in conditions for value in values]

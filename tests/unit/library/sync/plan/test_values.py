@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -18,7 +19,6 @@ from dualsync.mapping.schema import Column
 from dualsync.sync.plan.values import (
     ValueProblem,
     arrow_type,
-    converter,
     display_key,
     join_key,
     parse,
@@ -26,6 +26,7 @@ from dualsync.sync.plan.values import (
     to_wire,
     translate,
 )
+from dualsync.sync.plan.values import convert as convert_column
 
 UTC_ZONE = ZoneInfo("UTC")
 
@@ -36,6 +37,21 @@ def column(kind: Any, name: str = "c", scale: int | None = None, members: dict[i
 
 def field(**words: Any) -> Field:
     return Field.model_validate({"dataverse": "d", "finance": "F", "way": "to_finance", "evidence": ["doc"], **words})
+
+
+def converter(one: Field, sender: Column, receiver: Column, direction: Any, zone: ZoneInfo) -> Callable[[Any], Any]:
+    """The conversion of a column, as a function of one value."""
+
+    def change(value: Any) -> Any:
+        series = pd.Series(
+            pd.array(pa.array([value], type=arrow_type(sender)), dtype=pd.ArrowDtype(arrow_type(sender)))
+        )
+        values, problems = convert_column(series, one, sender, receiver, direction, zone)
+        for _, problem in problems:
+            raise problem
+        return values.array.__arrow_array__().to_pylist()[0]
+
+    return change
 
 
 def convert(one: Field, sender: Column, receiver: Column, value: Any, direction: str = "to_finance") -> Any:
