@@ -121,6 +121,18 @@ def test_a_row_that_waits_is_listed_and_explained(synced: World) -> None:
     assert f"msdyn_project -> projects {project['msdyn_projectnumber']} (USPM): not on both sides yet" in text
     assert "waiting since" in text
 
+    (changed,) = told(synced, "explain", "projects", project["msdyn_projectnumber"], "--company", "USPM")
+    facts = {cell["column"]: cell for cell in changed["plans"][0]["facts"]}
+    assert facts["ProjectName"]["facts"] == ["based", "source_moved"]
+    assert facts["ProjectName"]["decided"] == ["write", "replaces"]
+    assert "ProjectName: based, source moved -> write, replaces" in run(
+        synced, "explain", "projects", project["msdyn_projectnumber"], "--company", "USPM"
+    )
+    script = run(synced, "explain", "projects", project["msdyn_projectnumber"], "--company", "USPM", "--sql")
+    statements = script.split(";\n")
+    assert any("FROM joined" in statement for statement in statements)
+    assert max(len(statement) for statement in statements) <= 5_000
+
     (healthy,) = told(synced, "explain", "contract_headers", key.split("|")[0])
     assert healthy["agreed"]["key"] == key.split("|")[0]
     assert healthy["open"] == []

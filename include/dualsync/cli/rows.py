@@ -41,18 +41,28 @@ def explain(
     map_name: MapName,
     key: Annotated[str, typer.Argument(metavar="KEY", help="The integration key; its parts are joined by |.")],
     company: Company = None,
+    sql: Annotated[
+        bool, typer.Option("--sql", help="Only the SQL by which the last plan of each direction was made.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Explain one record: why it waits, is blocked or differs.
 
-    It shows both sides as they are now, the last plan and what came of it, the open rows and the records it needs.
+    It shows both sides as they are now, the last plan with the facts it was made of and what came of it, the open rows
+    and the records it needs.
     """
     from dualsync.repair.explain import explain as explain_record
     from dualsync.reports.explained import print_explanation
 
     with open_runtime() as runtime:
         explanations: list[Record] = explain_record(runtime, map_name, key, company)
+    if sql:
+        for plan in (plan for explanation in explanations for plan in explanation["plans"]):
+            typer.echo(f"-- run {plan['run']} {plan['direction']}\n{plan['sql'] or '-- this run left no SQL'}")
+        return
     if as_json:
+        for plan in (plan for explanation in explanations for plan in explanation["plans"]):
+            del plan["sql"]  # it is asked for with --sql alone
         print_json(explanations)
         return
     for explanation in explanations:

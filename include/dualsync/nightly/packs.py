@@ -15,11 +15,11 @@ from typing import Any
 
 from upath import UPath
 
-from dualsync.controls.checks import BREAKS, EQUAL, FAILED, NOT_RUN
 from dualsync.controls.model import BREAK_SCHEMA
 from dualsync.errors import SettingsError
 from dualsync.frames import Sets, literal
 from dualsync.ledger import ControlResult, SignOff
+from dualsync.nightly.checks import BREAKS, EQUAL, FAILED, NOT_RUN
 from dualsync.nightly.night import NightRuntime
 from dualsync.nightly.totals import GROUP, TOTALS_SCHEMA, totals_path
 from dualsync.sync.legs.folders import read_json, safe_name

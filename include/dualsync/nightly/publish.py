@@ -13,11 +13,11 @@ from typing import Any
 
 from upath import UPath
 
-from dualsync.controls.checks import BREAKS, EQUAL, FAILED, NOT_RUN
 from dualsync.controls.model import BREAK_SCHEMA, SEVERITIES
 from dualsync.controls.registry import chosen
 from dualsync.frames import CHUNK_ROWS, ParquetSink, Sets, iter_tables
 from dualsync.ledger import ControlResult, NightRecord
+from dualsync.nightly.checks import BREAKS, EQUAL, FAILED, NOT_RUN
 from dualsync.nightly.comparison.maps import control_id
 from dualsync.nightly.night import NightRef, NightRuntime
 from dualsync.nightly.packs import changed_periods

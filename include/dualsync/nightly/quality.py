@@ -18,11 +18,11 @@ import numpy as np
 import pandas as pd
 from upath import UPath
 
-from dualsync.controls.checks import FAILED, NOT_RUN
 from dualsync.errors import SchemaMismatch, Transient
 from dualsync.ledger import SuiteResult
 from dualsync.mapping import Direction, TableMap
 from dualsync.mapping.suites import suite_hash
+from dualsync.nightly.checks import FAILED, NOT_RUN
 from dualsync.nightly.comparison.sides import Sides
 from dualsync.nightly.night import NightRuntime
 from dualsync.sync.legs.folders import read_json, safe_name, write_json

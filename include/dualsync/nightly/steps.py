@@ -11,18 +11,18 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from dualsync.controls.checks import BREAKS, EQUAL, FAILED, NOT_RUN, check
 from dualsync.controls.extracts import extracts
 from dualsync.controls.registry import chosen
-from dualsync.controls.views import with_parents
 from dualsync.errors import MapErrors, SchemaMismatch, SettingsError, Transient
 from dualsync.ledger import RunRecord
 from dualsync.mapping import Catalog, Side
+from dualsync.nightly.checks import BREAKS, EQUAL, FAILED, NOT_RUN, check
 from dualsync.nightly.comparison.maps import MapComparison, control_id
 from dualsync.nightly.night import JOB, NightRef, NightRuntime
 from dualsync.nightly.quality import check_map
 from dualsync.nightly.reading import sources
 from dualsync.nightly.totals import TOTALS_NEED
+from dualsync.nightly.views import with_parents
 from dualsync.spelling import nearest
 from dualsync.sync.legs.folders import read_json, safe_name, write_json
 from dualsync.sync.legs.runtime import RunRef, Runtime

@@ -14,11 +14,11 @@ import pyarrow as pa
 from upath import UPath
 
 from dualsync.controls.accounts import ACCOUNTS
-from dualsync.controls.checks import NOT_RUN
 from dualsync.controls.model import WINDOW
-from dualsync.controls.views import lacking, open_views
 from dualsync.frames import ParquetSink, Sets
+from dualsync.nightly.checks import NOT_RUN
 from dualsync.nightly.night import NightRuntime
+from dualsync.nightly.views import lacking, open_views
 from dualsync.sync.legs.folders import write_json
 
 MONEY = pa.decimal128(38, 6)

@@ -25,6 +25,9 @@ from dualsync.sync.lookups.paths import key_paths
 from dualsync.sync.lookups.records import Record, dataverse_conditions, finance_condition, read_key, split_key
 from dualsync.sync.plan.base import open_base
 from dualsync.sync.plan.columns import LegColumns
+from dualsync.sync.reconcile.plan import FACTS_FILE
+from dualsync.sync.reconcile.policy import DECISIONS, FACTS
+from dualsync.sync.reconcile.script import FILE as SCRIPT_FILE
 from dualsync.sync.plan.values import display_key, join_key, parse
 
 
@@ -266,9 +269,40 @@ class _Explanation:
                     f"SELECT pos, action, rule, reason, columns FROM plan WHERE join_key = {literal(self._join_key)}"
                 ).to_pylist()
             for row in rows:
-                broken = _broken(folder, row.pop("pos"))
-                sent = _sent(folder, self._join_key)
-                yield {"run": leg.run_id, "direction": leg.direction, **row, "broken": broken, "sent": sent}
+                position = row.pop("pos")
+                yield {
+                    "run": leg.run_id,
+                    "direction": leg.direction,
+                    **row,
+                    "facts": _facts(folder, position),
+                    "broken": _broken(folder, position),
+                    "sent": _sent(folder, self._join_key),
+                    "sql": _script(folder),
+                }
+
+
+def _facts(folder: UPath, position: int) -> list[Record]:
+    """The cells of a planned row that were not plainly unchanged: which facts held, and what was decided of each."""
+    path = folder / FACTS_FILE
+    if not path.exists():
+        return []
+    with Sets() as sets:
+        sets.view("facts", path)
+        cells = sets.fetch(f"SELECT * EXCLUDE (pos) FROM facts WHERE pos = {position}").to_pylist()
+    return [
+        {
+            "column": cell["column"],
+            "facts": [name for name in FACTS if cell[name]],
+            "decided": [name for name in DECISIONS if cell[name]],
+        }
+        for cell in cells
+    ]
+
+
+def _script(folder: UPath) -> str | None:
+    """The SQL that the reconcile step asked, None where the run left none."""
+    path = folder / SCRIPT_FILE
+    return path.read_text() if path.exists() else None
 
 
 def _broken(folder: UPath, position: int) -> list[Record]:

@@ -48,6 +48,9 @@ def _lines(explanation: Mapping[str, Any]) -> Iterator[str]:
         yield f"document {document['state']} since {document['since']}: {counts}{missing}"
     for plan in explanation["plans"]:
         yield _plan_line(plan)
+        for cell in plan["facts"]:
+            decided = ", ".join(cell["decided"]) or "nothing"
+            yield f"  {cell['column']}: {', '.join(cell['facts']) or 'differs'} -> {decided}".replace("_", " ")
         for rule in plan["broken"]:
             yield f"  {rule['severity']}: {rule['reason']} ({rule['rule']})"
     for parent in explanation["parents"]:

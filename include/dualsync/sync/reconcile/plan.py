@@ -13,10 +13,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from dualsync.frames import ParquetSink, Sets, iter_tables, to_arrow, to_pandas
+from dualsync.frames import ParquetSink, Sets, to_arrow, to_pandas
 from dualsync.mapping import TableMap
 from dualsync.sql import literal
-from dualsync.sync.legs.folders import LegFolder
 from dualsync.sync.legs.runtime import Leg
 from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.plan.messages import ONLY_IN_RECEIVER
@@ -213,16 +212,3 @@ def deletes_sql(leg: Leg) -> str:
         "JOIN base b ON b.id = w.id OR (w.id IS NULL AND b.join_key = w.join_key) "
         f"WHERE w.state IN {delete_states(leg)}"
     )
-
-
-def facts_of(folder: LegFolder, position: int) -> list[dict[str, object]]:
-    """The cells of a planned row that are not plainly unchanged, with their facts and decisions.
-
-    Args:
-        folder: The folder of the leg's attempt.
-        position: The row's ``pos`` in the plan.
-    """
-    path = folder.file(FACTS_FILE)
-    if not path.exists():
-        return []
-    return [row for piece in iter_tables(path) for row in piece.to_pylist() if row["pos"] == position]

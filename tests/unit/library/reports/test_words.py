@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from dualsync.controls.checks import BREAKS, EQUAL, FAILED, NOT_RUN
 from dualsync.controls.model import CLASSES, SEVERITIES
 from dualsync.ledger.nights import STATUSES
 from dualsync.mapping import DIRECTIONS
+from dualsync.nightly.checks import BREAKS, EQUAL, FAILED, NOT_RUN
 from dualsync.reports import words
 
 

@@ -12,9 +12,9 @@ from upath import UPath
 
 from dualsync.controls.causes import CAUSES
 from dualsync.controls.model import BREAK_SCHEMA, Control
-from dualsync.controls.views import lacking, open_views
 from dualsync.frames import Sets, literal, quoted
 from dualsync.nightly.night import NightRuntime
+from dualsync.nightly.views import lacking, open_views
 from dualsync.sync.legs.folders import write_json
 from dualsync.sync.legs.runtime import GLOBAL
 
