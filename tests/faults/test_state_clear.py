@@ -189,8 +189,8 @@ def test_an_extract_that_is_tried_again_keeps_what_is_extracted(synced: World, t
     steps = Steps(synced, companies=["USPM", "GBPM"])
     with pytest.raises(Unavailable):
         steps.do("extract", rule=unreachable("ProjectsV2", "gbpm"))
-    assert steps.leg("USPM").folder.done("extract") is not None
-    assert steps.leg("GBPM").folder.done("extract") is None
+    assert steps.leg("USPM").folder.is_done("extract")
+    assert not steps.leg("GBPM").folder.is_done("extract")
 
     steps.do("extract")
 

@@ -26,7 +26,7 @@ class Point:
         map: The map whose run it dies in.
         target: What is called there: ``module:Class.function`` or ``module:function``.
         when: Before or after the call.
-        call: Which call of those that have ``argument`` among their positional arguments, from 1.
+        call: Which call of those that have an argument of the type ``argument``, from 1.
         argument: None for all calls.
         maps: All maps of the run, where it has more than the one.
     """
@@ -35,7 +35,7 @@ class Point:
     target: str
     when: Literal["before", "after"]
     call: int = 1
-    argument: Any = None
+    argument: type | None = None
     maps: tuple[str, ...] = ()
 
 
@@ -83,7 +83,7 @@ def _arm(point: Point) -> None:
 
     def deadly(*args: Any, **words: Any) -> Any:
         nonlocal calls
-        if point.argument is not None and point.argument not in args:
+        if point.argument is not None and not any(type(arg) is point.argument for arg in args):
             return real(*args, **words)
         calls += 1
         last = calls == point.call

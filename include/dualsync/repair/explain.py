@@ -285,9 +285,9 @@ def _broken(folder: UPath, position: int) -> list[Record]:
 
 def _sent(folder: UPath, key: str) -> Record | None:
     for batch in LegFolder(folder.parent, int(folder.name)).acknowledged():
-        for ack in batch["rows"]:
-            if ack["join_key"] == key:
-                return {name: ack[name] for name in ("action", "status", "reason")}
+        for ack in batch.rows:
+            if ack.join_key == key:
+                return {name: getattr(ack, name) for name in ("action", "status", "reason")}
     return None
 
 

@@ -20,6 +20,7 @@ from dualsync.mapping import Column, Expression, Side, TableMap
 from dualsync.sync.documents.completeness import due
 from dualsync.sync.extract.change_feed import no_changes, read_feed, typed_row
 from dualsync.sync.extract.selected import chosen_ids, chosen_keys, chosen_targets, doubles_of
+from dualsync.sync.legs.markers import Extracted
 from dualsync.sync.legs.runtime import GLOBAL, Leg, Runtime
 from dualsync.sync.lookups.keys import finance_keys
 from dualsync.sync.lookups.parents import Parents
@@ -35,7 +36,7 @@ BY_KEY = 200
 JOIN = f"scan.{quoted(JOIN_KEY)}"
 
 
-def extract(leg: Leg, runtime: Runtime) -> dict[str, Any]:
+def extract(leg: Leg, runtime: Runtime) -> Extracted:
     """Read what a leg needs from both sides.
 
     Args:
@@ -43,8 +44,7 @@ def extract(leg: Leg, runtime: Runtime) -> dict[str, Any]:
         runtime: Maps, ledger and systems.
 
     Returns:
-        The content of the step's marker: the base generation read, the feed's token, rows read, columns that the live
-        systems lack.
+        The step's marker.
 
     Raises:
         SchemaMismatch: A live system lacks a key, company or filter column of the map.
@@ -63,15 +63,15 @@ def extract(leg: Leg, runtime: Runtime) -> dict[str, Any]:
     rows = count_rows(leg.folder.file("source.parquet"))
     read_all = leg.run.mode != "incremental" and not leg.run.keys
     _target(leg, runtime, leg_columns, base_path, rows, read_all=read_all)
-    return {
-        "generation": generation,
-        "base": base.path if base else None,
-        "token": token,
-        "full": full and read_all,
-        "rows": rows,
-        "target_rows": count_rows(leg.folder.file("target.parquet")),
-        "missing": missing,
-    }
+    return Extracted(
+        generation=generation,
+        base=base.path if base else None,
+        token=token,
+        full=full and read_all,
+        rows=rows,
+        target_rows=count_rows(leg.folder.file("target.parquet")),
+        missing=missing,
+    )
 
 
 def missing_columns(table_map: TableMap, runtime: Runtime) -> dict[str, list[str]]:

@@ -9,9 +9,12 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import msgspec
+
 from dualsync.errors import AlreadyExists, ForbiddenKey, NotFound, Refused, Transient
 from dualsync.frames import Sets, quoted
 from dualsync.mapping import Lookup, TableMap
+from dualsync.sync.legs.markers import Ack, LookupAck
 from dualsync.sync.legs.runtime import GLOBAL, Leg, Runtime
 from dualsync.sync.lookups.missing import WAITING, Missing
 from dualsync.sync.plan.advice import with_advice
@@ -22,19 +25,18 @@ from dualsync.systems import Bind, Dataverse, UpsertRow
 _NAMESPACE = uuid.UUID("6f0c7d4e-0a8e-5b43-9c3c-6a1a6e0f7d10")
 
 Row = dict[str, Any]
-Ack = dict[str, Any]
 
 
 def _ack(row: Row, status: str = "ok", *, id: str | None = None, rule: str = "", reason: str = "") -> Ack:
-    return {
-        "pos": row["pos"],
-        "join_key": row["join_key"],
-        "action": row["action"],
-        "status": status,
-        "id": id or row["id"],
-        "rule": rule,
-        "reason": reason,
-    }
+    return Ack(
+        pos=row["pos"],
+        join_key=row["join_key"],
+        action=row["action"],
+        status=status,
+        id=id or row["id"],
+        rule=rule,
+        reason=reason,
+    )
 
 
 def _refused(leg: Leg, row: Row, error: Refused | ForbiddenKey) -> Ack:
@@ -78,14 +80,14 @@ class Sender:
     def learn(self, acks: list[Ack]) -> None:
         """Remember which new rows did not get through, so that their children wait."""
         for ack in acks:
-            if ack["status"] != "ok" and ack["action"] == "create":
-                self.stopped.update(value for value in (ack["id"], ack["join_key"]) if value)
+            if ack.status != "ok" and ack.action == "create":
+                self.stopped.update(value for value in (ack.id, ack.join_key) if value)
 
     def deferred(self, sets: Sets) -> list[tuple[Row, ColumnPair]]:
         """Rows whose lookup to a row of the same leg has to be written after all rows are there."""
         return []
 
-    def send_deferred(self, later: list[tuple[Row, ColumnPair]]) -> list[Ack]:
+    def send_deferred(self, later: list[tuple[Row, ColumnPair]]) -> list[LookupAck]:
         """Write those lookups."""
         return []
 
@@ -115,7 +117,7 @@ class _FinanceSender(Sender):
 
     def send(self, batch: list[Row], number: int) -> list[Ack]:
         """Send a batch; see the class above. What got through before the line broke is kept."""
-        acks = {ack["pos"]: ack for ack in self.leg.folder.sent_partly(number)}
+        acks = {ack.pos: ack for ack in self.leg.folder.sent_partly(number)}
         broken: list[Transient] = []
 
         def send(row: Row) -> None:
@@ -237,7 +239,7 @@ class _DataverseSender(Sender):
         """Send a batch; where the service refuses it as a whole, each row by itself."""
         acks = {row["pos"]: ack for row in batch if (ack := self.waits(row)) is not None}
         ready = [row for row in batch if row["pos"] not in acks]
-        acks |= {ack["pos"]: ack for ack in (self._send(ready) if ready else ())}
+        acks |= {ack.pos: ack for ack in (self._send(ready) if ready else ())}
         return [acks[row["pos"]] for row in batch]
 
     def _send(self, batch: list[Row]) -> list[Ack]:
@@ -339,21 +341,17 @@ class _DataverseSender(Sender):
             later += [(row, pair) for row in sets.fetch(query).to_pylist()]
         return later
 
-    def send_deferred(self, later: list[tuple[Row, ColumnPair]]) -> list[Ack]:
+    def send_deferred(self, later: list[tuple[Row, ColumnPair]]) -> list[LookupAck]:
         """Write those lookups, now that the rows they name have record ids.
 
         A row whose lookup could not be written waits, or is quarantined where the service refused it.
         """
-        ids = {
-            ack["join_key"]: ack["id"]
-            for batch in self.leg.folder.acknowledged()
-            for ack in batch["rows"]
-            if ack["status"] == "ok"
-        }
+        acks = [ack for batch in self.leg.folder.acknowledged() for ack in batch.rows]
+        ids = {ack.join_key: ack.id for ack in acks if ack.status == "ok" and ack.id is not None}
         there = [(row, pair) for row, pair in later if row["join_key"] in ids]
         return [self._send_lookup(row, pair, ids[row["join_key"]], ids.get(row["parent"])) for row, pair in there]
 
-    def _send_lookup(self, row: Row, pair: ColumnPair, record: str, parent: str | None) -> Ack:
+    def _send_lookup(self, row: Row, pair: ColumnPair, record: str, parent: str | None) -> LookupAck:
         if parent is None:
             ack = self._waiting(row)
         else:
@@ -362,7 +360,7 @@ class _DataverseSender(Sender):
                 ack = _ack(row)
             except Refused as error:
                 ack = _refused(self.leg, row, error)
-        return ack | {"column": pair.target, "id": parent}
+        return LookupAck(**{**msgspec.structs.asdict(ack), "column": pair.target, "id": parent})
 
 
 def open_sender(leg: Leg, runtime: Runtime, leg_columns: LegColumns) -> Sender:

@@ -7,12 +7,12 @@ acknowledgement. That batch may have been carried out before: every write is ide
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from dualsync.errors import Superseded
 from dualsync.frames import Sets, quoted
 from dualsync.sync.documents.completeness import PLANNED, SENT, begin
 from dualsync.sync.documents.triggers import missing_lines, reopen
+from dualsync.sync.legs.markers import Batch, Extracted, Loaded, Sending
 from dualsync.sync.legs.runtime import Leg, Runtime
 from dualsync.sync.load.senders import Row, Sender, open_sender
 from dualsync.sync.plan.columns import LegColumns
@@ -29,7 +29,7 @@ class Held(Exception):
     """A guard tripped; the message says which and how to let the leg pass."""
 
 
-def load(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str, Any]:
+def load(leg: Leg, runtime: Runtime, extracted: Extracted) -> Loaded:
     """Write the plan to the receiving side.
 
     Args:
@@ -38,7 +38,7 @@ def load(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str, Any
         extracted: What the extract step left.
 
     Returns:
-        The content of the step's marker: how many batches and rows were sent.
+        The step's marker.
 
     Raises:
         LegBusy: Another run is writing these rows; try again later.
@@ -46,19 +46,19 @@ def load(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str, Any
         Held: A guard tripped; nothing is sent.
         Transient: A system did not answer; try again, what was acknowledged is not sent again.
     """
-    leg_columns = LegColumns(leg.map, leg.direction, runtime.schema, extracted["missing"])
+    leg_columns = LegColumns(leg.map, leg.direction, runtime.schema, extracted.missing)
     runtime.ledger.take_lease(leg.map.map, leg.company, leg.run.run_id)
-    check_generation(leg, runtime, extracted["generation"])
+    check_generation(leg, runtime, extracted.generation)
     with Sets() as sets:
         sets.view("plan", leg.folder.file("plan.parquet"))
         sets.view("failures", leg.folder.file("failures.parquet"))
         _guard(leg, runtime, sets)
         begin(leg, runtime, sets)
         sender = open_sender(leg, runtime, leg_columns)
-        sending = leg.folder.done("sending")
+        sending = leg.folder.done(Sending)
         if sending is None:
-            sending = {"generation": extracted["generation"], "batch_rows": sender.batch_rows}
-            leg.folder.finish("sending", sending)
+            sending = Sending(generation=extracted.generation, batch_rows=sender.batch_rows)
+            leg.folder.finish(sending)
         stopped = sets.fetch(
             "SELECT id, join_key FROM plan JOIN (SELECT DISTINCT pos FROM failures WHERE severity = 'critical') "
             "USING (pos) WHERE action = 'create'"
@@ -67,20 +67,20 @@ def load(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str, Any
         sender.closed.update(missing_lines(leg, runtime, sets))
         sender.closed.update(reopen(leg, runtime, sets, f"(SELECT * FROM plan WHERE {SENT})", PLANNED))
         batches = rows = 0
-        for number, batch in enumerate(_batches(sets, sender, sending["batch_rows"]), start=1):
+        for number, batch in enumerate(_batches(sets, sender, sending.batch_rows), start=1):
             known = leg.folder.sent(number)
             if known is None:
-                known = {"rows": sender.send(batch, number)}
+                known = Batch(rows=sender.send(batch, number))
                 leg.folder.acknowledge(number, known)
                 # The lease may have run out during a long request, and another run have come and gone.
                 runtime.ledger.take_lease(leg.map.map, leg.company, leg.run.run_id)
-                check_generation(leg, runtime, extracted["generation"])
-            sender.learn(known["rows"])
+                check_generation(leg, runtime, extracted.generation)
+            sender.learn(known.rows)
             batches, rows = number, rows + len(batch)
         number = batches + 1
         if (later := sender.deferred(sets)) and leg.folder.sent(number) is None:
-            leg.folder.acknowledge(number, {"rows": [], "deferred": sender.send_deferred(later)})
-    return {"batches": batches, "rows": rows}
+            leg.folder.acknowledge(number, Batch(rows=[], deferred=sender.send_deferred(later)))
+    return Loaded(batches=batches, rows=rows)
 
 
 def check_generation(leg: Leg, runtime: Runtime, generation: int) -> None:

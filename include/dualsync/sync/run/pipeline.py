@@ -12,8 +12,10 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
+
+import msgspec
 
 from dualsync.errors import DualsyncError, LegsFailed, MapErrors, SettingsError, Superseded, Transient
 from dualsync.ledger import LegCounts, LegRecord, RunRecord
@@ -23,6 +25,7 @@ from dualsync.spelling import nearest
 from dualsync.sync.deletions import delete_rows, pending_deletions
 from dualsync.sync.extract.step import extract
 from dualsync.sync.legs.folders import DELETES, read_json, safe_name, write_json
+from dualsync.sync.legs.markers import Extracted, Loaded, Marker, Reconciled, Settled, Stopped, Validated
 from dualsync.sync.legs.runtime import MODES, Leg, RowRef, RunRef, Runtime
 from dualsync.sync.load.step import Held, load
 from dualsync.sync.reconcile.step import reconcile
@@ -31,6 +34,8 @@ from dualsync.sync.settle.takeover import take_over
 from dualsync.sync.validate.step import remarks, validate
 
 log = logging.getLogger(__name__)
+
+M = TypeVar("M", bound=Marker)
 
 STEPS = ("extract", "reconcile", "validate", "load", "settle")
 ALL_ENABLED = "all"
@@ -235,7 +240,7 @@ def run_step(
     of = runtime.companies_for(runtime.catalog[map_name], companies)
     legs = [runtime.leg(run, map_name, direction, company) for company in of]
     # A retry goes on with the legs that are not extracted yet; only where all are, it was cleared to read anew.
-    resumed = step == "extract" and any(leg.folder.done("extract") is None for leg in legs)
+    resumed = step == "extract" and any(not leg.folder.is_done(Extracted.name) for leg in legs)
     for leg in legs:
         try:
             summaries.append(_step(step, leg, runtime, resumed=resumed))
@@ -267,28 +272,28 @@ def run_step(
 def _stop(leg: Leg, runtime: Runtime, step: str, state: str, message: str) -> LegSummary:
     """Mark a leg that cannot go on: later steps pass it by, and other runs may have its rows."""
     leg = runtime.leg(leg.run, leg.map.map, leg.direction, leg.company, leg.part)
-    leg.folder.finish("stopped", {"step": step, "state": state, "message": message})
+    leg.folder.finish(Stopped(step=step, state=state, message=message))
     _note(leg, runtime, state, message)
     runtime.ledger.drop_lease(leg.map.map, leg.company, leg.run.run_id)
     return LegSummary(leg.company, state, message=message)
 
 
 def _step(step: str, leg: Leg, runtime: Runtime, *, resumed: bool) -> LegSummary:
-    ended = leg.folder.done("settle")
+    ended = leg.folder.done(Settled)
     if ended is not None:
-        return LegSummary(leg.company, ended["state"], ended["counts"], ended["message"])
-    stopped = leg.folder.done("stopped")
+        return LegSummary(leg.company, ended.state, ended.counts, ended.message)
+    stopped = leg.folder.done(Stopped)
     if stopped is not None:
-        if STEPS.index(step) > STEPS.index(stopped["step"]):
-            return LegSummary(leg.company, stopped["state"], message=stopped["message"])
-        leg.folder.forget("stopped")
-    elif resumed and leg.folder.done("extract") is not None:
+        if STEPS.index(step) > STEPS.index(stopped.step):
+            return LegSummary(leg.company, stopped.state, message=stopped.message)
+        leg.folder.forget(Stopped)
+    elif resumed and leg.folder.is_done(Extracted.name):
         return LegSummary(leg.company, "running")
     return _STEPS[step](leg, runtime)
 
 
 def _extract(leg: Leg, runtime: Runtime) -> LegSummary:
-    if leg.folder.done("extract") is not None:
+    if leg.folder.is_done(Extracted.name):
         if leg.folder.anything_sent:
             # Something may have reached the other side by this plan, so this plan is carried to its end.
             return LegSummary(leg.company, "running")
@@ -299,10 +304,10 @@ def _extract(leg: Leg, runtime: Runtime) -> LegSummary:
     if leg.map.sends_trigger:
         _delete_lines(leg, runtime)
     extracted = extract(leg, runtime)
-    leg.folder.finish("extract", extracted)
-    if extracted["rows"] == 0 and not extracted["full"]:
+    leg.folder.finish(extracted)
+    if extracted.rows == 0 and not extracted.full:
         return _ended(leg, settle_empty(leg, runtime, extracted))
-    return LegSummary(leg.company, "running", {"rows_read": extracted["rows"] + extracted["target_rows"]})
+    return LegSummary(leg.company, "running", {"rows_read": extracted.rows_read})
 
 
 def _delete_lines(leg: Leg, runtime: Runtime) -> None:
@@ -316,37 +321,38 @@ def _delete_lines(leg: Leg, runtime: Runtime) -> None:
 
 
 def _reconcile(leg: Leg, runtime: Runtime) -> LegSummary:
-    done = leg.folder.done("reconcile")
+    done = leg.folder.done(Reconciled)
     if done is None:
-        done = reconcile(leg, runtime, _needed(leg, "extract"))
-        leg.folder.finish("reconcile", done)
-    return LegSummary(leg.company, "running", {"planned": done["planned"]})
+        extracted = _needed(leg, Extracted)
+        done = msgspec.convert(reconcile(leg, runtime, extracted.content()), Reconciled)
+        leg.folder.finish(done)
+    return LegSummary(leg.company, "running", {"planned": done.planned})
 
 
 def _validate(leg: Leg, runtime: Runtime) -> LegSummary:
-    done = leg.folder.done("validate")
+    done = leg.folder.done(Validated)
     if done is None:
-        _needed(leg, "reconcile")
-        done = validate(leg, runtime, _needed(leg, "extract"))
-        leg.folder.finish("validate", done)
-    return LegSummary(leg.company, "running", {"checked": done["checked"], "quarantined": done["failures"]["critical"]})
+        _needed(leg, Reconciled)
+        done = validate(leg, runtime, _needed(leg, Extracted))
+        leg.folder.finish(done)
+    return LegSummary(leg.company, "running", {"checked": done.checked, "quarantined": done.failures["critical"]})
 
 
 def _load(leg: Leg, runtime: Runtime) -> LegSummary:
-    done = leg.folder.done("load")
+    done = leg.folder.done(Loaded)
     if done is None:
-        _needed(leg, "validate")
-        extracted = _needed(leg, "extract")
+        _needed(leg, Validated)
+        extracted = _needed(leg, Extracted)
         if not leg.run.writes:
-            done = {"batches": 0, "rows": 0, "state": "dry_run"}
+            done = Loaded(batches=0, rows=0, state="dry_run")
         else:
             try:
                 done = load(leg, runtime, extracted)
             except Held as held:
                 log.warning("%s", held)
-                done = {"batches": 0, "rows": 0, "state": "held", "message": str(held)}
-        leg.folder.finish("load", done)
-    return LegSummary(leg.company, "running", {"sent": done["rows"]})
+                done = Loaded(batches=0, rows=0, state="held", message=str(held))
+        leg.folder.finish(done)
+    return LegSummary(leg.company, "running", {"sent": done.rows})
 
 
 def _settle(leg: Leg, runtime: Runtime) -> LegSummary:
@@ -354,17 +360,17 @@ def _settle(leg: Leg, runtime: Runtime) -> LegSummary:
     if known is not None and known.state == "settled" and known.attempt == leg.folder.attempt:
         # Killed between the ledger's transaction and the marker.
         return _ended(leg, known)
-    loaded = _needed(leg, "load")
-    extracted = _needed(leg, "extract")
-    state = loaded.get("state") or ("settled" if leg.run.writes else "dry_run")
+    loaded = _needed(leg, Loaded)
+    extracted = _needed(leg, Extracted)
+    state = loaded.state or ("settled" if leg.run.writes else "dry_run")
     asked = f"asked for by {leg.run.by}" if leg.run.by else ""
-    message = "; ".join(filter(None, (asked, loaded.get("message"), remarks(_needed(leg, "validate")))))
+    message = "; ".join(filter(None, (asked, loaded.message, remarks(_needed(leg, Validated)))))
     return _ended(leg, settle(leg, runtime, extracted, state=state, message=message))
 
 
 def _ended(leg: Leg, record: LegRecord) -> LegSummary:
     counts = asdict(record.counts)
-    leg.folder.finish("settle", {"state": record.state, "counts": counts, "message": record.message})
+    leg.folder.finish(Settled(state=record.state, counts=counts, message=record.message))
     log.info("%s: %s %s", leg.label, record.state, {name: number for name, number in counts.items() if number})
     return LegSummary(leg.company, record.state, counts, record.message)
 
@@ -378,10 +384,10 @@ _STEPS: dict[str, Callable[[Leg, Runtime], LegSummary]] = {
 }
 
 
-def _needed(leg: Leg, step: str) -> dict[str, Any]:
-    done = leg.folder.done(step)
+def _needed(leg: Leg, kind: type[M]) -> M:
+    done = leg.folder.done(kind)
     if done is None:
-        raise DualsyncError(f"{leg.label}: step {step} is not done in {leg.folder.path}; run it first")
+        raise DualsyncError(f"{leg.label}: step {kind.name} is not done in {leg.folder.path}; run it first")
     return done
 
 

@@ -20,6 +20,7 @@ from dualsync.ledger import BaseRecord, LegCounts, LegRecord, OpenRow, Settlemen
 from dualsync.sync.documents.completeness import OPEN, count_lines, due
 from dualsync.sync.documents.triggers import GONE, triggered_units
 from dualsync.sync.extract.selected import open_rows_of
+from dualsync.sync.legs.markers import Extracted
 from dualsync.sync.legs.runtime import Leg, Runtime
 from dualsync.sync.plan.base import open_base
 from dualsync.sync.plan.columns import LegColumns
@@ -46,9 +47,7 @@ class NotConserved(DualsyncError):
     """The counts of a leg do not add up; a fault of this program, and nothing was settled."""
 
 
-def settle(
-    leg: Leg, runtime: Runtime, extracted: dict[str, Any], *, state: str = "settled", message: str = ""
-) -> LegRecord:
+def settle(leg: Leg, runtime: Runtime, extracted: Extracted, *, state: str = "settled", message: str = "") -> LegRecord:
     """Settle a leg.
 
     Args:
@@ -65,7 +64,7 @@ def settle(
         Superseded: Another run settled this map and company meanwhile; nothing was changed.
         NotConserved: The counts do not add up; nothing was changed.
     """
-    leg_columns = LegColumns(leg.map, leg.direction, runtime.schema, extracted["missing"])
+    leg_columns = LegColumns(leg.map, leg.direction, runtime.schema, extracted.missing)
     with Sets() as sets:
         end_rows(sets, leg, state)
         counts = _counts(sets, extracted)
@@ -74,7 +73,7 @@ def settle(
                 f"{leg.label} in run {leg.run.run_id}: planned {counts.planned} rows, but their ends do not add "
                 f"up: {counts}"
             )
-        record = leg_record(leg, counts, state=state, message=message, generation=extracted["generation"])
+        record = leg_record(leg, counts, state=state, message=message, generation=extracted.generation)
         if state != "settled":
             runtime.ledger.save_leg(record)
             runtime.ledger.drop_lease(leg.map.map, leg.company, leg.run.run_id)
@@ -84,17 +83,17 @@ def settle(
         open_rows = [*_open_rows(sets, leg), *planned_deletions(sets, leg)]
         units, gone = triggered_units(leg, runtime, sets)
         units += count_lines(leg, runtime, sets, _path(base, extracted), planned=True)
-        partial = not (whole and extracted["full"])
+        partial = not (whole and extracted.full)
         # A row that was left open without a whole key stands there under its record id.
         names = "SELECT join_key FROM ended UNION SELECT 'id:' || id FROM ended WHERE id IS NOT NULL"
         planned = [str(name) for name in sets.fetch(names).column(0).to_pylist()] if partial else []
         planned += _looked_at(leg, runtime)
-    record = replace(record, generation_to=base.generation if base else extracted["generation"])
+    record = replace(record, generation_to=base.generation if base else extracted.generation)
     runtime.ledger.settle(
         Settlement(
             leg=record,
             base=base,
-            token=extracted["token"] if whole else None,
+            token=extracted.token if whole else None,
             open_rows=open_rows,
             replaced=OPEN if whole else (),
             kept=_unseen(leg, extracted),
@@ -106,13 +105,12 @@ def settle(
     return record
 
 
-def _path(base: BaseRecord | None, extracted: dict[str, Any]) -> UPath | None:
+def _path(base: BaseRecord | None, extracted: Extracted) -> UPath | None:
     """The file of the base as a leg leaves it."""
-    path = base.path if base is not None else extracted["base"]
-    return UPath(path) if path else None
+    return UPath(base.path) if base is not None else extracted.base_path
 
 
-def settle_sent(leg: Leg, runtime: Runtime, extracted: dict[str, Any], record: LegRecord) -> None:
+def settle_sent(leg: Leg, runtime: Runtime, extracted: Extracted, record: LegRecord) -> None:
     """Bring into the base what a leg that broke off had sent; its position, counts and state stay as they are.
 
     Args:
@@ -124,7 +122,7 @@ def settle_sent(leg: Leg, runtime: Runtime, extracted: dict[str, Any], record: L
     Raises:
         Superseded: Another run settled this map and company meanwhile; nothing was changed.
     """
-    leg_columns = LegColumns(leg.map, leg.direction, runtime.schema, extracted["missing"])
+    leg_columns = LegColumns(leg.map, leg.direction, runtime.schema, extracted.missing)
     with Sets() as sets:
         end_rows(sets, leg, "settled")
         for pair in leg_columns.pairs:
@@ -136,19 +134,19 @@ def settle_sent(leg: Leg, runtime: Runtime, extracted: dict[str, Any], record: L
                 )
         base = _new_base(sets, leg, runtime, leg_columns, extracted)
     if base is not None:
-        record = replace(record, generation_from=extracted["generation"], generation_to=base.generation)
+        record = replace(record, generation_from=extracted.generation, generation_to=base.generation)
         runtime.ledger.settle(Settlement(leg=record, base=base))
 
 
-def settle_empty(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> LegRecord:
+def settle_empty(leg: Leg, runtime: Runtime, extracted: Extracted) -> LegRecord:
     """Settle a leg that found nothing to plan: its position moves, and rows an earlier run left open are gone.
 
     Raises:
         Superseded: Another run settled this map and company meanwhile; nothing was changed.
     """
     writes, whole = leg.run.writes, not leg.run.partial
-    counts = LegCounts(rows_read=extracted["target_rows"])
-    generation = extracted["generation"]
+    counts = LegCounts(rows_read=extracted.target_rows)
+    generation = extracted.generation
     record = leg_record(leg, counts, state="settled" if writes else "dry_run", message="", generation=generation)
     if not writes:
         runtime.ledger.save_leg(record)
@@ -158,7 +156,7 @@ def settle_empty(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> LegRe
     runtime.ledger.settle(
         Settlement(
             leg=replace(record, generation_to=generation),
-            token=extracted["token"] if whole else None,
+            token=extracted.token if whole else None,
             replaced=OPEN if whole else (),
             kept=_unseen(leg, extracted),
             resolved=_looked_at(leg, runtime),
@@ -177,9 +175,9 @@ def _looked_at(leg: Leg, runtime: Runtime) -> list[str]:
     return [row.join_key for row in open_rows_of(leg, runtime) if row.rule != rule_name(leg.map.map, RuleWord.STRANGER)]
 
 
-def _unseen(leg: Leg, extracted: dict[str, Any]) -> tuple[str, ...]:
+def _unseen(leg: Leg, extracted: Extracted) -> tuple[str, ...]:
     """Rules whose rows a run that did not read everything cannot know to be settled."""
-    return () if extracted["full"] else (rule_name(leg.map.map, RuleWord.STRANGER),)
+    return () if extracted.full else (rule_name(leg.map.map, RuleWord.STRANGER),)
 
 
 def leg_record(leg: Leg, counts: LegCounts, *, state: str, message: str, generation: int | None) -> LegRecord:
@@ -217,13 +215,16 @@ def end_rows(sets: Sets, leg: Leg, state: str) -> None:
     acks: dict[int, dict[str, Any]] = {}
     deferred: list[dict[str, Any]] = []
     for batch in leg.folder.acknowledged():
-        acks |= {a["pos"]: {f"ack_{n}": a[n] for n in ("pos", "status", "id", "rule", "reason")} for a in batch["rows"]}
-        for later in batch.get("deferred", []):
-            if later["status"] == "ok":
-                deferred.append(later)
+        acks |= {
+            ack.pos: {f"ack_{n}": getattr(ack, n) for n in ("pos", "status", "id", "rule", "reason")}
+            for ack in batch.rows
+        }
+        for later in batch.deferred:
+            if later.status == "ok":
+                deferred.append({"join_key": later.join_key, "column": later.column, "id": later.id})
             else:
                 # The row stands there without its lookup, so it is not what both sides agree on.
-                acks[later["pos"]] |= {f"ack_{n}": later[n] for n in ("status", "rule", "reason")}
+                acks[later.pos] |= {f"ack_{n}": getattr(later, n) for n in ("status", "rule", "reason")}
     sets.table("acks", pa.Table.from_pylist(list(acks.values()), schema=_ACKS))
     sets.table("deferred", pa.Table.from_pylist(deferred, schema=_DEFERRED))
     held = literal("held back by a guard of the leg")
@@ -243,12 +244,12 @@ def end_rows(sets: Sets, leg: Leg, state: str) -> None:
     )
 
 
-def _counts(sets: Sets, extracted: dict[str, Any]) -> LegCounts:
+def _counts(sets: Sets, extracted: Extracted) -> LegCounts:
     planned = int(sets.scalar("SELECT count(*) FROM plan") or 0)
     found = sets.fetch("SELECT action, count(*) AS n FROM ended WHERE action IS NOT NULL GROUP BY action")
     actions = dict(zip(found.column(0).to_pylist(), found.column(1).to_pylist(), strict=True))
     named = {_COUNTS[action]: number for action, number in actions.items()}
-    return LegCounts(rows_read=extracted["rows"] + extracted["target_rows"], planned=planned, **named)
+    return LegCounts(rows_read=extracted.rows_read, planned=planned, **named)
 
 
 def _open_rows(sets: Sets, leg: Leg) -> Iterable[OpenRow]:
@@ -284,10 +285,10 @@ def planned_deletions(sets: Sets, leg: Leg) -> Iterable[OpenRow]:
 
 
 def _new_base(
-    sets: Sets, leg: Leg, runtime: Runtime, leg_columns: LegColumns, extracted: dict[str, Any]
+    sets: Sets, leg: Leg, runtime: Runtime, leg_columns: LegColumns, extracted: Extracted
 ) -> BaseRecord | None:
     """Write the next generation, None where nothing about the base changes."""
-    old = UPath(extracted["base"]) if extracted["base"] else None
+    old = extracted.base_path
     open_base(sets, leg_columns, old)
     names = [field.name for field in leg_columns.base_schema()]
     expressions = _base_expressions(leg, leg_columns)
@@ -307,7 +308,7 @@ def _new_base(
     )
     if not changed:
         return None
-    generation = extracted["generation"] + 1
+    generation = extracted.generation + 1
     path = runtime.new_base_path(leg.map.map, leg.company, generation)
     columns = ", ".join(quoted(name) for name in names)
     sets.save(

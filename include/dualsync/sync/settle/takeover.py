@@ -15,6 +15,7 @@ from upath import UPath
 from dualsync.errors import LegBusy
 from dualsync.mapping import Direction
 from dualsync.sync.legs.folders import LegFolder, read_json
+from dualsync.sync.legs.markers import Extracted
 from dualsync.sync.legs.runtime import Leg, RunRef, Runtime
 from dualsync.sync.settle.step import settle_sent
 
@@ -39,11 +40,11 @@ def take_over(leg: Leg, runtime: Runtime) -> None:
     generation = base.generation if base else 0
     for record in runtime.ledger.broken_legs(leg.map.map, leg.company):
         folder = LegFolder(UPath(record.folder).parent, record.attempt)
-        extracted = folder.done("extract")
+        extracted = folder.done(Extracted)
         told = read_json(folder.leg.parent.parent.parent / "run.json")
         if record.run_id == leg.run.run_id or told is None or extracted is None or not folder.anything_sent:
             continue
-        if extracted["generation"] != generation:
+        if extracted.generation != generation:
             continue
         try:
             runtime.ledger.take_lease(leg.map.map, leg.company, leg.run.run_id)

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from upath import UPath
 
 from dualsync.frames import ParquetSink, Sets, quoted, to_pandas
 from dualsync.mapping import TableMap
 from dualsync.mapping.suites import build_suite, load_suite, suite_hash
+from dualsync.sync.legs.markers import Extracted, Validated
 from dualsync.sync.legs.runtime import Leg, Runtime
 from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.validate.set_rules import NotRun, SetRules
@@ -31,7 +31,7 @@ FAILURES = pa.schema(
 CHUNK = 100_000
 
 
-def validate(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str, Any]:
+def validate(leg: Leg, runtime: Runtime, extracted: Extracted) -> Validated:
     """Check the rows that a plan would create or update.
 
     Args:
@@ -40,15 +40,14 @@ def validate(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str,
         extracted: What the extract step left.
 
     Returns:
-        The content of the step's marker: rows checked, failures by severity, rows that break a rule by rule, rules that
-        were not run with the reason, and the hash of the suite.
+        The step's marker.
 
     Raises:
         Transient: A system did not answer; try again.
     """
     from dualsync.mapping.validation import validate_rows
 
-    leg_columns = LegColumns(leg.map, leg.direction, runtime.schema, extracted["missing"])
+    leg_columns = LegColumns(leg.map, leg.direction, runtime.schema, extracted.missing)
     suite = map_suite(leg.map, runtime)
     checked, failures, not_run = 0, {"critical": 0, "warning": 0}, {}
     broken: Counter[str] = Counter()
@@ -76,7 +75,7 @@ def validate(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str,
                     for f in found
                 ]
             )
-        set_rules = SetRules(leg, runtime, leg_columns, sets, UPath(extracted["base"]) if extracted["base"] else None)
+        set_rules = SetRules(leg, runtime, leg_columns, sets, extracted.base_path)
         for rule in set_rules.rules:
             name = f"{leg.map.map}.{rule.name}"
             try:
@@ -85,23 +84,23 @@ def validate(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str,
                 not_run[name] = str(reason)
                 continue
             note([{"pos": p, "severity": rule.severity, "rule": name, "reason": rule.reason} for p in positions])
-    return {
-        "checked": checked,
-        "failures": failures,
-        "broken": dict(sorted(broken.items())),
-        "not_run": not_run,
-        "suite": suite_hash(suite),
-    }
+    return Validated(
+        checked=checked,
+        failures=failures,
+        broken=dict(sorted(broken.items())),
+        not_run=not_run,
+        suite=suite_hash(suite),
+    )
 
 
-def remarks(validated: dict[str, Any]) -> str:
+def remarks(validated: Validated) -> str:
     """What a person should know of a leg's validation: rules that rows break, and rules that were not run.
 
     Args:
-        validated: What :func:`validate` returned.
+        validated: The marker of the validation.
     """
-    said = [f"{number} row{'s' if number > 1 else ''} against {rule}" for rule, number in validated["broken"].items()]
-    said += [f"{rule} was not run: {why}" for rule, why in validated["not_run"].items()]
+    said = [f"{number} row{'s' if number > 1 else ''} against {rule}" for rule, number in validated.broken.items()]
+    said += [f"{rule} was not run: {why}" for rule, why in validated.not_run.items()]
     return "; ".join(said)
 
 
