@@ -16,7 +16,6 @@ from dualsync.ledger import DocumentRecord
 from dualsync.ledger.documents import documents_of
 from dualsync.mapping import Expression, Lookup, TableMap
 from dualsync.spelling import nearest
-from dualsync.sync.extract.change_feed import typed_row
 from dualsync.sync.legs.folders import LegFolder
 from dualsync.sync.legs.runtime import GLOBAL, Runtime
 from dualsync.sync.lookups.keys import finance_keys
@@ -25,6 +24,7 @@ from dualsync.sync.lookups.paths import key_paths
 from dualsync.sync.lookups.records import Record, dataverse_conditions, finance_condition, read_key, split_key
 from dualsync.sync.plan.base import open_base
 from dualsync.sync.plan.columns import LegColumns
+from dualsync.sync.plan.live_columns import typed_row
 from dualsync.sync.plan.values import display_key, join_key, parse
 
 

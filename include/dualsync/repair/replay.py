@@ -15,12 +15,13 @@ from dualsync.frames import Sets
 from dualsync.ledger import LegRecord, OpenRow
 from dualsync.mapping import Direction
 from dualsync.spelling import nearest
-from dualsync.sync.deletions import DELETE, pending_deletions
+from dualsync.sync.deletions import pending_deletions
 from dualsync.sync.legs.folders import DELETES, read_json, safe_name
 from dualsync.sync.legs.runtime import GLOBAL, Leg, RowRef, RunRef, Runtime
 from dualsync.sync.lookups.records import read_key
+from dualsync.sync.plan.vocabulary import Action
 from dualsync.sync.run.pipeline import RunSummary, reopen_run, run_all, start_run
-from dualsync.sync.settle.step import end_rows
+from dualsync.sync.settle.outcome import end_rows
 
 JOB = "replay_rows"
 """Name of the job in the ledger, and of the DAG."""
@@ -103,7 +104,7 @@ def find_rows(
 
 
 def _ref(runtime: Runtime, row: OpenRow) -> RowRef:
-    if row.state == DELETE:
+    if row.state == Action.DELETE:
         return RowRef(row.map, row.direction, row.company, row.join_key, row.record_id, DELETES)
     if row.direction == "to_dataverse":
         # of the sending side a row is only known by its key
@@ -213,7 +214,7 @@ def _ended(leg: Leg, record: LegRecord | None) -> list[RowOutcome]:
     if not leg.folder.file("plan.parquet").exists():
         return [RowOutcome(row, "gone", reason="is no row of the map any more") for row in leg.rows]
     with Sets() as sets:
-        end_rows(sets, leg, record.state)
+        end_rows(sets, leg.folder, record.state)
         rows = sets.fetch("SELECT join_key, key, id, action, rule, reason, columns FROM ended ORDER BY pos").to_pylist()
     by_id = {row["id"]: row for row in reversed(rows) if row["id"]}
     by_key = {str(row["key"] or row["join_key"]).casefold(): row for row in reversed(rows)}

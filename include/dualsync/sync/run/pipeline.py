@@ -24,12 +24,14 @@ from dualsync.mapping import Direction
 from dualsync.spelling import nearest
 from dualsync.sync.deletions import delete_rows, pending_deletions
 from dualsync.sync.extract.step import extract
+from dualsync.sync.legs.context import LegContext
 from dualsync.sync.legs.folders import DELETES, read_json, safe_name, write_json
 from dualsync.sync.legs.markers import Extracted, Loaded, Marker, Reconciled, Settled, Stopped, Validated
 from dualsync.sync.legs.runtime import MODES, Leg, RowRef, RunRef, Runtime
-from dualsync.sync.load.step import Held, load
+from dualsync.sync.load.step import NeedsApproval, load
 from dualsync.sync.reconcile.step import reconcile
-from dualsync.sync.settle.step import leg_record, settle, settle_empty
+from dualsync.sync.settle.outcome import leg_record
+from dualsync.sync.settle.step import settle, settle_empty
 from dualsync.sync.settle.takeover import take_over
 from dualsync.sync.validate.step import remarks, validate
 
@@ -303,10 +305,11 @@ def _extract(leg: Leg, runtime: Runtime) -> LegSummary:
     take_over(leg, runtime)
     if leg.map.sends_trigger:
         _delete_lines(leg, runtime)
-    extracted = extract(leg, runtime)
+    context = LegContext.now(leg, runtime)
+    extracted = extract(context)
     leg.folder.finish(extracted)
     if extracted.rows == 0 and not extracted.full:
-        return _ended(leg, settle_empty(leg, runtime, extracted))
+        return _ended(leg, settle_empty(context, extracted))
     return LegSummary(leg.company, "running", {"rows_read": extracted.rows_read})
 
 
@@ -333,7 +336,7 @@ def _validate(leg: Leg, runtime: Runtime) -> LegSummary:
     done = leg.folder.done(Validated)
     if done is None:
         _needed(leg, Reconciled)
-        done = validate(leg, runtime, _needed(leg, Extracted))
+        done = validate(_context(leg, runtime))
         leg.folder.finish(done)
     return LegSummary(leg.company, "running", {"checked": done.checked, "quarantined": done.failures["critical"]})
 
@@ -342,15 +345,14 @@ def _load(leg: Leg, runtime: Runtime) -> LegSummary:
     done = leg.folder.done(Loaded)
     if done is None:
         _needed(leg, Validated)
-        extracted = _needed(leg, Extracted)
         if not leg.run.writes:
             done = Loaded(batches=0, rows=0, state="dry_run")
         else:
             try:
-                done = load(leg, runtime, extracted)
-            except Held as held:
-                log.warning("%s", held)
-                done = Loaded(batches=0, rows=0, state="held", message=str(held))
+                done = load(_context(leg, runtime))
+            except NeedsApproval as stopped:
+                log.warning("%s", stopped)
+                done = Loaded(batches=0, rows=0, state="held", message=str(stopped))
         leg.folder.finish(done)
     return LegSummary(leg.company, "running", {"sent": done.rows})
 
@@ -365,7 +367,8 @@ def _settle(leg: Leg, runtime: Runtime) -> LegSummary:
     state = loaded.state or ("settled" if leg.run.writes else "dry_run")
     asked = f"asked for by {leg.run.by}" if leg.run.by else ""
     message = "; ".join(filter(None, (asked, loaded.message, remarks(_needed(leg, Validated)))))
-    return _ended(leg, settle(leg, runtime, extracted, state=state, message=message))
+    context = LegContext.extracted(leg, runtime, extracted)
+    return _ended(leg, settle(context, extracted, state=state, message=message))
 
 
 def _ended(leg: Leg, record: LegRecord) -> LegSummary:
@@ -389,6 +392,10 @@ def _needed(leg: Leg, kind: type[M]) -> M:
     if done is None:
         raise DualsyncError(f"{leg.label}: step {kind.name} is not done in {leg.folder.path}; run it first")
     return done
+
+
+def _context(leg: Leg, runtime: Runtime) -> LegContext:
+    return LegContext.extracted(leg, runtime, _needed(leg, Extracted))
 
 
 def _note(leg: Leg, runtime: Runtime, state: str, message: str) -> None:

@@ -14,6 +14,7 @@ from upath import UPath
 
 from dualsync.errors import LegBusy
 from dualsync.mapping import Direction
+from dualsync.sync.legs.context import LegContext
 from dualsync.sync.legs.folders import LegFolder, read_json
 from dualsync.sync.legs.markers import Extracted
 from dualsync.sync.legs.runtime import Leg, RunRef, Runtime
@@ -52,7 +53,7 @@ def take_over(leg: Leg, runtime: Runtime) -> None:
             return
         direction = cast("Direction", record.direction)
         broken = Leg(RunRef.from_dict(told), leg.map, direction, leg.company, record.part, folder)
-        settle_sent(broken, runtime, extracted, record)
+        settle_sent(LegContext.extracted(broken, runtime, extracted), record)
         log.info("%s: took over what run %s had sent", broken.label, record.run_id)
         runtime.ledger.drop_lease(leg.map.map, leg.company, leg.run.run_id)
         return
