@@ -18,7 +18,8 @@ from dualsync.nightly.publish import publish
 from dualsync.repair.explain import explain
 from dualsync.repair.held import held_legs, release
 from dualsync.repair.replay import outcomes
-from dualsync.sync.run.pipeline import RunSummary, reopen_run, run_all, start_run
+from dualsync.sync.run.runs import RunSummary, reopen_run, start_run
+from dualsync.sync.run.serial import run_all
 from support.steps import open_runtime
 from support.workload import BATCHES, differences, picture
 from support.worlds import World, start

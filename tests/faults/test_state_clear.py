@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dualsync.errors import LegBusy, LegsFailed, Unavailable
-from dualsync.sync.run.pipeline import STEPS
+from dualsync.sync.run.steps import STEPS
 from support.steps import Steps, assert_conserved, state, unreachable
 from support.workload import change_project, projects
 from support.worlds import World

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from dualsync.sync.legs.folders import read_json
 from dualsync.sync.legs.markers import Extracted, Loaded, Reconciled, Sending, Settled, Validated
-from dualsync.sync.legs.runtime import RunRef
-from dualsync.sync.run.pipeline import RunSummary, run_all, start_run
+from dualsync.sync.legs.spec import RunSpec
+from dualsync.sync.run.runs import RunSummary, start_run
+from dualsync.sync.run.serial import run_all
 from support.crash import RUN_ID, Point, run_and_die
 from support.steps import open_runtime
 from support.workload import BATCHES, change_much, differences, picture
@@ -62,10 +62,8 @@ def go_on(world: World, map_name: str, run_id: str | None = None) -> RunSummary:
     """Go on with a run, or start another one."""
     # Leases of a process that was killed run out after half an hour.
     with open_runtime(world, batches=BATCHES, later=timedelta(minutes=31)) as runtime:
-        told = None if run_id is None else read_json(runtime.runs_folder() / run_id / "run.json")
-        if told is None:
-            return run_all(start_run("after", runtime=runtime, maps=[map_name], companies=COMPANIES), runtime)
-        return run_all(RunRef.from_dict(told), runtime)
+        run = None if run_id is None else runtime.stored_run(run_id)
+        return run_all(run or start_run(RunSpec("after", maps=[map_name], companies=COMPANIES), runtime), runtime)
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,10 @@ from typing import Any, Literal
 
 from dualsync.repair.replay import replay
 from dualsync.settings import Settings
-from dualsync.sync.legs.runtime import RowRef, Runtime
-from dualsync.sync.run.pipeline import run_all, start_run
+from dualsync.sync.legs.runtime import Runtime
+from dualsync.sync.legs.spec import RowRef, RunSpec
+from dualsync.sync.run.runs import start_run
+from dualsync.sync.run.serial import run_all
 
 RUN_ID = "killed"
 
@@ -56,7 +58,7 @@ def run_and_die(
     """
     # A server that has the heavy imports done forks the processes; this one has threads and cannot.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["dualsync.sync.run.pipeline", "great_expectations", "support.crash"])
+    context.set_forkserver_preload(["dualsync.sync.run.serial", "great_expectations", "support.crash"])
     process = context.Process(target=_run, args=(settings, companies, point, run_id, rows))
     process.start()
     process.join()
@@ -69,7 +71,8 @@ def _run(settings: Settings, companies: list[str], point: Point, run_id: str, ro
     with Runtime.open(settings) as runtime:
         if rows:
             replay(runtime, rows, run_id=run_id)
-        run_all(start_run("kill", runtime=runtime, maps=maps, companies=companies, run_id=run_id), runtime)
+        spec = RunSpec("kill", maps=maps, companies=companies, run_id=run_id)
+        run_all(start_run(spec, runtime), runtime)
 
 
 def _arm(point: Point) -> None:

@@ -17,7 +17,7 @@ from dualsync.ledger.documents import documents_of
 from dualsync.mapping import Expression, Lookup, TableMap
 from dualsync.spelling import nearest
 from dualsync.sync.legs.folders import LegFolder
-from dualsync.sync.legs.runtime import GLOBAL, Runtime
+from dualsync.sync.legs.runtime import Runtime
 from dualsync.sync.lookups.keys import finance_keys
 from dualsync.sync.lookups.parents import Parents
 from dualsync.sync.lookups.paths import key_paths
@@ -26,6 +26,7 @@ from dualsync.sync.plan.base import open_base
 from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.plan.live_columns import typed_row
 from dualsync.sync.plan.values import display_key, join_key, parse
+from dualsync.sync.plan.vocabulary import GLOBAL
 
 
 def explain(runtime: Runtime, map_name: str, key: str, company: str | None = None) -> list[Record]:

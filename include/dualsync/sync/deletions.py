@@ -20,7 +20,8 @@ from dualsync.sql import quoted
 from dualsync.sync.documents.completeness import begin_lines, count_lines
 from dualsync.sync.documents.triggers import reopen
 from dualsync.sync.legs.context import LegContext
-from dualsync.sync.legs.runtime import Leg, Runtime
+from dualsync.sync.legs.leg import Leg
+from dualsync.sync.legs.runtime import Runtime
 from dualsync.sync.load.step import check_generation
 from dualsync.sync.lookups.missing import Missing
 from dualsync.sync.plan.base import open_base

@@ -10,8 +10,9 @@ from upath import UPath
 
 from dualsync.mapping import TableMap
 from dualsync.sync.legs.folders import LegFolder
+from dualsync.sync.legs.leg import Leg, RunRef
 from dualsync.sync.legs.markers import Extracted
-from dualsync.sync.legs.runtime import Leg, RunRef, Runtime
+from dualsync.sync.legs.runtime import Runtime
 from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.plan.live_columns import missing_columns
 

@@ -16,10 +16,6 @@ from typing import Any, TypeVar
 from upath import UPath
 
 from dualsync.sync.legs.markers import Ack, Batch, Marker, Sending, Stored, read_stored
-from dualsync.sync.plan.vocabulary import Phase
-
-ROWS = Phase.UPSERTS
-DELETES = Phase.DELETIONS
 
 M = TypeVar("M", bound=Marker)
 S = TypeVar("S", bound=Stored)

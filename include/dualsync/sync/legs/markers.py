@@ -216,7 +216,7 @@ class Batch(Stored, frozen=True, kw_only=True):
     """
 
     rows: list[Ack]
-    deferred: list[LookupAck] = []
+    deferred: list[LookupAck] = msgspec.field(default_factory=list)
 
 
 def read_stored(content: dict[str, Any], kind: type[M], place: UPath | str) -> M:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dualsync.errors import DualsyncError, Superseded
+from dualsync.errors import Signal, Superseded
 from dualsync.frames import Sets
 from dualsync.sql import literal, quoted
 from dualsync.sync.documents.completeness import PLANNED, SENT, begin
@@ -20,7 +20,6 @@ from dualsync.sync.load.finance import FinanceSender
 from dualsync.sync.load.package import PackageSender
 from dualsync.sync.load.sender import Row, Sender
 from dualsync.sync.plan.vocabulary import Action, Severity
-from dualsync.sync.reconcile.compare import Comparison
 
 GUARD_FLOOR = 100
 """Rows below this number never trip the guard, whatever their share."""
@@ -30,8 +29,8 @@ _PIECE = 1_000
 """Rows of the plan that are kept as Python values at once, beside those of a batch."""
 
 
-class NeedsApproval(DualsyncError):
-    """A guard stopped the transfer; the message says which and how to let it pass. The step makes a state of it."""
+class NeedsApproval(Signal):
+    """A guard stopped the transfer; the message says which and how to let it pass."""
 
 
 def load(context: LegContext) -> Loaded:
@@ -131,10 +130,9 @@ def _guard(context: LegContext, sets: Sets) -> None:
     first = not runtime.ledger.has_settled(leg.map.map, leg.direction, leg.company)
     if not leg.run.guards or base is None or first:
         return
-    overwrites = Comparison(leg, context.columns).overwrites_sql()
-    updates = int(
-        sets.scalar(f"SELECT count(*) FROM plan WHERE action = {literal(Action.UPDATE)} AND {overwrites}") or 0
-    )
+    # A plan of an earlier version does not say which updates replace a value: all of them count.
+    replaces = "replaces" if "replaces" in sets.fetch("SELECT * FROM plan LIMIT 0").column_names else "TRUE"
+    updates = int(sets.scalar(f"SELECT count(*) FROM plan WHERE action = {literal(Action.UPDATE)} AND {replaces}") or 0)
     limit = max(GUARD_FLOOR, int(runtime.settings.guards.update_share * base.rows))
     if updates > limit:
         runtime.ledger.drop_lease(leg.map.map, leg.company, leg.run.run_id)

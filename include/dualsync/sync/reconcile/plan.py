@@ -17,7 +17,7 @@ from dualsync.frames import ParquetSink, Sets, iter_tables, to_arrow, to_pandas
 from dualsync.mapping import TableMap
 from dualsync.sql import literal
 from dualsync.sync.legs.folders import LegFolder
-from dualsync.sync.legs.runtime import Leg
+from dualsync.sync.legs.leg import Leg
 from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.plan.messages import ONLY_IN_RECEIVER
 from dualsync.sync.plan.vocabulary import (

@@ -12,7 +12,7 @@ from dualsync.frames import Sets
 from dualsync.ledger import LegCounts, LegRecord, OpenRow
 from dualsync.sql import literal
 from dualsync.sync.legs.folders import LegFolder
-from dualsync.sync.legs.runtime import Leg
+from dualsync.sync.legs.leg import Leg
 from dualsync.sync.plan.vocabulary import (
     OPEN,
     UPSERTED,
@@ -152,7 +152,7 @@ def leg_record(leg: Leg, counts: LegCounts, *, state: str, message: str, generat
         run_id=leg.run.run_id,
         map=leg.map.map,
         direction=leg.direction,
-        part=str(leg.part),
+        part=str(leg.phase),
         company=leg.company,
         attempt=leg.folder.attempt,
         state=str(state),

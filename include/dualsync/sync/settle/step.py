@@ -10,9 +10,9 @@ from dataclasses import replace
 
 from upath import UPath
 
-from dualsync.errors import NotConserved
+from dualsync.errors import Defect
 from dualsync.frames import Sets
-from dualsync.ledger import BaseRecord, LegCounts, LegRecord
+from dualsync.ledger import BaseRecord, LegCounts, LegRecord, Settlement
 from dualsync.sql import quoted
 from dualsync.sync.documents.completeness import count_lines, due
 from dualsync.sync.documents.triggers import triggered_units
@@ -21,6 +21,10 @@ from dualsync.sync.legs.markers import Extracted
 from dualsync.sync.plan.vocabulary import ID_SCHEME, OPEN, LegState, RuleWord, parent_key, rule_name, wanted
 from dualsync.sync.settle.base import write_base
 from dualsync.sync.settle.outcome import count_rows_ended, end_rows, left_open, leg_record, planned_deletions
+
+
+class NotConserved(Defect):
+    """The counts of a transfer do not add up; nothing was settled."""
 
 
 def settle(context: LegContext, extracted: Extracted, *, state: str = LegState.SETTLED, message: str = "") -> LegRecord:
@@ -56,21 +60,23 @@ def settle(context: LegContext, extracted: Extracted, *, state: str = LegState.S
         base = write_base(context, sets)
         whole = not leg.run.partial
         open_rows = [*left_open(sets, leg), *planned_deletions(sets, leg)]
-        units, gone = triggered_units(leg, runtime, sets)
-        units += count_lines(leg, runtime, sets, _base_after(context, base), planned=True)
+        documents, gone = triggered_units(leg, runtime, sets)
+        documents += count_lines(leg, runtime, sets, _base_after(context, base), planned=True)
         resolved = [] if whole and extracted.full else _planned_keys(sets)
         resolved += _chosen_and_open(context)
     record = replace(record, generation_to=base.generation if base else context.generation)
     runtime.ledger.settle(
-        record,
-        base=base,
-        token=extracted.token if whole else None,
-        open_rows=open_rows,
-        replaced=OPEN if whole else (),
-        kept=_unseen(context, extracted),
-        resolved=resolved,
-        units=units,
-        units_gone=gone,
+        Settlement(
+            leg=record,
+            base=base,
+            token=extracted.token if whole else None,
+            open_rows=open_rows,
+            replaced=OPEN if whole else (),
+            kept=_unseen(context, extracted),
+            resolved=resolved,
+            documents=documents,
+            documents_gone=gone,
+        )
     )
     return record
 
@@ -97,7 +103,7 @@ def settle_sent(context: LegContext, record: LegRecord) -> None:
         base = write_base(context, sets)
     if base is not None:
         record = replace(record, generation_from=context.generation, generation_to=base.generation)
-        context.runtime.ledger.settle(record, base=base, token=None, open_rows=(), replaced=(), resolved=())
+        context.runtime.ledger.settle(Settlement(leg=record, base=base))
 
 
 def settle_empty(context: LegContext, extracted: Extracted) -> LegRecord:
@@ -115,17 +121,17 @@ def settle_empty(context: LegContext, extracted: Extracted) -> LegRecord:
         runtime.ledger.save_leg(record)
         return record
     with Sets() as sets:
-        units = count_lines(leg, runtime, sets, context.base, planned=False)
+        documents = count_lines(leg, runtime, sets, context.base, planned=False)
     runtime.ledger.settle(
-        replace(record, generation_to=context.generation),
-        base=None,
-        token=extracted.token if whole else None,
-        open_rows=(),
-        replaced=OPEN if whole else (),
-        kept=_unseen(context, extracted),
-        resolved=_chosen_and_open(context),
-        units=units,
-        units_gone=[(unit.map, unit.company, unit.join_key) for unit in (due(leg, runtime) if whole else ())],
+        Settlement(
+            leg=replace(record, generation_to=context.generation),
+            token=extracted.token if whole else None,
+            replaced=OPEN if whole else (),
+            kept=_unseen(context, extracted),
+            resolved=_chosen_and_open(context),
+            documents=documents,
+            documents_gone=[(one.map, one.company, one.join_key) for one in (due(leg, runtime) if whole else ())],
+        )
     )
     return record
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from dualsync.errors import DualsyncError, Refused, SchemaMismatch
+from dualsync.errors import Refused, SchemaMismatch, Signal
 from dualsync.frames import ParquetSink, Sets
 from dualsync.mapping import Column, Expression, Reference, Rule
 from dualsync.sql import literal, quoted
@@ -24,8 +24,8 @@ from dualsync.systems import Systems
 _TEXTS = ("text", "enum", "guid", "lookup")
 
 
-class NotTested(DualsyncError):
-    """A rule cannot be tested; the message says why. The step makes a remark of it."""
+class NotTested(Signal):
+    """A rule cannot be tested; the message says why."""
 
 
 def why_not(rule: Rule, systems: Systems) -> str:
