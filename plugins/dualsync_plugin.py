@@ -18,7 +18,7 @@ from airflow.plugins_manager import AirflowPlugin
 
 from dualsync_airflow.pages.registration import external_views, fastapi_apps
 
-HEAVY = ("pandas", "pyarrow", "duckdb", "great_expectations", "dualsync.sync.run.pipeline", "dualsync_airflow.sync.dag")
+HEAVY = ("pandas", "pyarrow", "duckdb", "great_expectations", "dualsync.sync.run.serial", "dualsync_airflow.sync.dag")
 FORKING_COMMANDS = {"scheduler", "worker"}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dualsync.repair.explain import explain
-from dualsync.sync.run.pipeline import RunSummary
+from dualsync.sync.run.runs import RunSummary
 from dualsync_sandbox.business.dataverse.choices import TransactionClass
 from dualsync_sandbox.business.dataverse.entries.approvals import approve_time, cancel_approval
 from dualsync_sandbox.business.dataverse.estimates import add_estimate

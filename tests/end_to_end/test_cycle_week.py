@@ -15,7 +15,7 @@ from dualsync.frames import read_table
 from dualsync.mapping.areas import AREA_NAMES
 from dualsync.nightly import steps
 from dualsync.nightly.totals import draw_up
-from dualsync.sync.run.pipeline import RunSummary
+from dualsync.sync.run.runs import RunSummary
 from dualsync_demo.day import FINANCE_JOBS
 from dualsync_sandbox.business.finance import jobs as finance_jobs
 from support.cycles import SINCE, Cycle, total

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from dualsync.sync.run.pipeline import run_step, start_run
+from dualsync.sync.legs.spec import RunSpec
+from dualsync.sync.run.runs import start_run
+from dualsync.sync.run.steps import run_step
 from support.commands import dualsync
 
 if TYPE_CHECKING:
@@ -190,7 +192,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(synced: World) -> None:
     project = synced.dataverse_api.rows("msdyn_projects", f"_msdyn_owningcompany_value eq {uspm(synced)}")[0]
     synced.dataverse_api.change(f"msdyn_projects({project['msdyn_projectid']})", {"msdyn_subject": "Renamed"})
     with synced.runtime() as runtime:
-        begun = start_run("setup_configuration", runtime=runtime, maps=["projects"])
+        begun = start_run(RunSpec("setup_configuration", maps=["projects"]), runtime)
         for step in ("extract", "reconcile"):
             run_step(step, run=begun, map_name="projects", direction="to_finance", companies=["USPM"], runtime=runtime)
     assert "no run 'x'" in run(synced, "resume", "x", code=2)

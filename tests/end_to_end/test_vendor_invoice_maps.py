@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dualsync.sync.run.pipeline import RunSummary
+from dualsync.sync.run.runs import RunSummary
 from dualsync_sandbox.business.finance.procurement.vendor_invoices import VendorInvoice, VendorLine, file_vendor_invoice
 from support.cycles import Cycle
 from support.worlds import leg

@@ -18,7 +18,9 @@ from dualsync.nightly.publish import publish
 from dualsync.repair.explain import explain
 from dualsync.repair.held import held_legs, release
 from dualsync.repair.replay import outcomes
-from dualsync.sync.run.pipeline import RunSummary, reopen_run, run_all, start_run
+from dualsync.sync.legs.spec import RunSpec
+from dualsync.sync.run.runs import RunSummary, reopen_run, start_run
+from dualsync.sync.run.serial import run_all
 from support.steps import open_runtime
 from support.workload import BATCHES, differences, picture
 from support.worlds import World, start
@@ -69,7 +71,7 @@ def go_on(world: World, maps: list[str], run_id: str | None = None) -> RunSummar
     """Go on with a run, or start another one; whatever held leases then holds none now."""
     with open_runtime(world, batches=BATCHES, later=timedelta(minutes=31)) as runtime:
         if run_id is None:
-            return run_all(start_run("after", runtime=runtime, maps=maps, companies=COMPANIES), runtime)
+            return run_all(start_run(RunSpec("after", maps=maps, companies=COMPANIES), runtime), runtime)
         return run_all(reopen_run(run_id, runtime), runtime)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dualsync.errors import LegBusy, LegsFailed, Unavailable
-from dualsync.sync.run.pipeline import STEPS
+from dualsync.sync.run.steps import STEPS
 from support.steps import Steps, assert_conserved, state, unreachable
 from support.workload import change_project, projects
 from support.worlds import World
@@ -189,8 +189,8 @@ def test_an_extract_that_is_tried_again_keeps_what_is_extracted(synced: World, t
     steps = Steps(synced, companies=["USPM", "GBPM"])
     with pytest.raises(Unavailable):
         steps.do("extract", rule=unreachable("ProjectsV2", "gbpm"))
-    assert steps.leg("USPM").folder.done("extract") is not None
-    assert steps.leg("GBPM").folder.done("extract") is None
+    assert steps.leg("USPM").folder.is_done("extract")
+    assert not steps.leg("GBPM").folder.is_done("extract")
 
     steps.do("extract")
 

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from dualsync.errors import LegsFailed, Unavailable
-from dualsync.sync.run.pipeline import STEPS, run_all, start_run
+from dualsync.sync.legs.spec import RunSpec
+from dualsync.sync.run.runs import start_run
+from dualsync.sync.run.serial import run_all
+from dualsync.sync.run.steps import STEPS
 from dualsync_sandbox.errors import BusinessRuleViolation
 from support.steps import Rule, Steps, assert_conserved, open_runtime, refused_sign_in, state, unreachable
 from support.workload import add_customers, change_project, company_id, projects
@@ -30,7 +33,7 @@ def renamed(synced: World) -> dict[str, dict[str, Any]]:
 
 def sync(world: World, rule: Rule | None = None) -> Any:
     with open_runtime(world, rule=rule) as runtime:
-        return run_all(start_run("failures", runtime=runtime, maps=["projects"]), runtime)
+        return run_all(start_run(RunSpec("failures", maps=["projects"]), runtime), runtime)
 
 
 def feed_reads(world: World) -> int:
@@ -51,7 +54,7 @@ def test_a_company_that_does_not_answer_stops_no_other(
     with pytest.raises(Unavailable):
         steps.do(step, rule=unreachable(*GBPM_DOWN))
 
-    done = [steps.leg(company).folder.done(step) is not None for company in ALL]
+    done = [steps.leg(company).folder.is_done(step) for company in ALL]
     assert done == [True, False, True]
     assert steps.record("GBPM").state == "failed"
     ended = steps.do(*STEPS[STEPS.index(step) :])
@@ -246,7 +249,7 @@ def test_what_a_broken_run_had_sent_is_not_taken_for_a_change_of_the_other_side(
     words = {"maps": ["customers_v3"], "companies": ["USPM"]}
     down = unreachable("/CustomersV3(", method="PATCH", after=2)
     with open_runtime(synced, rule=down, batches={"finance_writes": batch}) as runtime:
-        broken = run_all(start_run("broken", runtime=runtime, **words), runtime)
+        broken = run_all(start_run(RunSpec("broken", **words), runtime), runtime)
     assert broken.state == "failed"
     assert len(synced.writes()) == 2
     with synced.sandbox.dataverse_store.transaction() as tx:

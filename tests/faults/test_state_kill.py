@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from dualsync.sync.legs.folders import read_json
-from dualsync.sync.legs.runtime import RunRef
-from dualsync.sync.run.pipeline import RunSummary, run_all, start_run
+from dualsync.sync.legs.markers import Extracted, Loaded, Reconciled, Sending, Settled, Validated
+from dualsync.sync.legs.spec import RunSpec
+from dualsync.sync.run.runs import RunSummary, start_run
+from dualsync.sync.run.serial import run_all
 from support.crash import RUN_ID, Point, run_and_die
 from support.steps import open_runtime
 from support.workload import BATCHES, change_much, differences, picture
@@ -28,13 +29,13 @@ COMPANIES = ["USPM"]
 
 BEFORE_ANYTHING_IS_SENT = {
     "feed read, not marked": Point(PROJECTS, "dualsync.sync.extract.change_feed:write_json", "before"),
-    "extracted, not marked": Point(TASKS, f"{FOLDERS}.finish", "before", 1, "extract"),
-    "extracted": Point(CUSTOMERS, f"{FOLDERS}.finish", "after", 1, "extract"),
-    "reconciled, not marked": Point(TASKS, f"{FOLDERS}.finish", "before", 1, "reconcile"),
-    "reconciled": Point(RATES, f"{FOLDERS}.finish", "after", 1, "reconcile"),
-    "validated, not marked": Point(CUSTOMERS, f"{FOLDERS}.finish", "before", 1, "validate"),
-    "validated": Point(PROJECTS, f"{FOLDERS}.finish", "after", 1, "validate"),
-    "about to send": Point(TASKS, f"{FOLDERS}.finish", "after", 1, "sending"),
+    "extracted, not marked": Point(TASKS, f"{FOLDERS}.finish", "before", 1, Extracted),
+    "extracted": Point(CUSTOMERS, f"{FOLDERS}.finish", "after", 1, Extracted),
+    "reconciled, not marked": Point(TASKS, f"{FOLDERS}.finish", "before", 1, Reconciled),
+    "reconciled": Point(RATES, f"{FOLDERS}.finish", "after", 1, Reconciled),
+    "validated, not marked": Point(CUSTOMERS, f"{FOLDERS}.finish", "before", 1, Validated),
+    "validated": Point(PROJECTS, f"{FOLDERS}.finish", "after", 1, Validated),
+    "about to send": Point(TASKS, f"{FOLDERS}.finish", "after", 1, Sending),
 }
 AFTER_SOMETHING_WAS_SENT = {
     "record created under a derived id": Point(RATES, f"{DATAVERSE}.create_with_id", "after", 3),
@@ -44,11 +45,11 @@ AFTER_SOMETHING_WAS_SENT = {
     "row created, not acknowledged": Point(TASKS, f"{FINANCE}.create", "after", 2),
     "row updated, not acknowledged": Point(PROJECTS, f"{FINANCE}.update", "after", 3),
     "some batches acknowledged": Point(TASKS, f"{FOLDERS}.acknowledge", "after", 2),
-    "loaded, not marked": Point(PROJECTS, f"{FOLDERS}.finish", "before", 1, "load"),
-    "loaded": Point(TASKS, f"{FOLDERS}.finish", "after", 1, "load"),
+    "loaded, not marked": Point(PROJECTS, f"{FOLDERS}.finish", "before", 1, Loaded),
+    "loaded": Point(TASKS, f"{FOLDERS}.finish", "after", 1, Loaded),
     "base written, not in the ledger": Point(RATES, f"{LEDGER}.settle", "before", 1),
     "in the ledger, not marked": Point(CUSTOMERS, f"{LEDGER}.settle", "after", 1),
-    "settled": Point(TASKS, f"{FOLDERS}.finish", "after", 1, "settle"),
+    "settled": Point(TASKS, f"{FOLDERS}.finish", "after", 1, Settled),
     "row deleted, not in the ledger": Point(TASKS, f"{FINANCE}.delete", "after", 1),
     "deletions in the ledger": Point(TASKS, f"{LEDGER}.settle", "after", 2),
 }
@@ -61,10 +62,8 @@ def go_on(world: World, map_name: str, run_id: str | None = None) -> RunSummary:
     """Go on with a run, or start another one."""
     # Leases of a process that was killed run out after half an hour.
     with open_runtime(world, batches=BATCHES, later=timedelta(minutes=31)) as runtime:
-        told = None if run_id is None else read_json(runtime.runs_folder() / run_id / "run.json")
-        if told is None:
-            return run_all(start_run("after", runtime=runtime, maps=[map_name], companies=COMPANIES), runtime)
-        return run_all(RunRef.from_dict(told), runtime)
+        run = None if run_id is None else runtime.stored_run(run_id)
+        return run_all(run or start_run(RunSpec("after", maps=[map_name], companies=COMPANIES), runtime), runtime)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from dualsync.sync.run.pipeline import reopen_run, run_all
+from dualsync.sync.run.runs import reopen_run
+from dualsync.sync.run.serial import run_all
 from dualsync_sandbox.business.dataverse.entries.approvals import approve_time
 from dualsync_sandbox.business.dataverse.invoicing.billing import mark_ready_to_invoice
 from dualsync_sandbox.business.dataverse.invoicing.proforma_confirmation import confirm_proforma

@@ -5,6 +5,7 @@ The steps are played here: what matters is how Airflow goes on after each outcom
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,9 @@ import pytest
 
 from dualsync.errors import SettingsError, SignInFailed, Throttled
 from dualsync.mapping import Catalog
-from dualsync.sync.legs.runtime import RunRef
-from dualsync.sync.run import pipeline
+from dualsync.sync.legs.leg import RunRef
+from dualsync.sync.legs.spec import RunSpec
+from dualsync.sync.run import runs, steps
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -23,7 +25,7 @@ MAPS = ("legal_entities", "workers", "projects")
 
 
 class Played:
-    """Stands in for the functions of `dualsync.sync.run.pipeline`: answers as told, and notes who asked."""
+    """Stands in for the functions of `dualsync.sync.run`: answers as told, and notes who asked."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, str, str, tuple[str, ...]]] = []
@@ -31,22 +33,12 @@ class Played:
         self.companies: tuple[str, ...] = ("USPM", "GBPM", "FRRT")
         self.finished = 0
 
-    def start_run(
-        self,
-        area: str,
-        *,
-        runtime: Any,
-        mode: str,
-        dry_run: bool,
-        companies: Sequence[str],
-        maps: Sequence[str],
-        run_id: str,
-    ) -> RunRef:
-        return RunRef(run_id, area, mode, dry_run, "nowhere", tuple(companies or self.companies), tuple(maps))
+    def start_run(self, spec: RunSpec, runtime: Any) -> RunRef:
+        return RunRef(spec.run_id, "nowhere", replace(spec, companies=spec.companies or self.companies))
 
     def run_step(
         self, step: str, *, run: RunRef, map_name: str, direction: str, companies: Sequence[str], runtime: Any
-    ) -> pipeline.StepSummary:
+    ) -> steps.StepSummary:
         self.calls.append((map_name, direction, step, tuple(companies)))
         state, counts, empty = "settled", {"created": 2}, False
         match self.answers.get((map_name, direction, step)):
@@ -56,12 +48,12 @@ class Played:
                 state = "superseded"
             case Exception() as error:
                 raise error
-        legs = tuple(pipeline.LegSummary(one, state, counts) for one in companies)
-        return pipeline.StepSummary(step, map_name, direction, legs, empty)
+        legs = tuple(steps.LegSummary(one, state, counts) for one in companies)
+        return steps.StepSummary(step, map_name, direction, legs, empty)
 
-    def finish_run(self, run: RunRef, runtime: Any) -> pipeline.RunSummary:
+    def finish_run(self, run: RunRef, runtime: Any) -> runs.RunSummary:
         self.finished += 1
-        return pipeline.RunSummary(run.run_id, "settled", ())
+        return runs.RunSummary(run.run_id, "settled", ())
 
     def steps(self, map_name: str, direction: str) -> list[str]:
         return [call[2] for call in self.calls if call[:2] == (map_name, direction)]
@@ -75,9 +67,9 @@ def played(monkeypatch: pytest.MonkeyPatch, brisk: None) -> Played:
         catalog=catalog,
         companies_for=lambda one, companies: ("_global",) if one.scope == "global" else tuple(companies),
     )
-    for name in ("start_run", "run_step", "finish_run"):
-        monkeypatch.setattr(pipeline, name, getattr(played, name))
-    monkeypatch.setattr(pipeline, "run_deletions", lambda *given: pipeline.StepSummary("deletions", "", "", (), True))
+    for module, name in ((runs, "start_run"), (steps, "run_step"), (runs, "finish_run")):
+        monkeypatch.setattr(module, name, getattr(played, name))
+    monkeypatch.setattr(steps, "run_deletions", lambda *given: steps.StepSummary("deletions", "", "", (), True))
     monkeypatch.setattr("dualsync_airflow.sync.operators.open_runtime", lambda: nullcontext(runtime))
     return played
 
@@ -175,7 +167,7 @@ def test_failed_start_runs_nothing(played: Played, build: "Callable[[str], DAG]"
     def refuse(*given: Any, **named: Any) -> RunRef:
         raise SettingsError("no such company")
 
-    monkeypatch.setattr(pipeline, "start_run", refuse)
+    monkeypatch.setattr(runs, "start_run", refuse)
     state, tasks = run(build("no_start"))
     assert state == "failed"
     assert played.calls == []

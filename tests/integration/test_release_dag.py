@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dualsync.ledger import LegRecord, OpenRow
-from dualsync.sync.run.pipeline import RunSummary
+from dualsync.sync.run.runs import RunSummary
 from support.airflow_runs import DagRunResult, run_dag
 from support.answers import Person
 from support.commands import dualsync

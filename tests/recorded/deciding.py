@@ -24,7 +24,8 @@ from dualsync.frames import read_table, to_arrow, to_pandas, write_table
 from dualsync.mapping import Catalog, Lookup, Schema
 from dualsync.sync.documents import triggers
 from dualsync.sync.legs.folders import LegFolder
-from dualsync.sync.legs.runtime import Leg, RunRef, Runtime
+from dualsync.sync.legs.leg import Leg, RunRef
+from dualsync.sync.legs.runtime import Runtime
 from dualsync.sync.lookups.missing import Missing, missing_table
 from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.reconcile import approved, transform

@@ -24,6 +24,7 @@ from unittest import mock
 from dualsync.nightly import steps as night_steps
 from dualsync.nightly.publish import publish
 from dualsync.repair.replay import find_rows, replay
+from dualsync.sync.legs.markers import Extracted, Loaded, Reconciled, Sending, Settled, Validated
 from dualsync.systems.finance.packages import ImportLimits
 from recorded.states import ARCHIVE, Archive
 from support.crash import Point, run_and_die
@@ -43,22 +44,22 @@ RATES, CUSTOMERS, PROJECTS, TASKS = MAPS
 
 BROKEN_OFF = {
     "extract: changes read, not marked": Point(PROJECTS, "dualsync.sync.extract.change_feed:write_json", "before"),
-    "extract: done, not marked": Point(TASKS, f"{FOLDERS}.finish", "before", 1, "extract"),
-    "extract: marked": Point(CUSTOMERS, f"{FOLDERS}.finish", "after", 1, "extract"),
-    "reconcile: done, not marked": Point(TASKS, f"{FOLDERS}.finish", "before", 1, "reconcile"),
-    "reconcile: marked": Point(RATES, f"{FOLDERS}.finish", "after", 1, "reconcile"),
-    "validate: done, not marked": Point(CUSTOMERS, f"{FOLDERS}.finish", "before", 1, "validate"),
-    "validate: marked": Point(PROJECTS, f"{FOLDERS}.finish", "after", 1, "validate"),
-    "load: before the first request": Point(TASKS, f"{FOLDERS}.finish", "after", 1, "sending"),
+    "extract: done, not marked": Point(TASKS, f"{FOLDERS}.finish", "before", 1, Extracted),
+    "extract: marked": Point(CUSTOMERS, f"{FOLDERS}.finish", "after", 1, Extracted),
+    "reconcile: done, not marked": Point(TASKS, f"{FOLDERS}.finish", "before", 1, Reconciled),
+    "reconcile: marked": Point(RATES, f"{FOLDERS}.finish", "after", 1, Reconciled),
+    "validate: done, not marked": Point(CUSTOMERS, f"{FOLDERS}.finish", "before", 1, Validated),
+    "validate: marked": Point(PROJECTS, f"{FOLDERS}.finish", "after", 1, Validated),
+    "load: before the first request": Point(TASKS, f"{FOLDERS}.finish", "after", 1, Sending),
     "load: a row sent, not acknowledged": Point(PROJECTS, f"{FINANCE}.update", "after", 3),
     "load: a batch sent, not acknowledged": Point(CUSTOMERS, f"{DATAVERSE}.upsert_many", "after", 2),
     "load: between batches": Point(TASKS, f"{FOLDERS}.acknowledge", "after", 2),
     "load: in the second pass": Point(CUSTOMERS, f"{DATAVERSE}.update", "after", 1),
-    "load: all sent, not marked": Point(PROJECTS, f"{FOLDERS}.finish", "before", 1, "load"),
-    "load: marked": Point(TASKS, f"{FOLDERS}.finish", "after", 1, "load"),
+    "load: all sent, not marked": Point(PROJECTS, f"{FOLDERS}.finish", "before", 1, Loaded),
+    "load: marked": Point(TASKS, f"{FOLDERS}.finish", "after", 1, Loaded),
     "settle: base written, not in the ledger": Point(RATES, f"{LEDGER}.settle", "before", 1),
     "settle: in the ledger, not marked": Point(CUSTOMERS, f"{LEDGER}.settle", "after", 1),
-    "settle: marked": Point(TASKS, f"{FOLDERS}.finish", "after", 1, "settle"),
+    "settle: marked": Point(TASKS, f"{FOLDERS}.finish", "after", 1, Settled),
     "deletions: a row deleted, not in the ledger": Point(TASKS, f"{FINANCE}.delete", "after", 1),
     "deletions: in the ledger": Point(TASKS, f"{LEDGER}.settle", "after", 2),
     "document: some lines written": Point("", f"{FINANCE}.create", "after", 3, maps=SUBCONTRACTS),

@@ -35,7 +35,8 @@ from dualsync.mapping.catalog import MAPS_FOLDER
 from dualsync.mapping.parts import part_name
 from dualsync.mapping.words import TRIGGER
 from dualsync.sync.documents.completeness import due
-from dualsync.sync.legs.runtime import Leg, Runtime
+from dualsync.sync.legs.leg import Leg
+from dualsync.sync.legs.runtime import Runtime
 from dualsync.sync.lookups.parents import Parents
 from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.reconcile import transform

@@ -12,8 +12,10 @@ from typing import Any, Literal
 
 from dualsync.repair.replay import replay
 from dualsync.settings import Settings
-from dualsync.sync.legs.runtime import RowRef, Runtime
-from dualsync.sync.run.pipeline import run_all, start_run
+from dualsync.sync.legs.runtime import Runtime
+from dualsync.sync.legs.spec import RowRef, RunSpec
+from dualsync.sync.run.runs import start_run
+from dualsync.sync.run.serial import run_all
 
 RUN_ID = "killed"
 
@@ -26,7 +28,7 @@ class Point:
         map: The map whose run it dies in.
         target: What is called there: ``module:Class.function`` or ``module:function``.
         when: Before or after the call.
-        call: Which call of those that have ``argument`` among their positional arguments, from 1.
+        call: Which call of those that have an argument of the type ``argument``, from 1.
         argument: None for all calls.
         maps: All maps of the run, where it has more than the one.
     """
@@ -35,7 +37,7 @@ class Point:
     target: str
     when: Literal["before", "after"]
     call: int = 1
-    argument: Any = None
+    argument: type | None = None
     maps: tuple[str, ...] = ()
 
 
@@ -56,7 +58,7 @@ def run_and_die(
     """
     # A server that has the heavy imports done forks the processes; this one has threads and cannot.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["dualsync.sync.run.pipeline", "great_expectations", "support.crash"])
+    context.set_forkserver_preload(["dualsync.sync.run.serial", "great_expectations", "support.crash"])
     process = context.Process(target=_run, args=(settings, companies, point, run_id, rows))
     process.start()
     process.join()
@@ -69,7 +71,8 @@ def _run(settings: Settings, companies: list[str], point: Point, run_id: str, ro
     with Runtime.open(settings) as runtime:
         if rows:
             replay(runtime, rows, run_id=run_id)
-        run_all(start_run("kill", runtime=runtime, maps=maps, companies=companies, run_id=run_id), runtime)
+        spec = RunSpec("kill", maps=maps, companies=companies, run_id=run_id)
+        run_all(start_run(spec, runtime), runtime)
 
 
 def _arm(point: Point) -> None:
@@ -83,7 +86,7 @@ def _arm(point: Point) -> None:
 
     def deadly(*args: Any, **words: Any) -> Any:
         nonlocal calls
-        if point.argument is not None and point.argument not in args:
+        if point.argument is not None and not any(type(arg) is point.argument for arg in args):
             return real(*args, **words)
         calls += 1
         last = calls == point.call

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from dualsync.ledger import LegCounts
-from dualsync.sync.run.pipeline import RunSummary
+from dualsync.sync.run.runs import RunSummary
 from dualsync_sandbox.business.finance import jobs as finance_jobs
 from dualsync_sandbox.business.finance.expenses import Expense
 from dualsync_sandbox.store import Row

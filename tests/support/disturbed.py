@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ import pytest
 from dualsync.ledger import Ledger
 from dualsync.mapping import Catalog, Schema
 from dualsync.sync.legs.runtime import Runtime
-from dualsync.sync.run.pipeline import RunSummary, run_all, start_run
+from dualsync.sync.legs.spec import RunSpec
+from dualsync.sync.run.runs import RunSummary, start_run
+from dualsync.sync.run.serial import run_all
 from dualsync.systems import open_systems
 from support.workload import BATCHES, change_much, differences, picture
 from support.worlds import World, copied
@@ -95,7 +98,7 @@ class Disturbed:
             attempts: how often a request is sent at most.
             read: seconds to wait for bytes of an answer.
             page: rows of a page of Dataverse.
-            words: further arguments of ``start_run``.
+            words: more of what the run is asked to do.
         """
         given = self.world.settings
         settings = given.model_copy(
@@ -107,9 +110,9 @@ class Disturbed:
             }
         )
         ledger = Ledger.open(settings.ledger_url)
-        with Runtime(settings, Catalog.load(None), Schema.load(), ledger) as runtime:
-            runtime._systems = open_systems(settings, sleep=self._sleep)
-            return run_all(start_run("disturbed", runtime=runtime, maps=maps, companies=COMPANIES, **words), runtime)
+        systems = partial(open_systems, sleep=self._sleep)
+        with Runtime(settings, Catalog.load(None), Schema.load(), ledger, systems) as runtime:
+            return run_all(start_run(RunSpec("disturbed", maps=maps, companies=COMPANIES, **words), runtime), runtime)
 
     def _sleep(self, seconds: float) -> None:
         self.waits.append(seconds)

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from dualsync.ledger import DocumentRecord
-from dualsync.sync.run.pipeline import RunSummary
+from dualsync.sync.run.runs import RunSummary
 from dualsync_sandbox.business.dataverse.invoicing.billing import mark_milestone_ready, mark_ready_to_invoice
 from dualsync_sandbox.business.dataverse.invoicing.proforma_confirmation import confirm_proforma
 from dualsync_sandbox.business.dataverse.invoicing.proformas import create_proforma, edit_line, line_details

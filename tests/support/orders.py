@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dualsync.ledger import DocumentRecord, OpenRow
-from dualsync.sync.run.pipeline import RunSummary
+from dualsync.sync.run.runs import RunSummary
 from dualsync_sandbox.business.dataverse.procurement import subcontracts
 from support.cycles import Cycle
 from support.purchases import EXPENSE, MATERIAL, SUBCONTRACT, SUBCONTRACT_LINE, TIME, Purchases

@@ -5,14 +5,18 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import httpx
 
 from dualsync.ledger import Ledger, LegRecord
 from dualsync.mapping import Catalog, Schema
-from dualsync.sync.legs.runtime import Leg, Runtime
-from dualsync.sync.run.pipeline import STEPS, LegSummary, run_step, start_run
+from dualsync.sync.legs.leg import Leg
+from dualsync.sync.legs.runtime import Runtime
+from dualsync.sync.legs.spec import RunSpec
+from dualsync.sync.run.runs import start_run
+from dualsync.sync.run.steps import STEPS, LegSummary, run_step
 from dualsync.systems import open_systems
 from support.worlds import World
 
@@ -75,10 +79,8 @@ def open_runtime(
         changes["batch_sizes"] = world.settings.batch_sizes.model_copy(update=batches)
     settings = world.settings.model_copy(update=changes | concurrency)
     ledger = Ledger.open(settings.ledger_url, now=lambda: datetime.now(UTC) + later)
-    runtime = Runtime(settings, Catalog.load(None), Schema.load(), ledger)
-    if rule is not None:
-        runtime._systems = open_systems(settings, transport=Network(world, rule))
-    return runtime
+    systems = open_systems if rule is None else partial(open_systems, transport=Network(world, rule))
+    return Runtime(settings, Catalog.load(None), Schema.load(), ledger, systems)
 
 
 class Steps:
@@ -90,7 +92,7 @@ class Steps:
         direction: The direction.
         companies: The companies.
         batches: Batch sizes.
-        words: Further arguments of ``start_run``.
+        words: More of what the run is asked to do.
     """
 
     def __init__(
@@ -105,7 +107,7 @@ class Steps:
         self.world, self.map_name, self.direction, self.companies = world, map_name, direction, list(companies)
         self.batches = batches
         with world.runtime() as runtime:
-            self.run = start_run("steps", runtime=runtime, maps=[map_name], companies=companies, **words)
+            self.run = start_run(RunSpec("steps", maps=[map_name], companies=companies, **words), runtime)
 
     def do(
         self,

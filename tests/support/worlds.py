@@ -23,7 +23,9 @@ import structlog
 from dualsync.ledger import LegRecord, OpenRow
 from dualsync.settings import Settings
 from dualsync.sync.legs.runtime import Runtime
-from dualsync.sync.run.pipeline import RunSummary, run_all, start_run
+from dualsync.sync.legs.spec import RunSpec
+from dualsync.sync.run.runs import RunSummary, start_run
+from dualsync.sync.run.serial import run_all
 from dualsync.systems.finance.packages import ImportLimits
 from dualsync_sandbox import Sandbox
 
@@ -134,8 +136,9 @@ class World:
     def sync(self, maps: Sequence[str] | None = None, *, area: str = AREA, **words: Any) -> RunSummary:
         """Run an area, or the named maps, in this process."""
         with self.runtime() as runtime:
-            run = start_run(area, runtime=runtime, maps=maps, **{"companies": self.carried, **words})
-            return run_all(run, runtime)
+            companies = words.pop("companies", self.carried) or ()
+            spec = RunSpec(area, maps=maps or (), companies=companies, **words)
+            return run_all(start_run(spec, runtime), runtime)
 
     def open_rows(self, **words: Any) -> list[OpenRow]:
         """Rows that are waiting, quarantined, in conflict, or to be deleted."""

@@ -79,9 +79,12 @@ def release(
         released = release_transfers(runtime, transfers, by=by)
     if as_json:
         print_json(
-            [{**each.leg.to_dict(), **outcomes_data(each.summary, each.rows), "told": each.told} for each in released]
+            [
+                {**each.leg.to_dict(), **outcomes_data(each.summary, each.rows), "told": each.summary_line}
+                for each in released
+            ]
         )
     for each in released if not as_json else ():
-        typer.echo(each.told)
+        typer.echo(each.summary_line)
     if any(each.left_out for each in released):
         raise typer.Exit(FAILED)

@@ -97,14 +97,14 @@ def check(
 def _live_findings(table_map: TableMap, runtime: Runtime) -> list[dict[str, str]]:
     """Return what a map names and the two systems do not have."""
     from dualsync.errors import SchemaMismatch
-    from dualsync.sync.extract.step import missing_columns
+    from dualsync.sync.plan.live_columns import missing_columns
     from dualsync.sync.validate.set_rules import why_not
 
     def finding(severity: str, text: str) -> dict[str, str]:
         return {"map": table_map.map, "place": str(table_map.path), "severity": severity, "text": text}
 
     try:
-        missing = missing_columns(table_map, runtime)
+        missing = missing_columns(table_map, runtime.systems)
     except SchemaMismatch as error:
         return [finding("error", str(error))]
     columns = [

@@ -9,7 +9,7 @@ from dualsync.cli.context import console, new_table
 
 if TYPE_CHECKING:
     from dualsync.repair.replay import RowOutcome
-    from dualsync.sync.run.pipeline import RunSummary
+    from dualsync.sync.run.runs import RunSummary
 
 
 def print_outcomes(summary: RunSummary, rows: Sequence[RowOutcome]) -> None:

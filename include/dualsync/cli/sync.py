@@ -13,8 +13,10 @@ from dualsync.cli.context import FAILED, Companies, Json, Maps, console, open_ru
 
 if TYPE_CHECKING:
     from dualsync.ledger import LegRecord
-    from dualsync.sync.legs.runtime import RunRef, Runtime
-    from dualsync.sync.run.pipeline import RunSummary, StepSummary
+    from dualsync.sync.legs.leg import RunRef
+    from dualsync.sync.legs.runtime import Runtime
+    from dualsync.sync.run.runs import RunSummary
+    from dualsync.sync.run.steps import StepSummary
 
 app = typer.Typer()
 
@@ -54,7 +56,8 @@ def sync(
 
     Every map runs its five steps, in order and in both directions. Exit code 1: a transfer failed or needs approval.
     """
-    from dualsync.sync.run.pipeline import start_run
+    from dualsync.sync.legs.spec import All, Keys, RunSpec
+    from dualsync.sync.run.runs import start_run
 
     if key and (not maps or len(maps) != 1):
         raise typer.BadParameter("--key needs exactly one --map: it is a key of that map")
@@ -62,16 +65,16 @@ def sync(
         raise typer.BadParameter("--with-parents needs --key: it adds what that record refers to")
     with open_runtime() as runtime:
         keys = _keys(runtime, maps[0], key, company, parents=parents) if key and maps else {}
-        run = start_run(
+        spec = RunSpec(
             area,
-            runtime=runtime,
+            Keys(keys) if keys else All(),
             mode=mode,
+            companies=company or (),
+            maps=list(keys) or maps or (),
             dry_run=dry_run,
-            companies=company,
-            maps=list(keys) or maps,
-            keys=keys,
             guards=guards,
         )
+        run = start_run(spec, runtime)
         _run_to_the_end(run, runtime, as_json=as_json)
 
 
@@ -95,7 +98,7 @@ def resume(
     as_json: Json = False,
 ) -> None:
     """Go on with a run that was interrupted: after a crash or Ctrl-C. What it has settled is not done twice."""
-    from dualsync.sync.run.pipeline import reopen_run
+    from dualsync.sync.run.runs import reopen_run
 
     with open_runtime() as runtime:
         _run_to_the_end(reopen_run(run_id, runtime), runtime, as_json=as_json)
@@ -103,7 +106,7 @@ def resume(
 
 def _run_to_the_end(run: RunRef, runtime: Runtime, *, as_json: bool) -> None:
     """Carry a run out, say on stderr how far it is, and print the result."""
-    from dualsync.sync.run.pipeline import run_all
+    from dualsync.sync.run.serial import run_all
 
     progress_console = console(stderr=True)
 

@@ -16,7 +16,7 @@ from dualsync.frames import Sets, literal, quoted
 from dualsync.nightly.night import NightRuntime
 from dualsync.nightly.views import lacking, open_views
 from dualsync.sync.legs.folders import write_json
-from dualsync.sync.legs.runtime import GLOBAL
+from dualsync.sync.plan.vocabulary import GLOBAL
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -13,7 +13,9 @@ from upath import UPath
 from dualsync.mapping import Direction, Side, TableMap
 from dualsync.nightly.reading import Read, Reader
 from dualsync.sync.legs.folders import LegFolder, safe_name
-from dualsync.sync.legs.runtime import GLOBAL, Leg, RunRef, Runtime
+from dualsync.sync.legs.leg import Leg, RunRef
+from dualsync.sync.legs.runtime import Runtime
+from dualsync.sync.plan.vocabulary import GLOBAL, Phase
 
 JOB = "nightly_reconciliation"
 """Name of the job in the ledger, and of the DAG."""
@@ -39,7 +41,7 @@ class NightRef:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
-        return asdict(self)
+        return {**{name.name: getattr(self, name.name) for name in fields(self)}, "run": self.run.to_dict()}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> NightRef:
@@ -69,14 +71,11 @@ class NightRuntime(Runtime):
     """
 
     def __init__(self, runtime: Runtime, night: NightRef) -> None:
-        super().__init__(runtime.settings, runtime.catalog, runtime.schema, runtime.ledger)
+        super().__init__(
+            runtime.settings, runtime.catalog, runtime.schema, runtime.ledger, open_systems=lambda _: runtime.systems
+        )
         self._outer = runtime
         self.night = night
-
-    @property
-    def systems(self) -> Any:
-        """The systems of the runtime it stands on."""
-        return self._outer.systems
 
     @cached_property
     def company_ids(self) -> dict[str, str]:
@@ -119,7 +118,7 @@ class NightRuntime(Runtime):
     def side_leg(self, table_map: TableMap, direction: Direction, company: str) -> Leg:
         """A leg that only serves to bring rows into the other side's form."""
         folder = LegFolder(self.side_path(table_map, company, direction), 1)
-        return Leg(self.night.run, table_map, direction, company, "rows", folder)
+        return Leg(self.night.run, table_map, direction, company, Phase.UPSERTS, folder)
 
     def close(self) -> None:
         """The runtime it stands on closes what it opened."""

@@ -23,7 +23,8 @@ from dualsync.nightly.night import NightRef, NightRuntime
 from dualsync.nightly.packs import changed_periods
 from dualsync.nightly.quality import suite_results
 from dualsync.sync.legs.folders import read_json, write_json
-from dualsync.sync.legs.runtime import GLOBAL, Runtime
+from dualsync.sync.legs.runtime import Runtime
+from dualsync.sync.plan.vocabulary import GLOBAL
 
 NOT_REACHED = "was not reached"
 

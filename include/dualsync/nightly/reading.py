@@ -23,11 +23,12 @@ from dualsync.controls.extracts import Extract, column_of
 from dualsync.errors import SchemaMismatch
 from dualsync.frames import ParquetSink
 from dualsync.mapping import Column, Schema, Side, TableMap
-from dualsync.sync.extract.change_feed import typed_row
 from dualsync.sync.legs.folders import read_json, safe_name, write_json
 from dualsync.sync.legs.runtime import Runtime
-from dualsync.sync.plan.columns import PROBLEM, VERSION, columns_of
+from dualsync.sync.plan.columns import columns_of
+from dualsync.sync.plan.live_columns import typed_row
 from dualsync.sync.plan.values import arrow_type
+from dualsync.sync.plan.vocabulary import PROBLEM, VERSION
 
 log = logging.getLogger(__name__)
 

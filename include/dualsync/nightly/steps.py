@@ -25,7 +25,10 @@ from dualsync.nightly.totals import TOTALS_NEED
 from dualsync.nightly.views import with_parents
 from dualsync.spelling import nearest
 from dualsync.sync.legs.folders import read_json, safe_name, write_json
-from dualsync.sync.legs.runtime import RunRef, Runtime
+from dualsync.sync.legs.leg import RunRef
+from dualsync.sync.legs.runtime import Runtime
+from dualsync.sync.legs.spec import RunSpec
+from dualsync.sync.plan.vocabulary import RunMode
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +75,8 @@ def begin(
         companies = runtime.check_companies(companies)
         if period and len(companies) != 1:
             raise SettingsError("a close package is of one company: a period needs exactly one")
-        run = RunRef(run_id, JOB, "audit", True, str(folder), companies, names)
+        spec = RunSpec(JOB, mode=RunMode.AUDIT, companies=companies, maps=names, dry_run=True, run_id=run_id)
+        run = RunRef(run_id, str(folder), spec)
         moment = runtime.systems.dataverse.now().astimezone(UTC)
         night = NightRef(run, ids, moment.isoformat(), period, quality)
         write_json(folder / "night.json", night.to_dict())

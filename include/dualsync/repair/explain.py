@@ -16,19 +16,20 @@ from dualsync.ledger import DocumentRecord
 from dualsync.ledger.documents import documents_of
 from dualsync.mapping import Expression, Lookup, TableMap
 from dualsync.spelling import nearest
-from dualsync.sync.extract.change_feed import typed_row
 from dualsync.sync.legs.folders import LegFolder
-from dualsync.sync.legs.runtime import GLOBAL, Runtime
+from dualsync.sync.legs.runtime import Runtime
 from dualsync.sync.lookups.keys import finance_keys
 from dualsync.sync.lookups.parents import Parents
 from dualsync.sync.lookups.paths import key_paths
 from dualsync.sync.lookups.records import Record, dataverse_conditions, finance_condition, read_key, split_key
 from dualsync.sync.plan.base import open_base
 from dualsync.sync.plan.columns import LegColumns
+from dualsync.sync.plan.live_columns import typed_row
+from dualsync.sync.plan.values import display_key, join_key, parse
+from dualsync.sync.plan.vocabulary import GLOBAL
 from dualsync.sync.reconcile.plan import FACTS_FILE
 from dualsync.sync.reconcile.policy import DECISIONS, FACTS
 from dualsync.sync.reconcile.script import FILE as SCRIPT_FILE
-from dualsync.sync.plan.values import display_key, join_key, parse
 
 
 def explain(runtime: Runtime, map_name: str, key: str, company: str | None = None) -> list[Record]:
@@ -319,9 +320,9 @@ def _broken(folder: UPath, position: int) -> list[Record]:
 
 def _sent(folder: UPath, key: str) -> Record | None:
     for batch in LegFolder(folder.parent, int(folder.name)).acknowledged():
-        for ack in batch["rows"]:
-            if ack["join_key"] == key:
-                return {name: ack[name] for name in ("action", "status", "reason")}
+        for ack in batch.rows:
+            if ack.join_key == key:
+                return {name: getattr(ack, name) for name in ("action", "status", "reason")}
     return None
 
 

@@ -1,4 +1,4 @@
-"""Legs that a guard held: what they would have done, and how a person releases just that.
+"""Transfers that a guard stopped: what they would have done, and how a person approves just that.
 
 The plan of a held leg stays in its run folder. Releasing runs the leg once on the rows that the plan would have
 written, each read anew; a row that would be written otherwise by now was not what the person looked at, and is left out
@@ -17,13 +17,15 @@ from upath import UPath
 from dualsync.errors import SettingsError
 from dualsync.frames import Sets
 from dualsync.ledger import LegRecord
-from dualsync.repair.replay import RowOutcome, begin, outcomes
+from dualsync.repair.replay import RowOutcome, outcomes, start_selected_run, started_run
 from dualsync.sync.deletions import HELD
 from dualsync.sync.documents.completeness import SENT
-from dualsync.sync.legs.folders import DELETES, read_json, safe_name
-from dualsync.sync.legs.runtime import RowRef, Runtime
-from dualsync.sync.reconcile.approved import MOVED
-from dualsync.sync.run.pipeline import RunSummary, reopen_run, run_all
+from dualsync.sync.legs.leg import RunRef
+from dualsync.sync.legs.runtime import Runtime
+from dualsync.sync.legs.spec import Approved, RowRef
+from dualsync.sync.plan.vocabulary import WRITTEN, LegState, Phase, RuleWord, has_rule_word
+from dualsync.sync.run.runs import RunSummary
+from dualsync.sync.run.serial import run_all
 
 JOB = "release_held"
 """Name of the job in the ledger, and of the DAG."""
@@ -63,7 +65,7 @@ class HeldLeg:
     @property
     def label(self) -> str:
         """The leg as it is named in messages."""
-        return f"{self.map} {self.direction} of {self.company}{' (deletions)' if self.part == DELETES else ''}"
+        return f"{self.map} {self.direction} of {self.company}{' (deletions)' if self.part == Phase.DELETIONS else ''}"
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
@@ -87,10 +89,10 @@ class Released:
     @property
     def left_out(self) -> tuple[RowOutcome, ...]:
         """Rows that would be written otherwise by now, or not at all."""
-        return tuple(row for row in self.rows if row.rule.endswith(f".{MOVED}") or row.action not in _WRITTEN)
+        return tuple(row for row in self.rows if has_rule_word(row.rule, RuleWord.MOVED) or row.action not in WRITTEN)
 
     @property
-    def told(self) -> str:
+    def summary_line(self) -> str:
         """What became of it, in one line."""
         done = len(self.rows) - len(self.left_out)
         text = f"{self.leg.label}: {done} of {len(self.rows)} rows released as they were planned"
@@ -98,9 +100,6 @@ class Released:
             named = ", ".join(row.row.key for row in self.left_out[:SAMPLE])
             text += f", {len(self.left_out)} left out, since they changed meanwhile or are blocked: {named}"
         return text
-
-
-_WRITTEN = ("create", "update", "delete")
 
 
 def held_legs(runtime: Runtime) -> list[HeldLeg]:
@@ -115,7 +114,7 @@ def held_leg(runtime: Runtime, run_id: str, map_name: str, direction: str, compa
         SettingsError: It was not.
     """
     leg = runtime.ledger.leg(run_id, map_name, direction, part, company)
-    if leg is None or leg.state != "held":
+    if leg is None or leg.state != LegState.HELD:
         raise SettingsError(f"{map_name} {direction} of {company} was not held in run '{run_id}'")
     return _held(leg)
 
@@ -129,17 +128,17 @@ def chosen_legs(
         SettingsError: None is held.
     """
     company = company.upper() if company else None
-    found = [
+    legs = [
         leg
         for leg in held_legs(runtime)
         if map_name in (None, leg.map) and direction in (None, leg.direction) and company in (None, leg.company)
     ]
-    if not found:
+    if not legs:
         place = " ".join(filter(None, (map_name or "", direction or "", f"of {company}" if company else "")))
         raise SettingsError(
             f"no transfer {f'({place}) ' if place else ''}needs approval; `dualsync approvals list` shows those that do"
         )
-    return found
+    return legs
 
 
 def release(runtime: Runtime, legs: Sequence[HeldLeg], *, by: str, run_id: str | None = None) -> list[Released]:
@@ -159,24 +158,24 @@ def release(runtime: Runtime, legs: Sequence[HeldLeg], *, by: str, run_id: str |
     gone = [leg.missing for leg in legs if leg.missing]
     if gone:
         raise SettingsError("; ".join(gone))
-    found: list[Released] = []
+    released: list[Released] = []
     for number, leg in enumerate(legs, start=1):
         identity = None if run_id is None else f"{run_id}.{number}"
-        known = identity and read_json(runtime.runs_folder() / safe_name(identity) / "run.json")
-        if identity and known:
-            run = reopen_run(identity, runtime)
-        else:
-            approved = "" if leg.part == DELETES else leg.run_id
-            rows = _rows(runtime, leg)
-            run = begin(runtime, JOB, rows, dry_run=False, approved=approved, by=by, run_id=identity)
+        run = started_run(runtime, identity) or _start_release(runtime, leg, by=by, run_id=identity)
         summary = run_all(run, runtime)
-        found.append(Released(leg, summary, tuple(outcomes(runtime, run.run_id))))
-    return found
+        released.append(Released(leg, summary, tuple(outcomes(runtime, run.run_id))))
+    return released
+
+
+def _start_release(runtime: Runtime, leg: HeldLeg, *, by: str, run_id: str | None) -> RunRef:
+    # of deletions there is no plan to compare with: each is looked at again before it is carried out
+    policy = None if leg.part == Phase.DELETIONS else Approved(leg.run_id)
+    return start_selected_run(runtime, JOB, _rows(runtime, leg), dry_run=False, policy=policy, by=by, run_id=run_id)
 
 
 def _held(leg: LegRecord) -> HeldLeg:
     words = (leg.run_id, leg.map, leg.direction, leg.company, leg.part, leg.started_at, leg.message)
-    path = UPath(leg.folder) / (HELD if leg.part == DELETES else "plan.parquet")
+    path = UPath(leg.folder) / (HELD if leg.part == Phase.DELETIONS else "plan.parquet")
     if not path.exists():
         missing = f"what run {leg.run_id} had planned for {leg.map} is no longer in {leg.folder}; run the area again"
         return HeldLeg(*words, {}, (), missing)
@@ -190,7 +189,7 @@ def _held(leg: LegRecord) -> HeldLeg:
 def _planned(sets: Sets, path: UPath, part: str) -> str:
     """SQL of the rows that a held leg would have written."""
     sets.view("plan", path)
-    if part == DELETES:
+    if part == Phase.DELETIONS:
         return "(SELECT *, 'delete' AS action, NULL::VARCHAR AS id FROM plan)"
     sets.view("failures", path.parent / "failures.parquet")
     return f"(SELECT * FROM plan WHERE {SENT})"
@@ -199,9 +198,9 @@ def _planned(sets: Sets, path: UPath, part: str) -> str:
 def _rows(runtime: Runtime, leg: HeldLeg) -> list[RowRef]:
     record = runtime.ledger.leg(leg.run_id, leg.map, leg.direction, leg.part, leg.company)
     assert record is not None
-    deletes = leg.part == DELETES
+    deletes = leg.part == Phase.DELETIONS
     with Sets() as sets:
         rows = _planned(sets, UPath(record.folder) / (HELD if deletes else "plan.parquet"), leg.part)
         named = "join_key" if deletes else "COALESCE(key, join_key)"
-        found = sets.fetch(f"SELECT {named} AS key, id FROM {rows} ORDER BY 1").to_pylist()
-    return [RowRef(leg.map, leg.direction, leg.company, row["key"], row["id"], leg.part) for row in found]
+        keys = sets.fetch(f"SELECT {named} AS key, id FROM {rows} ORDER BY 1").to_pylist()
+    return [RowRef(leg.map, leg.direction, leg.company, row["key"], row["id"], leg.part) for row in keys]

@@ -15,18 +15,26 @@ from dualsync.frames import Sets
 from dualsync.ledger import LegRecord, OpenRow
 from dualsync.mapping import Direction
 from dualsync.spelling import nearest
-from dualsync.sync.deletions import DELETE, pending_deletions
-from dualsync.sync.legs.folders import DELETES, read_json, safe_name
-from dualsync.sync.legs.runtime import GLOBAL, Leg, RowRef, RunRef, Runtime
+from dualsync.sync.deletions import pending_deletions
+from dualsync.sync.legs.leg import Leg, RunRef
+from dualsync.sync.legs.runtime import Runtime
+from dualsync.sync.legs.spec import Normal, Policy, RowRef, Rows, RunSpec
 from dualsync.sync.lookups.records import read_key
-from dualsync.sync.run.pipeline import RunSummary, reopen_run, run_all, start_run
-from dualsync.sync.settle.step import end_rows
+from dualsync.sync.plan.vocabulary import ENDED, GLOBAL, WRITTEN, Action, LegState, Phase
+from dualsync.sync.run.runs import RunSummary, reopen_run, start_run
+from dualsync.sync.run.serial import run_all
+from dualsync.sync.settle.outcome import end_rows
 
 JOB = "replay_rows"
 """Name of the job in the ledger, and of the DAG."""
 
-WRITTEN = ("create", "update", "delete")
-HEALED = (*WRITTEN, "unchanged", "skipped", "gone")
+GONE = "gone"
+"""How a chosen row ends that is no row of the map any more."""
+
+FAILED = "failed"
+"""How a chosen row ends whose transfer did not come to its end."""
+
+HEALED = (*WRITTEN, Action.UNCHANGED, Action.SKIPPED, GONE)
 """How rows end that nobody has to look at any more."""
 
 
@@ -86,25 +94,25 @@ def find_rows(
     ways = runtime.catalog[map_name].directions
     if direction and direction not in ways:
         raise MapErrors([f"map {map_name} has no direction '{direction}'; it has {', '.join(ways)}"])
-    known = runtime.ledger.open_rows(
+    open_rows = runtime.ledger.open_rows(
         map_name=map_name, direction=direction or None, company=company.upper() if company else None
     )
-    found: list[OpenRow] = []
+    rows: list[OpenRow] = []
     for key in keys:
-        mine = [row for row in known if key.strip().casefold() in (row.key.casefold(), row.join_key, row.record_id)]
+        mine = [row for row in open_rows if key.strip().casefold() in (row.key.casefold(), row.join_key, row.record_id)]
         if not mine:
             place = f"map {map_name}{f' {direction}' if direction else ''}{f' of {company}' if company else ''}"
             raise SettingsError(
                 f"no row of {place} waits or is blocked under the key '{key}'; `dualsync quarantine list --map "
                 f"{map_name} --state all` lists those that do, `dualsync explain {map_name} '{key}'` explains this one"
             )
-        found += [row for row in mine if row not in found]
-    return [_ref(runtime, row) for row in found]
+        rows += [row for row in mine if row not in rows]
+    return [_ref(runtime, row) for row in rows]
 
 
 def _ref(runtime: Runtime, row: OpenRow) -> RowRef:
-    if row.state == DELETE:
-        return RowRef(row.map, row.direction, row.company, row.join_key, row.record_id, DELETES)
+    if row.state == Action.DELETE:
+        return RowRef(row.map, row.direction, row.company, row.join_key, row.record_id, Phase.DELETIONS.value)
     if row.direction == "to_dataverse":
         # of the sending side a row is only known by its key
         read_key(runtime.catalog[row.map], runtime.schema, row.key)
@@ -129,23 +137,29 @@ def replay(
     Raises:
         SettingsError: No rows were named, or a company is not integrated.
     """
-    if run_id is not None and read_json(runtime.runs_folder() / safe_name(run_id) / "run.json") is not None:
-        return run_all(reopen_run(run_id, runtime), runtime)
+    if (run := started_run(runtime, run_id)) is not None:
+        return run_all(run, runtime)
     if not rows:
         raise SettingsError(
             "no rows were named; `dualsync quarantine list --state all` lists those that wait or are blocked"
         )
-    return run_all(begin(runtime, JOB, rows, dry_run=dry_run, by=by, run_id=run_id), runtime)
+    return run_all(start_selected_run(runtime, JOB, rows, dry_run=dry_run, by=by, run_id=run_id), runtime)
 
 
-def begin(
+def started_run(runtime: Runtime, run_id: str | None) -> RunRef | None:
+    """A run that was begun before, opened again; None where there is none of that identity."""
+    if run_id is None or runtime.stored_run(run_id) is None:
+        return None
+    return reopen_run(run_id, runtime)
+
+
+def start_selected_run(
     runtime: Runtime,
     job: str,
     rows: Sequence[RowRef],
     *,
     dry_run: bool,
-    resend: bool = False,
-    approved: str = "",
+    policy: Policy | None = None,
     by: str = "",
     run_id: str | None = None,
 ) -> RunRef:
@@ -156,25 +170,21 @@ def begin(
         job: Name of the job in the ledger.
         rows: The rows.
         dry_run: Whether nothing may be written.
-        resend: Whether columns are sent again from their owner although it did not change them.
-        approved: The run whose plans of these rows a person approved.
+        policy: By which policy it decides; as the maps say by default.
         by: Who asked for it.
-        run_id: Identity of the run.
+        run_id: Identity of the run; a new one by default.
     """
-    companies = [company for company in dict.fromkeys(row.company for row in rows) if company != GLOBAL]
-    return start_run(
+    spec = RunSpec(
         job,
-        runtime=runtime,
-        dry_run=dry_run,
-        companies=companies,
+        Rows(tuple(rows)),
+        policy=policy or Normal(),
+        companies=[company for company in dict.fromkeys(row.company for row in rows) if company != GLOBAL],
         maps=list(dict.fromkeys(row.map for row in rows)),
-        rows=rows,
-        resend=resend,
-        approved=approved,
+        dry_run=dry_run,
         by=by,
-        guards=False,
-        run_id=run_id,
+        run_id=run_id or "",
     )
+    return start_run(spec, runtime)
 
 
 def outcomes(runtime: Runtime, run_id: str) -> list[RowOutcome]:
@@ -184,14 +194,14 @@ def outcomes(runtime: Runtime, run_id: str) -> list[RowOutcome]:
         SettingsError: There is no such run.
     """
     run = run_of(runtime, run_id)
-    found: list[RowOutcome] = []
+    rows: list[RowOutcome] = []
     legs = dict.fromkeys((row.map, row.direction, row.company, row.part) for row in run.rows)
-    for map_name, direction, company, part in legs:
+    for map_name, direction, company, phase in legs:
         way: Direction = "to_finance" if direction == "to_finance" else "to_dataverse"
-        leg = runtime.leg(run, map_name, way, company, part)
-        record = runtime.ledger.leg(run_id, map_name, direction, part, company)
-        found += _deleted(leg, runtime, record) if part == DELETES else _ended(leg, record)
-    return found
+        leg = runtime.leg(run, map_name, way, company, phase)
+        record = runtime.ledger.leg(run_id, map_name, direction, phase, company)
+        rows += _deleted(leg, runtime, record) if phase == Phase.DELETIONS else _ended(leg, record)
+    return rows
 
 
 def run_of(runtime: Runtime, run_id: str) -> RunRef:
@@ -200,20 +210,20 @@ def run_of(runtime: Runtime, run_id: str) -> RunRef:
     Raises:
         SettingsError: There is no such run.
     """
-    told = read_json(runtime.runs_folder() / safe_name(run_id) / "run.json")
-    if told is None:
+    run = runtime.stored_run(run_id)
+    if run is None:
         raise SettingsError(f"no run '{run_id}' in {runtime.runs_folder()}")
-    return RunRef.from_dict(told)
+    return run
 
 
 def _ended(leg: Leg, record: LegRecord | None) -> list[RowOutcome]:
-    if record is None or record.state not in ("settled", "dry_run", "held"):
+    if record is None or record.state not in (*ENDED, LegState.HELD):
         message = record.message if record else "its leg did not begin"
-        return [RowOutcome(row, "failed", reason=message) for row in leg.rows]
+        return [RowOutcome(row, FAILED, reason=message) for row in leg.rows]
     if not leg.folder.file("plan.parquet").exists():
-        return [RowOutcome(row, "gone", reason="is no row of the map any more") for row in leg.rows]
+        return [RowOutcome(row, GONE, reason="is no row of the map any more") for row in leg.rows]
     with Sets() as sets:
-        end_rows(sets, leg, record.state)
+        end_rows(sets, leg.folder, record.state)
         rows = sets.fetch("SELECT join_key, key, id, action, rule, reason, columns FROM ended ORDER BY pos").to_pylist()
     by_id = {row["id"]: row for row in reversed(rows) if row["id"]}
     by_key = {str(row["key"] or row["join_key"]).casefold(): row for row in reversed(rows)}
@@ -224,18 +234,18 @@ def _ended(leg: Leg, record: LegRecord | None) -> list[RowOutcome]:
 
 def _outcome(row: RowRef, ended: dict[str, Any] | None) -> RowOutcome:
     if ended is None:
-        return RowOutcome(row, "gone", reason="is no row of the map any more")
-    columns = tuple(ended["columns"] or ()) if ended["action"] == "update" else ()
+        return RowOutcome(row, GONE, reason="is no row of the map any more")
+    columns = tuple(ended["columns"] or ()) if ended["action"] == Action.UPDATE else ()
     return RowOutcome(row, ended["action"], columns, ended["rule"] or "", ended["reason"] or "")
 
 
 def _deleted(leg: Leg, runtime: Runtime, record: LegRecord | None) -> list[RowOutcome]:
-    if record is not None and record.state not in ("settled", "dry_run"):
-        return [RowOutcome(row, "failed", reason=record.message) for row in leg.rows]
+    if record is not None and record.state not in ENDED:
+        return [RowOutcome(row, FAILED, reason=record.message) for row in leg.rows]
     still = {} if not leg.run.writes else {row.join_key: row for row in pending_deletions(leg, runtime)}
     return [
-        RowOutcome(row, "waiting", rule=still[row.key].rule, reason=still[row.key].reason)
+        RowOutcome(row, Action.WAITING.value, rule=still[row.key].rule, reason=still[row.key].reason)
         if row.key in still
-        else RowOutcome(row, "delete" if record is not None else "gone")
+        else RowOutcome(row, Action.DELETE.value if record is not None else GONE)
         for row in leg.rows
     ]

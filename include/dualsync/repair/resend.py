@@ -1,6 +1,6 @@
 """Sends rows again from the side that owns them, where that heals a break of the nightly reconciliation.
 
-A re-send is a run of chosen rows (``sync/replay.py``) in which a column is carried from its owner although the owner
+A re-send is a run of chosen rows (``repair/replay.py``) in which a column is carried from its owner although the owner
 did not change it, and a row that is gone from the receiver is made there again. It never writes a column that the
 sender does not own, never copies a row into the system that makes such rows, and posts no history. What it would do is
 planned first, as a dry run; only what was planned is sent, and above a limit only once a person approved it.
@@ -19,11 +19,15 @@ from dualsync.ledger import BreakRecord
 from dualsync.ledger.breaks import BreakFilter
 from dualsync.mapping import Direction, TableMap
 from dualsync.nightly.comparison.maps import PREFIX
-from dualsync.repair.replay import WRITTEN, RowOutcome, begin, outcomes
-from dualsync.sync.legs.folders import read_json, safe_name, write_json
-from dualsync.sync.legs.runtime import GLOBAL, RowRef, RunRef, Runtime
+from dualsync.repair.replay import GONE, RowOutcome, outcomes, start_selected_run, started_run
+from dualsync.sync.legs.folders import read_json, write_json
+from dualsync.sync.legs.markers import Stored, read_stored
+from dualsync.sync.legs.runtime import Runtime
+from dualsync.sync.legs.spec import Resend, RowRef
 from dualsync.sync.plan.columns import LegColumns
-from dualsync.sync.run.pipeline import RunSummary, reopen_run, run_all
+from dualsync.sync.plan.vocabulary import GLOBAL, WRITTEN, Action
+from dualsync.sync.run.runs import RunSummary
+from dualsync.sync.run.serial import run_all
 
 JOB = "repair_breaks"
 """Name of the job in the ledger, and of the DAG."""
@@ -39,6 +43,9 @@ NEVER = {
     "signed_period": "its period was signed off; a person has to decide what holds",
 }
 """Classes of breaks that no re-send heals, and why."""
+
+PLAN = "resend.json"
+"""The file with what a re-send would do, in the folder of the dry run that planned it."""
 
 _PAGE = 1_000
 _RECORD = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -101,6 +108,21 @@ class ResendPlan:
         return {**asdict(self), "held": self.held}
 
 
+class StoredPlan(Stored, frozen=True, kw_only=True):
+    """A plan as :data:`PLAN` holds it; its fields are those of :class:`ResendPlan`."""
+
+    run_id: str
+    rows: int
+    limit: int
+    lines: tuple[ResendLine, ...]
+    held: bool = False
+
+    @property
+    def plan(self) -> ResendPlan:
+        """The plan."""
+        return ResendPlan(self.run_id, self.rows, self.limit, self.lines)
+
+
 def chosen_breaks(
     runtime: Runtime, numbers: Sequence[int] = (), chosen: BreakFilter | None = None
 ) -> list[BreakRecord]:
@@ -138,33 +160,31 @@ def plan_resend(
         run_id: Identity of the dry run; the plan of one that came to its end is found again.
     """
     allowed = runtime.settings.guards.resend if limit is None else limit
-    if run_id is not None and (known := read_plan(runtime, run_id)) is not None:
-        return known
-    found = {one.number: _Break(runtime, one) for one in breaks}
-    rows = list(dict.fromkeys(row for one in found.values() for row in one.rows))
+    if run_id is not None and (plan := read_plan(runtime, run_id)) is not None:
+        return plan
+    resends = {record.number: _Break(runtime, record) for record in breaks}
+    rows = list(dict.fromkeys(row for resend in resends.values() for row in resend.rows))
     ended: dict[RowRef, RowOutcome] = {}
     if rows:
-        run = _run(runtime, run_id) or begin(runtime, JOB, rows, dry_run=True, resend=True, run_id=run_id)
+        run = started_run(runtime, run_id)
+        run = run or start_selected_run(runtime, JOB, rows, dry_run=True, policy=Resend(), run_id=run_id)
         run_all(run, runtime)
         run_id = run.run_id
-        ended = {one.row: one for one in outcomes(runtime, run_id)}
-    lines = tuple(one.line(ended) for one in found.values())
+        ended = {outcome.row: outcome for outcome in outcomes(runtime, run_id)}
+    lines = tuple(resend.line(ended) for resend in resends.values())
     written = {row for line in lines if line.heals for row in line.rows}
     plan = ResendPlan(run_id if rows and run_id else "", len(written), allowed, lines)
     if plan.run_id:
-        write_json(runtime.runs_folder() / safe_name(plan.run_id) / "resend.json", plan.to_dict())
+        stored = StoredPlan(run_id=plan.run_id, rows=plan.rows, limit=plan.limit, lines=plan.lines, held=plan.held)
+        write_json(runtime.run_folder(plan.run_id) / PLAN, stored.content())
     return plan
 
 
 def read_plan(runtime: Runtime, run_id: str) -> ResendPlan | None:
     """The plan that a dry run made, None where it made none."""
-    told = read_json(runtime.runs_folder() / safe_name(run_id) / "resend.json")
-    if told is None:
-        return None
-    lines = tuple(
-        ResendLine(**{**line, "rows": tuple(RowRef(**row) for row in line["rows"])}) for line in told["lines"]
-    )
-    return ResendPlan(told["run_id"], told["rows"], told["limit"], lines)
+    place = runtime.run_folder(run_id) / PLAN
+    content = read_json(place)
+    return None if content is None else read_stored(content, StoredPlan, place).plan
 
 
 def send(runtime: Runtime, planned: str, *, by: str = "", run_id: str | None = None) -> RunSummary:
@@ -179,21 +199,14 @@ def send(runtime: Runtime, planned: str, *, by: str = "", run_id: str | None = N
     Raises:
         SettingsError: The run planned no re-send, or nothing that could be sent.
     """
-    run = _run(runtime, run_id)
+    run = started_run(runtime, run_id)
     if run is None:
         plan = read_plan(runtime, planned)
         rows = list(dict.fromkeys(row for line in plan.lines if line.heals for row in line.rows)) if plan else []
         if not rows:
             raise SettingsError(f"run '{planned}' planned no row to send again; `dualsync exceptions resend` plans one")
-        run = begin(runtime, JOB, rows, dry_run=False, resend=True, approved=planned, by=by, run_id=run_id)
+        run = start_selected_run(runtime, JOB, rows, dry_run=False, policy=Resend(planned), by=by, run_id=run_id)
     return run_all(run, runtime)
-
-
-def _run(runtime: Runtime, run_id: str | None) -> RunRef | None:
-    """A run that was begun before."""
-    if run_id is None or read_json(runtime.runs_folder() / safe_name(run_id) / "run.json") is None:
-        return None
-    return reopen_run(run_id, runtime)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +248,7 @@ class _Break:
 
     def __init__(self, runtime: Runtime, record: BreakRecord) -> None:
         self._runtime = runtime
-        self._break = record
+        self._record = record
         self._columns: dict[tuple[str, str], set[str]] = {}
         self._never_run: list[TableMap] = []
         self.why_not = self._refusal()
@@ -245,21 +258,21 @@ class _Break:
 
     def line(self, ended: dict[RowRef, RowOutcome]) -> ResendLine:
         """What a re-send does for it."""
-        one = self._break
+        record = self._record
         mine = [ended[row] for row in self.rows if row in ended]
         healing = [outcome for outcome in mine if self._heals(outcome)]
         if healing:
-            reason = "; ".join(_told(outcome) for outcome in healing)
+            reason = "; ".join(_in_words(outcome) for outcome in healing)
         else:
             reason = "; ".join(filter(None, (self.why_not or self._why(mine), self._mitigation())))
         rows = tuple(outcome.row for outcome in healing)
-        words = (one.number, one.control, one.company, one.key, one.break_class, one.field)
+        words = (record.number, record.control, record.company, record.key, record.break_class, record.field)
         return ResendLine(*words, bool(healing), reason, rows)
 
     def _refusal(self) -> str:
-        if self._break.resolved_at is not None:
+        if self._record.resolved_at is not None:
             return "it is resolved already"
-        return NEVER.get(self._break.break_class, "")
+        return NEVER.get(self._record.break_class, "")
 
     def _no_rows(self) -> str:
         if not self._maps():
@@ -275,19 +288,21 @@ class _Break:
 
     def _maps(self) -> list[TableMap]:
         """The maps whose rows it can be about, with their parts."""
-        one, catalog = self._break, self._runtime.catalog
-        if one.control.startswith(PREFIX):
-            name = one.control.removeprefix(PREFIX)
+        record, catalog = self._record, self._runtime.catalog
+        if record.control.startswith(PREFIX):
+            name = record.control.removeprefix(PREFIX)
             names = [name] if name in catalog else []
         else:
             files = [found for found in catalog.declared.values() if found.enabled]
-            names = [found.map for found in files if one.dataverse_id and found.dataverse.table == one.dataverse_table]
-            of_set = [found.map for found in files if one.finance_key and found.finance.set == one.finance_set]
+            names = [
+                found.map for found in files if record.dataverse_id and found.dataverse.table == record.dataverse_table
+            ]
+            of_set = [found.map for found in files if record.finance_key and found.finance.set == record.finance_set]
             names = [name for name in names if name in of_set] or names or of_set
         return [catalog[part] for name in names for part in (name, *catalog.parts(name))]
 
     def _ways_of_class(self) -> tuple[Direction, ...]:
-        match self._break.break_class:
+        match self._record.break_class:
             case "missing_in_finance":
                 return ("to_finance",)
             case "missing_in_dataverse":
@@ -296,66 +311,66 @@ class _Break:
                 return ("to_finance", "to_dataverse")
 
     def _rows(self) -> list[RowRef]:
-        found: list[RowRef] = []
-        one = self._break
-        record = one.dataverse_id.lower() if _RECORD.fullmatch(one.dataverse_id) else None
+        rows: list[RowRef] = []
+        record = self._record
+        record_id = record.dataverse_id.lower() if _RECORD.fullmatch(record.dataverse_id) else None
         for table_map in self._maps():
-            company = GLOBAL if table_map.scope == "global" else one.company
+            company = GLOBAL if table_map.scope == "global" else record.company
             key = self._key(table_map)
             for way in table_map.directions:
-                if way not in self._ways_of_class() or not self._carries(table_map, way) or not (record or key):
+                if way not in self._ways_of_class() or not self._carries(table_map, way) or not (record_id or key):
                     continue
                 if self._runtime.ledger.has_settled(table_map.map, way, company):
-                    found.append(RowRef(table_map.map, way, company, key, record))
+                    rows.append(RowRef(table_map.map, way, company, key, record_id))
                 else:
                     self._never_run.append(table_map)
-        return found
+        return rows
 
     def _key(self, table_map: TableMap) -> str:
         """Its key in a map, empty where it names none."""
-        one = self._break
-        text = one.key if one.control.startswith(PREFIX) else one.finance_key
+        record = self._record
+        text = record.key if record.control.startswith(PREFIX) else record.finance_key
         return text if text and len(text.split("|")) == len(table_map.finance.key) else ""
 
     def _carries(self, table_map: TableMap, way: Direction) -> bool:
         """Whether a direction carries the column that differs; notes its receiving columns."""
-        one = self._break
-        if not one.field or not one.control.startswith(PREFIX):
+        record = self._record
+        if not record.field or not record.control.startswith(PREFIX):
             return True
-        sides = one.field.split(" / ")
+        sides = record.field.split(" / ")
         named = {
-            unit.target
-            for unit in LegColumns(table_map, way, self._runtime.schema).pairs
-            if {" + ".join(unit.sources), unit.target} - {""} == set(sides)
+            pair.target
+            for pair in LegColumns(table_map, way, self._runtime.schema).pairs
+            if {" + ".join(pair.sources), pair.target} - {""} == set(sides)
         }
         self._columns[table_map.map, way] = named
         return bool(named)
 
     def _heals(self, outcome: RowOutcome) -> bool:
         row = outcome.row
-        if outcome.action == "create":
+        if outcome.action == Action.CREATE:
             return True
         named = self._columns.get((row.map, row.direction))
-        return outcome.action == "update" and (named is None or bool(named & set(outcome.columns)))
+        return outcome.action == Action.UPDATE and (named is None or bool(named & set(outcome.columns)))
 
     def _why(self, mine: Sequence[RowOutcome]) -> str:
         """Why nothing would be sent."""
-        held = [f"{one.action}: {one.reason}" for one in mine if one.reason and one.action not in ("gone", *WRITTEN)]
-        if held:
-            return "; ".join(dict.fromkeys(held))
-        if all(one.action == "gone" for one in mine):
+        reasons = [f"{one.action}: {one.reason}" for one in mine if one.reason and one.action not in (GONE, *WRITTEN)]
+        if reasons:
+            return "; ".join(dict.fromkeys(reasons))
+        if all(one.action == GONE for one in mine):
             names = ", ".join(dict.fromkeys(one.row.map for one in mine))
             more = f"; it may be one of a map that never ran here: {self._unknown()}" if self._never_run else ""
             return f"it is no row of {names} as the sending side has it{more}"
         return "the side that owns it has nothing else to send: what the map carries is the same on both sides"
 
     def _mitigation(self) -> str:
-        cause = CAUSES.get(self._break.cause)
+        cause = CAUSES.get(self._record.cause)
         return f"what helps: {cause.mitigation}" if cause else ""
 
 
-def _told(outcome: RowOutcome) -> str:
+def _in_words(outcome: RowOutcome) -> str:
     row = outcome.row
     way = row.direction.replace("to_", "").title()
-    what = "creates it" if outcome.action == "create" else f"writes {', '.join(outcome.columns)}"
+    what = "creates it" if outcome.action == Action.CREATE else f"writes {', '.join(outcome.columns)}"
     return f"{what} in {way} ({row.map})"

@@ -15,7 +15,8 @@ from dualsync.ledger import OpenRow
 from dualsync.ledger.lists import OpenRowFilter, OpenRowId
 from dualsync.repair.explain import explain
 from dualsync.settings import Settings
-from dualsync.sync.legs.runtime import GLOBAL, Runtime
+from dualsync.sync.legs.runtime import Runtime
+from dualsync.sync.plan.vocabulary import GLOBAL
 from dualsync_airflow.pages import REPLAY_DAG, shown
 from dualsync_airflow.pages.access import can_trigger, may_replay
 from dualsync_airflow.pages.render import go, page, query_of

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from dualsync.repair.replay import RowOutcome
-    from dualsync.sync.run.pipeline import RunSummary
+    from dualsync.sync.run.runs import RunSummary
 
 SEND, DO_NOT_SEND = "Send", "Do not send"
 RELEASE, DO_NOT_RELEASE = "Release", "Do not release"
@@ -238,12 +238,12 @@ class ReleaseOperator(BaseOperator):
             legs = [held_leg(runtime, *identity) for identity in ti.xcom_pull(task_ids=self.held)["legs"]]
             results = release(runtime, legs, by=by, run_id=ledger_run_id(context))
         for released in results:
-            self.log.info("%s", released.told)
+            self.log.info("%s", released.summary_line)
         for released in results:
             _raise_for(released.summary)
         return {
             "released_by": by,
-            "legs": [released.told for released in results],
+            "legs": [released.summary_line for released in results],
             "left_out": sum(len(released.left_out) for released in results),
         }
 

@@ -1,4 +1,4 @@
-"""What the tasks of an area's DAG do. Each calls one function of ``dualsync.sync.run.pipeline``.
+"""What the tasks of an area's DAG do. Each calls one function of ``dualsync.sync.run``.
 
 A task is one step of one map and direction over a batch of companies. XCom carries the run's reference and a small
 summary; rows travel through the run folder.
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from dualsync.mapping import Direction
-    from dualsync.sync.legs.runtime import RunRef
+    from dualsync.sync.legs.leg import RunRef
 
 START = "start"
 """Id of the task that opens the run."""
@@ -57,20 +57,21 @@ class StartOperator(BaseOperator):
         Returns:
             The run's reference as plain data.
         """
-        from dualsync.sync.run.pipeline import start_run
+        from dualsync.sync.legs.spec import RunSpec
+        from dualsync.sync.run.runs import start_run
 
         params = context["params"]
         selected = set(params["maps"] or self.maps)
         with open_runtime() as runtime:
-            run = start_run(
+            spec = RunSpec(
                 self.area,
-                runtime=runtime,
                 mode=params["mode"],
                 dry_run=params["dry_run"],
-                companies=params["companies"],
+                companies=params["companies"] or (),
                 maps=[name for name in self.maps if name in selected],
                 run_id=ledger_run_id(context),
             )
+            run = start_run(spec, runtime)
         self.log.info("Run %s: %s, companies %s, %s maps", run.run_id, run.mode, run.companies, len(run.maps))
         return run.to_dict()
 
@@ -115,7 +116,7 @@ class StepOperator(BaseOperator, SkipMixin):
         Raises:
             AirflowSkipException: The run leaves this map or all companies of this batch out, or another run took over.
         """
-        from dualsync.sync.run.pipeline import run_step
+        from dualsync.sync.run.steps import run_step
 
         run = run_of(context)
         if self.map_name not in run.maps:
@@ -179,7 +180,7 @@ class DeletionsOperator(BaseOperator):
         Returns:
             A small summary.
         """
-        from dualsync.sync.run.pipeline import run_deletions
+        from dualsync.sync.run.steps import run_deletions
 
         run = run_of(context)
         with open_runtime() as runtime:
@@ -201,7 +202,7 @@ class FinishOperator(BaseOperator):
         Raises:
             AirflowFailException: A task failed, or a transfer failed or needs approval.
         """
-        from dualsync.sync.run.pipeline import finish_run
+        from dualsync.sync.run.runs import finish_run
 
         run = run_of(context)
         with open_runtime() as runtime:
@@ -220,7 +221,7 @@ def run_of(context: "Context") -> "RunRef":
     Raises:
         AirflowSkipException: It opened none; ``start`` has failed and says why.
     """
-    from dualsync.sync.legs.runtime import RunRef
+    from dualsync.sync.legs.leg import RunRef
 
     reference = context["ti"].xcom_pull(task_ids=START)
     if not reference:

@@ -32,14 +32,13 @@ from dualsync.nightly.comparison.diff import VALUE, Compared
 from dualsync.nightly.comparison.measures import MEASURES
 from dualsync.nightly.night import NightRuntime
 from dualsync.nightly.reading import CHANGED, Read
-from dualsync.sync.extract.step import STATE
-from dualsync.sync.legs.runtime import GLOBAL
 from dualsync.sync.lookups.keys import finance_keys
 from dualsync.sync.lookups.parents import Parents
 from dualsync.sync.lookups.paths import base_column, key_paths
-from dualsync.sync.plan.columns import JOIN_KEY, ColumnPair, LegColumns, essential_columns
+from dualsync.sync.plan.columns import ColumnPair, LegColumns, essential_columns
 from dualsync.sync.plan.equality import common_scale, comparable, rule_text
 from dualsync.sync.plan.values import arrow_type, display_keys, join_keys, translate
+from dualsync.sync.plan.vocabulary import GLOBAL, JOIN_KEY, STATE
 from dualsync.sync.reconcile.transform import Transform
 
 TEXT = pa.string()

@@ -19,10 +19,12 @@ from dualsync.ledger import DocumentRecord
 from dualsync.mapping import Catalog, Direction, TableMap
 from dualsync.mapping.parts import part_name
 from dualsync.mapping.words import COMPANY_WORD, TRIGGER
-from dualsync.sync.legs.runtime import GLOBAL, Leg, Runtime
+from dualsync.sync.legs.leg import Leg
+from dualsync.sync.legs.runtime import Runtime
 from dualsync.sync.lookups.paths import base_column
 from dualsync.sync.plan.base import open_base
 from dualsync.sync.plan.columns import LegColumns
+from dualsync.sync.plan.vocabulary import GLOBAL
 
 OPEN = ("waiting", "quarantined", "conflict")
 """How rows end that are not settled."""

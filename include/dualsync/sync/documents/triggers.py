@@ -21,13 +21,14 @@ from dualsync.mapping import Side, TableMap
 from dualsync.mapping.parts import part_name
 from dualsync.mapping.words import TRIGGER, Scalar
 from dualsync.sync.documents.completeness import OPEN, SENT, Lines, as_lines, due, lines_of, link, trigger_part
-from dualsync.sync.extract.change_feed import typed_row
-from dualsync.sync.extract.step import missing_columns
-from dualsync.sync.legs.runtime import GLOBAL, Leg, Runtime
+from dualsync.sync.legs.leg import Leg
+from dualsync.sync.legs.runtime import Runtime
 from dualsync.sync.lookups.missing import WAITING, Missing
 from dualsync.sync.plan.base import open_base
-from dualsync.sync.plan.columns import JOIN_KEY, ColumnPair, LegColumns
+from dualsync.sync.plan.columns import ColumnPair, LegColumns
+from dualsync.sync.plan.live_columns import missing_columns, typed_row
 from dualsync.sync.plan.values import join_key, parse, to_wire
+from dualsync.sync.plan.vocabulary import GLOBAL, JOIN_KEY
 
 NAMED = 3
 """So many missing lines are named in the reason why a header waits."""
@@ -136,7 +137,7 @@ def _verdicts(leg: Leg, runtime: Runtime, sets: Sets, asked: str, step: str) -> 
 
 def _compare(leg: Leg, runtime: Runtime, sets: Sets, lines: Lines, step: str) -> list[dict[str, Any]]:
     """The rows of ``lines.parquet`` for one map of lines."""
-    leg_columns = LegColumns(lines.map, lines.way, runtime.schema, missing_columns(lines.map, runtime))
+    leg_columns = LegColumns(lines.map, lines.way, runtime.schema, missing_columns(lines.map, runtime.systems))
     open_base(sets, leg_columns, runtime.base_path(lines.map.map, leg.company), "lines_base")
     link(sets, runtime, lines, leg, "based", "lines_base", lines.sender)
     headers = sets.fetch("SELECT h.* FROM unit_headers h JOIN candidates USING (join_key)").to_pylist()

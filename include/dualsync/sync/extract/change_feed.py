@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +18,13 @@ import pyarrow as pa
 from upath import UPath
 
 from dualsync.frames import ParquetSink, write_rows
-from dualsync.mapping import Column, DataverseSide, Side, TableMap
+from dualsync.mapping import DataverseSide, TableMap
+from dualsync.sync.legs.context import LegContext
 from dualsync.sync.legs.folders import read_json, safe_name, write_json
-from dualsync.sync.legs.runtime import Leg, Runtime
-from dualsync.sync.plan.columns import PROBLEM, VERSION, LegColumns
-from dualsync.sync.plan.values import ValueProblem, parse
+from dualsync.sync.legs.runtime import Runtime
+from dualsync.sync.plan.columns import LegColumns
+from dualsync.sync.plan.live_columns import typed_row
+from dualsync.sync.plan.vocabulary import PROBLEM, TYPE_SUFFIX, VERSION, RunMode
 
 DELETED = pa.schema([pa.field("id", pa.string())])
 
@@ -52,7 +54,7 @@ class Feed:
         return self.folder / "deleted.parquet"
 
 
-def read_feed(leg: Leg, runtime: Runtime, token: str | None, generation: int) -> Feed:
+def read_feed(context: LegContext, token: str | None) -> Feed:
     """The feed of a leg's table from a position, read once for all legs of a run that can use the same read.
 
     A read serves a leg only if its base has not moved since before the read: an older picture of the table beside a
@@ -60,15 +62,14 @@ def read_feed(leg: Leg, runtime: Runtime, token: str | None, generation: int) ->
     sends must be what the header says after its lines were written.
 
     Args:
-        leg: The leg; in audit mode nothing is tracked.
-        runtime: Maps, ledger and systems.
+        context: The transfer; in audit mode nothing is tracked.
         token: Where to start; None reads everything.
-        generation: The generation of the base that the leg works with.
 
     Raises:
         ChangeTokenExpired: The service no longer knows the token.
     """
-    track = leg.run.mode != "audit"
+    leg, runtime = context.leg, context.runtime
+    track = leg.run.mode != RunMode.AUDIT
     alone = leg.folder.attempt > 1 or leg.map.sends_trigger
     attempt = f"{leg.map.map}|{leg.direction}|{leg.folder.attempt}" if alone else ""
     place = hashlib.sha256(f"{token}|{track}|{attempt}".encode()).hexdigest()[:16]
@@ -77,15 +78,15 @@ def read_feed(leg: Leg, runtime: Runtime, token: str | None, generation: int) ->
     if leg.map not in maps:
         maps.append(leg.map)
     mine = f"{leg.map.map}|{leg.company}"
-    for path, found in _reads(folder):
-        if found["generations"].get(mine, 0) == generation:
-            return Feed(path, found["token"], full=token is None)
+    for path, marker in _reads(folder):
+        if marker["generations"].get(mine, 0) == context.generation:
+            return Feed(path, marker["token"], full=token is None)
     # Two tasks may read at the same time. Both reads are good; a later leg takes the first one it may use.
     # Legs that stand at different positions come together again: what a read from any position finds goes back to
     # before the token of an earlier read of this run, so that token is good for it too.
     names = [m.map for m in maps]
-    others = [found for place in _folders(folder.parent) for _, found in _reads(place)] if not attempt else []
-    shared = next((found["token"] for found in others if found["token"] and found["maps"] == names), None)
+    others = [marker for place in _folders(folder.parent) for _, marker in _reads(place)] if not attempt else []
+    shared = next((marker["token"] for marker in others if marker["token"] and marker["maps"] == names), None)
     generations = {f"{base.map}|{base.company}": base.generation for m in maps for base in runtime.ledger.bases(m.map)}
     path = folder / uuid.uuid4().hex[:12]
     own = _read(runtime, leg.map.dataverse, maps, token, path, track=track)
@@ -94,10 +95,10 @@ def read_feed(leg: Leg, runtime: Runtime, token: str | None, generation: int) ->
     return Feed(path, new_token, full=token is None)
 
 
-def no_changes(leg: Leg, leg_columns: LegColumns) -> Feed:
-    """A feed without rows, for a leg whose rows were chosen and not found; the leg's position does not move."""
-    feed = Feed(leg.folder.file("feed"), None, full=False)
-    write_rows(feed.rows, leg_columns.raw_schema("dataverse"), ())
+def no_changes(context: LegContext) -> Feed:
+    """A feed without rows, for a transfer whose rows were chosen; its position does not move."""
+    feed = Feed(context.folder.file("feed"), None, full=False)
+    write_rows(feed.rows, context.columns.raw_schema("dataverse"), ())
     write_rows(feed.deleted, DELETED, ())
     return feed
 
@@ -109,26 +110,9 @@ def _folders(path: UPath) -> list[UPath]:
 def _reads(folder: UPath) -> Iterator[tuple[UPath, dict[str, Any]]]:
     """The finished reads below a folder, each with its marker."""
     for path in _folders(folder):
-        found = read_json(path / "feed.json")
-        if found is not None:
-            yield path, found
-
-
-def typed_row(row: Mapping[str, Any], columns: Mapping[str, Column], side: Side) -> dict[str, Any]:
-    """A row as a system gave it, each value in its column's type; see :data:`~dualsync.sync.plan.columns.PROBLEM`."""
-    typed: dict[str, Any] = {}
-    problems: list[str] = []
-    for name, column in columns.items():
-        try:
-            typed[name] = parse(row.get(name), column, side)
-        except ValueProblem as problem:
-            typed[name] = None
-            problems.append(str(problem))
-        if (target := row.get(f"{name}@type")) is not None:
-            typed[f"{name}@type"] = target
-    typed[VERSION] = row.get("@etag")
-    typed[PROBLEM] = "; ".join(problems) or None
-    return typed
+        marker = read_json(path / "feed.json")
+        if marker is not None:
+            yield path, marker
 
 
 def _read(
@@ -136,16 +120,16 @@ def _read(
 ) -> str | None:
     dataverse = runtime.systems.dataverse
     live = dataverse.metadata(entity.table).attributes
-    shapes = [LegColumns(m, "to_finance", runtime.schema) for m in maps]
+    of_maps = [LegColumns(m, "to_finance", runtime.schema) for m in maps]
     fields = {
         field.name: field
-        for leg_columns in shapes
-        for field in leg_columns.raw_schema("dataverse")
-        if field.name in (VERSION, PROBLEM) or field.name.removesuffix("@type") in live
+        for columns_of_map in of_maps
+        for field in columns_of_map.raw_schema("dataverse")
+        if field.name in (VERSION, PROBLEM) or field.name.removesuffix(TYPE_SUFFIX) in live
     }
     last = [fields.pop(VERSION), fields.pop(PROBLEM)]
-    select = [name for name in fields if not name.endswith("@type")]
-    columns = {name: shapes[0].column("dataverse", name) for name in select}
+    select = [name for name in fields if not name.endswith(TYPE_SUFFIX)]
+    columns = {name: of_maps[0].column("dataverse", name) for name in select}
     deleted: list[str] = []
     new_token: str | None = None
     with ParquetSink(folder / "rows.parquet", pa.schema([*fields.values(), *last])) as sink:

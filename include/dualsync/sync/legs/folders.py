@@ -11,15 +11,14 @@ import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from upath import UPath
 
-ROWS = "rows"
-"""The part of a leg that creates and updates."""
+from dualsync.sync.legs.markers import Ack, Batch, Marker, Sending, Stored, read_stored
 
-DELETES = "deletes"
-"""The part of a leg that deletes, after all maps, children first."""
+M = TypeVar("M", bound=Marker)
+S = TypeVar("S", bound=Stored)
 
 
 def safe_name(text: str) -> str:
@@ -70,44 +69,52 @@ class LegFolder:
         """A file of this attempt."""
         return self.path / name
 
-    def done(self, step: str) -> dict[str, Any] | None:
-        """What a finished step left in its marker, None while the step is not done."""
-        return read_json(self.file(f"{step}.json"))
+    def done(self, kind: type[M]) -> M | None:
+        """What a finished step left in its marker, None while the step is not done.
 
-    def finish(self, step: str, content: dict[str, Any]) -> None:
+        Raises:
+            UnknownVersion: Another release wrote it in a form that this one does not know.
+        """
+        return _stored(self.file(f"{kind.name}.json"), kind)
+
+    def is_done(self, step: str) -> bool:
+        """Whether a step is done."""
+        return self.file(f"{step}.json").exists()
+
+    def finish(self, marker: Marker) -> None:
         """Say that a step is done."""
-        write_json(self.file(f"{step}.json"), content)
+        write_json(self.file(f"{marker.name}.json"), marker.content())
 
-    def forget(self, step: str) -> None:
+    def forget(self, kind: type[Marker]) -> None:
         """Take a marker away, so that what it says is no longer so."""
-        self.file(f"{step}.json").unlink(missing_ok=True)
+        self.file(f"{kind.name}.json").unlink(missing_ok=True)
 
-    def sent(self, number: int) -> dict[str, Any] | None:
+    def sent(self, number: int) -> Batch | None:
         """The acknowledgements of a batch, None while it has none."""
-        return read_json(self.file(f"sent/{number:05d}.json"))
+        return _stored(self.file(f"sent/{number:05d}.json"), Batch)
 
-    def acknowledge(self, number: int, content: dict[str, Any]) -> None:
+    def acknowledge(self, number: int, batch: Batch) -> None:
         """Keep the acknowledgements of a batch."""
-        write_json(self.file(f"sent/{number:05d}.json"), content)
+        write_json(self.file(f"sent/{number:05d}.json"), batch.content())
         self.file(f"sent/{number:05d}.partly.json").unlink(missing_ok=True)
 
-    def sent_partly(self, number: int) -> list[dict[str, Any]]:
+    def sent_partly(self, number: int) -> list[Ack]:
         """The acknowledgements of the rows of a batch that got through before the line broke."""
-        content = read_json(self.file(f"sent/{number:05d}.partly.json"))
-        return [] if content is None else list(content["rows"])
+        batch = _stored(self.file(f"sent/{number:05d}.partly.json"), Batch)
+        return [] if batch is None else batch.rows
 
-    def acknowledge_partly(self, number: int, rows: list[dict[str, Any]]) -> None:
+    def acknowledge_partly(self, number: int, rows: list[Ack]) -> None:
         """Keep the acknowledgements of some rows of a batch, so that only the others are sent again."""
-        write_json(self.file(f"sent/{number:05d}.partly.json"), {"rows": rows})
+        write_json(self.file(f"sent/{number:05d}.partly.json"), Batch(rows=rows).content())
 
-    def acknowledged(self) -> Iterator[dict[str, Any]]:
+    def acknowledged(self) -> Iterator[Batch]:
         """The acknowledgements of all batches, in order."""
         folder = self.file("sent")
         if folder.exists():
             for path in sorted(folder.iterdir(), key=lambda p: p.name):
-                content = read_json(path) if path.suffix == ".json" else None
-                if content is not None:
-                    yield content
+                batch = _stored(path, Batch) if path.suffix == ".json" else None
+                if batch is not None:
+                    yield batch
 
     @property
     def anything_sent(self) -> bool:
@@ -116,11 +123,16 @@ class LegFolder:
         The marker ``sending.json`` is written before the first request, since a process can die between a request
         and its acknowledgement.
         """
-        return self.file("sending.json").exists()
+        return self.is_done(Sending.name)
 
     def next(self) -> LegFolder:
         """The next attempt at the same leg."""
         return LegFolder(self.leg, self.attempt + 1)
+
+
+def _stored(path: UPath, kind: type[S]) -> S | None:
+    content = read_json(path)
+    return None if content is None else read_stored(content, kind, path)
 
 
 def current_attempt(leg: UPath) -> LegFolder:

@@ -10,8 +10,8 @@ from upath import UPath
 
 from dualsync.errors import SettingsError
 from dualsync.frames import Sets, literal, quoted
-from dualsync.sync.legs.folders import read_json, safe_name
-from dualsync.sync.legs.runtime import Leg, RunRef, Runtime
+from dualsync.sync.legs.leg import Leg
+from dualsync.sync.legs.runtime import Runtime
 from dualsync.sync.plan.columns import LegColumns
 
 MOVED = "moved"
@@ -67,10 +67,10 @@ def approved_plan(leg: Leg, runtime: Runtime) -> UPath:
     Raises:
         SettingsError: It is no longer there.
     """
-    folder = runtime.runs_folder() / safe_name(leg.run.approved)
-    told = read_json(folder / "run.json")
-    if told is not None:
-        earlier = runtime.leg(RunRef.from_dict(told), leg.map.map, leg.direction, leg.company, leg.part)
+    folder = runtime.run_folder(leg.run.approved)
+    run = runtime.stored_run(leg.run.approved)
+    if run is not None:
+        earlier = runtime.leg(run, leg.map.map, leg.direction, leg.company, leg.phase)
         path = earlier.folder.file("plan.parquet")
         if path.exists():
             return path

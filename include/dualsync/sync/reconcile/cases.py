@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dualsync.frames import to_pandas
-from dualsync.sync.legs.runtime import Leg
+from dualsync.sync.legs.leg import Leg
 from dualsync.sync.plan import messages
 from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.plan.messages import Message

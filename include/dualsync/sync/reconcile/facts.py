@@ -18,7 +18,7 @@ from dualsync.frames import Sets, to_pandas
 from dualsync.mapping import ConditionalWins, Expression, Field
 from dualsync.sql import quoted
 from dualsync.sync.documents.triggers import trigger_slot
-from dualsync.sync.legs.runtime import Leg
+from dualsync.sync.legs.leg import Leg
 from dualsync.sync.plan.agreement import agreed_column, never_agreed
 from dualsync.sync.plan.columns import ColumnPair, LegColumns
 from dualsync.sync.plan.equality import same

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dualsync.mapping import Lookup, TableMap
-from dualsync.sync.legs.runtime import Leg, Runtime
+from dualsync.sync.legs.leg import Leg
+from dualsync.sync.legs.runtime import Runtime
 from dualsync.sync.lookups.keys import distinct_keys, key_frame, other_company
 from dualsync.sync.lookups.missing import KEY, missing_table, unread
 from dualsync.sync.lookups.parents import ID, Parents

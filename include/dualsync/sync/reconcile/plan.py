@@ -16,7 +16,7 @@ import pyarrow as pa
 from dualsync.frames import ParquetSink, Sets, to_arrow, to_pandas
 from dualsync.mapping import TableMap
 from dualsync.sql import literal
-from dualsync.sync.legs.runtime import Leg
+from dualsync.sync.legs.leg import Leg
 from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.plan.messages import ONLY_IN_RECEIVER
 from dualsync.sync.plan.vocabulary import (

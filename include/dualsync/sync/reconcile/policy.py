@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from dualsync.mapping import ConditionalWins, Field
 from dualsync.sync.documents.triggers import trigger_slot
-from dualsync.sync.legs.runtime import Leg
+from dualsync.sync.legs.leg import Leg
 from dualsync.sync.plan.columns import ColumnPair, LegColumns
 
 BOOL = pd.ArrowDtype(pa.bool_())

@@ -10,12 +10,14 @@ from upath import UPath
 from dualsync.frames import ParquetSink, Sets, iter_tables, to_arrow, to_pandas
 from dualsync.mapping import Expression
 from dualsync.sql import quoted
-from dualsync.sync.legs.runtime import Leg, Runtime
+from dualsync.sync.legs.leg import Leg
+from dualsync.sync.legs.runtime import Runtime
 from dualsync.sync.lookups.keys import finance_keys
 from dualsync.sync.lookups.parents import Parents
 from dualsync.sync.plan.base import open_base
-from dualsync.sync.plan.columns import JOIN_KEY, VERSION, LegColumns
+from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.plan.values import display_keys
+from dualsync.sync.plan.vocabulary import JOIN_KEY, VERSION
 
 
 def write_receiver_rows(leg: Leg, runtime: Runtime, leg_columns: LegColumns, base: UPath | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dualsync.frames import Sets
 from dualsync.mapping import Lookup
 from dualsync.sql import literal, quoted
-from dualsync.sync.legs.runtime import Leg
+from dualsync.sync.legs.leg import Leg
 from dualsync.sync.lookups.paths import base_column, key_paths
 from dualsync.sync.plan.columns import ColumnPair, LegColumns
 from dualsync.sync.plan.messages import PARENT_MISSING, SELF_LOOKUP_MISSING

@@ -14,7 +14,8 @@ from upath import UPath
 from dualsync.frames import ParquetSink, Sets, iter_tables, to_pandas
 from dualsync.sql import literal
 from dualsync.sync.documents.triggers import compare_lines, prepare
-from dualsync.sync.legs.runtime import Leg, Runtime
+from dualsync.sync.legs.leg import Leg
+from dualsync.sync.legs.runtime import Runtime
 from dualsync.sync.plan.base import open_base
 from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.reconcile.approved import keep_approved

@@ -14,7 +14,8 @@ import pandas as pd
 import pyarrow as pa
 
 from dualsync.mapping import Field, Lookup
-from dualsync.sync.legs.runtime import Leg, Runtime
+from dualsync.sync.legs.leg import Leg
+from dualsync.sync.legs.runtime import Runtime
 from dualsync.sync.lookups.missing import QUARANTINED, Missing
 from dualsync.sync.lookups.parents import Parents
 from dualsync.sync.plan.columns import ColumnPair, LegColumns

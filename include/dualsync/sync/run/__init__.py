@@ -1,1 +1,1 @@
-"""Runs: starts them, takes each transfer through its steps, and says how they ended."""
+"""Runs: how they are started, how each step is run and tried again, and a whole run in one process."""

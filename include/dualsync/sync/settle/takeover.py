@@ -14,8 +14,11 @@ from upath import UPath
 
 from dualsync.errors import LegBusy
 from dualsync.mapping import Direction
-from dualsync.sync.legs.folders import LegFolder, read_json
-from dualsync.sync.legs.runtime import Leg, RunRef, Runtime
+from dualsync.sync.legs.context import LegContext
+from dualsync.sync.legs.folders import LegFolder
+from dualsync.sync.legs.leg import Leg
+from dualsync.sync.legs.markers import Extracted
+from dualsync.sync.legs.runtime import Runtime
 from dualsync.sync.settle.step import settle_sent
 
 log = logging.getLogger(__name__)
@@ -39,19 +42,19 @@ def take_over(leg: Leg, runtime: Runtime) -> None:
     generation = base.generation if base else 0
     for record in runtime.ledger.broken_legs(leg.map.map, leg.company):
         folder = LegFolder(UPath(record.folder).parent, record.attempt)
-        extracted = folder.done("extract")
-        told = read_json(folder.leg.parent.parent.parent / "run.json")
-        if record.run_id == leg.run.run_id or told is None or extracted is None or not folder.anything_sent:
+        extracted = folder.done(Extracted)
+        run = runtime.stored_run(record.run_id)
+        if record.run_id == leg.run.run_id or run is None or extracted is None or not folder.anything_sent:
             continue
-        if extracted["generation"] != generation:
+        if extracted.generation != generation:
             continue
         try:
             runtime.ledger.take_lease(leg.map.map, leg.company, leg.run.run_id)
         except LegBusy:
             return
         direction = cast("Direction", record.direction)
-        broken = Leg(RunRef.from_dict(told), leg.map, direction, leg.company, record.part, folder)
-        settle_sent(broken, runtime, extracted, record)
+        broken = Leg(run, leg.map, direction, leg.company, record.part, folder)
+        settle_sent(LegContext.extracted(broken, runtime, extracted), record)
         log.info("%s: took over what run %s had sent", broken.label, record.run_id)
         runtime.ledger.drop_lease(leg.map.map, leg.company, leg.run.run_id)
         return

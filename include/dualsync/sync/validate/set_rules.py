@@ -1,7 +1,7 @@
 """Asks the rules of a map that no row can answer by itself, over sets of both systems and the leg's own plan and base.
 
 A reference is read into a file of the leg, only as far as the rows to be written name it, and DuckDB does the rest. A
-rule whose reference the systems do not offer is *not run*, which is not the same as fulfilled.
+rule whose reference the systems do not offer is *not tested*, which is not the same as fulfilled.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from typing import Any
 
 import pyarrow as pa
 
-from dualsync.errors import Refused, SchemaMismatch
-from dualsync.frames import ParquetSink, Sets, literal, quoted
+from dualsync.errors import Refused, SchemaMismatch, Signal
+from dualsync.frames import ParquetSink, Sets
 from dualsync.mapping import Column, Expression, Reference, Rule
-from dualsync.sync.extract.step import BY_KEY
-from dualsync.sync.legs.runtime import GLOBAL, Leg, Runtime
+from dualsync.sql import literal, quoted
+from dualsync.sync.legs.context import LegContext
 from dualsync.sync.plan.base import open_base
-from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.plan.values import ValueProblem, arrow_type, parse
+from dualsync.sync.plan.vocabulary import BY_KEY, GLOBAL, SIDE_NAMES, UPSERTED, Action, agreed, sql_list, wanted
 from dualsync.systems import Systems
 
 _TEXTS = ("text", "enum", "guid", "lookup")
 
 
-class NotRun(Exception):
-    """A rule cannot be asked; the message says why."""
+class NotTested(Signal):
+    """A rule cannot be tested; the message says why."""
 
 
 def why_not(rule: Rule, systems: Systems) -> str:
@@ -51,62 +51,57 @@ def why_not(rule: Rule, systems: Systems) -> str:
 
 
 class SetRules:
-    """The set rules of a leg.
+    """The set rules of a transfer.
 
     Args:
-        leg: The leg, reconciled.
-        runtime: Systems, and the schema of both.
-        leg_columns: What the leg carries.
-        sets: Where ``plan`` is a view of the leg's plan.
-        base: Path of the map's base, None where there is none.
+        context: The transfer, reconciled.
+        sets: Where ``plan`` is a view of its plan.
     """
 
-    def __init__(self, leg: Leg, runtime: Runtime, leg_columns: LegColumns, sets: Sets, base: Any) -> None:
-        self._leg = leg
-        self._runtime = runtime
-        self._leg_columns = leg_columns
+    def __init__(self, context: LegContext, sets: Sets) -> None:
+        self._context = context
+        self._columns = context.columns
         self._sets = sets
-        self._base = base
 
     @property
     def rules(self) -> tuple[Rule, ...]:
         """Those of the written side."""
-        return tuple(r for r in self._leg.map.rules if r.reference is not None and r.side == self._leg_columns.target)
+        return tuple(r for r in self._context.map.rules if r.reference is not None and r.side == self._columns.target)
 
     def broken(self, rule: Rule) -> list[int]:
         """Positions in the plan of the rows that break a rule.
 
         Raises:
-            NotRun: The written side lacks a column of the rule, or the rule's reference cannot be read.
+            NotTested: The written side lacks a column of the rule, or the rule's reference cannot be read.
             Transient: A system did not answer; try again.
         """
         reference = rule.reference
         assert reference is not None
-        missing = [name for name in rule.columns if name not in self._leg_columns.target_columns]
+        missing = [name for name in rule.columns if name not in self._columns.target_columns]
         if missing:
-            raise NotRun(f"{self._leg_columns.target.capitalize()} has no column {', '.join(missing)}")
+            raise NotTested(f"{SIDE_NAMES[self._columns.target]} has no column {', '.join(missing)}")
         self._ask(rule)
         if not self._sets.scalar("SELECT count(*) FROM asked"):
             return []
         try:
             self._read(rule, reference)
         except (SchemaMismatch, Refused) as error:
-            raise NotRun(str(error)) from error
-        found = self._sets.fetch(self._opposite_sql(rule) if rule.opposite else self._among_sql(rule, reference))
-        positions: list[int] = found.column(0).to_pylist()
+            raise NotTested(str(error)) from error
+        breaking = self._sets.fetch(self._opposite_sql(rule) if rule.opposite else self._among_sql(rule, reference))
+        positions: list[int] = breaking.column(0).to_pylist()
         return positions
 
     def _ask(self, rule: Rule) -> None:
         """Make ``asked``: the rows a rule is asked of, with its columns as they will be written."""
-        columns = ", ".join(f"{quoted('w:' + name)} AS {quoted(name)}" for name in rule.columns)
+        columns = ", ".join(f"{quoted(wanted(name))} AS {quoted(name)}" for name in rule.columns)
         if rule.on == "create":
-            asked = ["action = 'create'"]
+            asked = [f"action = {literal(Action.CREATE)}"]
         else:
             # an update names only what changes
-            asked = ["action IN ('create', 'update')"]
+            asked = [f"action IN {sql_list(UPSERTED)}"]
             for name in rule.columns:
-                asked.append(f"(action = 'create' OR list_contains(columns, {literal(name)}))")
-                asked.append(f"{quoted('w:' + name)} IS NOT NULL")
+                asked.append(f"(action = {literal(Action.CREATE)} OR list_contains(columns, {literal(name)}))")
+                asked.append(f"{quoted(wanted(name))} IS NOT NULL")
         self._sets.run(
             f"CREATE OR REPLACE TEMP TABLE asked AS SELECT * FROM (SELECT pos, {columns} FROM plan "
             f"WHERE {' AND '.join(asked)}) WHERE {Expression.parse(rule.when).to_sql()}"
@@ -126,28 +121,28 @@ class SetRules:
         assert rule.opposite is not None
         ((key, theirs),) = rule.opposite.through.on.items()
         names = (key, *rule.opposite.numbers)
-        letter = "f" if self._leg_columns.target == "finance" else "d"
-        open_base(self._sets, self._leg_columns, self._base)
-        planned = ", ".join(f"{quoted('w:' + name)} AS {quoted(name)}" for name in names)
-        agreed = ", ".join(f"{quoted(f'{letter}:{name}')} AS {quoted(name)}" for name in names)
+        side = self._columns.target
+        open_base(self._sets, self._columns, self._context.base)
+        in_plan = ", ".join(f"{quoted(wanted(name))} AS {quoted(name)}" for name in names)
+        in_base = ", ".join(f"{quoted(agreed(side, name))} AS {quoted(name)}" for name in names)
         differs = " OR ".join(f"a.{quoted(name)} <> -o.{quoted(name)}" for name in rule.opposite.numbers)
         to_reference = self._same(f"r.{quoted(theirs)}", f"a.{quoted(key)}", key)
         to_other = self._same(f"o.{quoted(key)}", f"r.{quoted(rule.opposite.to)}", key)
         return (
-            f"WITH others AS (SELECT {planned} FROM plan UNION ALL SELECT {agreed} FROM base "
+            f"WITH others AS (SELECT {in_plan} FROM plan UNION ALL SELECT {in_base} FROM base "
             "WHERE join_key NOT IN (SELECT join_key FROM plan WHERE join_key IS NOT NULL)) "
             f"SELECT DISTINCT a.pos FROM asked a JOIN reference r ON {to_reference} JOIN others o ON {to_other} "
             f"WHERE {differs} ORDER BY a.pos"
         )
 
-    def _same(self, one: str, other: str, written: str) -> str:
+    def _same(self, left: str, right: str, written: str) -> str:
         """The condition that two values are the same; text compares without regard to case, as in both systems."""
         if self._column(written).kind in _TEXTS:
-            return f"lower({one}) = lower({other})"
-        return f"{one} = {other}"
+            return f"lower({left}) = lower({right})"
+        return f"{left} = {right}"
 
     def _column(self, written: str) -> Column:
-        return self._leg_columns.column(self._leg_columns.target, written)
+        return self._columns.column(self._columns.target, written)
 
     # -- the reference
 
@@ -161,7 +156,7 @@ class SetRules:
             kinds[rule.opposite.to] = self._column(key)
         filter = Expression.parse(reference.filter)
         schema = pa.schema([pa.field(name, arrow_type(column)) for name, column in kinds.items()])
-        path = self._leg.folder.file(f"reference.{rule.name}.parquet")
+        path = self._context.folder.file(f"reference.{rule.name}.parquet")
         select = list(dict.fromkeys((*kinds, *filter.columns)))
         with ParquetSink(path, schema) as sink:
             for page in self._pages(reference, select):
@@ -171,7 +166,7 @@ class SetRules:
 
     def _pages(self, reference: Reference, select: Sequence[str]) -> Iterator[Sequence[Mapping[str, Any]]]:
         """Rows of the reference: those the asked rows name, or all of the company where these are many."""
-        systems, own = self._runtime.systems, self._leg.company
+        systems, own = self._context.runtime.systems, self._context.company
         company = reference.company if own != GLOBAL else None
         keys = self._keys(reference)
         if reference.side == "dataverse":
@@ -182,7 +177,7 @@ class SetRules:
                 yield from systems.dataverse.read(name, select=select)
         elif keys is not None:
             area: dict[str, Any] = {} if company is None else {company: own}
-            yield systems.finance.read_keys(reference.set, [area | one for one in keys], select=select)
+            yield systems.finance.read_keys(reference.set, [area | key for key in keys], select=select)
         else:
             words = {} if company is None else {"company": own, "company_column": company}
             yield from systems.finance.read(reference.set, select=select, **words)

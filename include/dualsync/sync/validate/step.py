@@ -11,14 +11,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from upath import UPath
 
-from dualsync.frames import ParquetSink, Sets, quoted, to_pandas
+from dualsync.frames import ParquetSink, Sets, to_pandas
 from dualsync.mapping import TableMap
 from dualsync.mapping.suites import build_suite, load_suite, suite_hash
-from dualsync.sync.legs.runtime import Leg, Runtime
+from dualsync.sql import quoted
+from dualsync.sync.legs.context import LegContext
+from dualsync.sync.legs.markers import Validated
+from dualsync.sync.legs.runtime import Runtime
 from dualsync.sync.plan.columns import LegColumns
-from dualsync.sync.validate.set_rules import NotRun, SetRules
+from dualsync.sync.plan.vocabulary import UPSERTED, Action, Severity, rule_name, sql_list, wanted
+from dualsync.sync.validate.set_rules import NotTested, SetRules
 
 FAILURES = pa.schema(
     [
@@ -31,77 +34,95 @@ FAILURES = pa.schema(
 CHUNK = 100_000
 
 
-def validate(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str, Any]:
+class _Failures:
+    """Writes down which rules which rows break, and counts them."""
+
+    def __init__(self, sink: ParquetSink) -> None:
+        self._sink = sink
+        self.by_severity: dict[str, int] = {Severity.CRITICAL: 0, Severity.WARNING: 0}
+        self.by_rule: Counter[str] = Counter()
+
+    def add(self, failures: list[dict[str, Any]]) -> None:
+        """Write failures down: for each the place of the row in the plan, severity, rule and reason."""
+        for failure in failures:
+            self.by_severity[failure["severity"]] += 1
+            self.by_rule[failure["rule"]] += 1
+        self._sink.write_rows(failures)
+
+
+def validate(context: LegContext) -> Validated:
     """Check the rows that a plan would create or update.
 
     Args:
-        leg: The leg, reconciled.
-        runtime: Settings, for the folder of the suites; systems, for what set rules look into.
-        extracted: What the extract step left.
+        context: The transfer, reconciled.
 
     Returns:
-        The content of the step's marker: rows checked, failures by severity, rows that break a rule by rule, rules that
-        were not run with the reason, and the hash of the suite.
+        The step's marker.
 
     Raises:
         Transient: A system did not answer; try again.
     """
+    suite = map_suite(context.map, context.runtime)
+    with Sets() as sets, ParquetSink(context.folder.file("failures.parquet"), FAILURES) as sink:
+        sets.view("plan", context.folder.file("plan.parquet"))
+        failures = _Failures(sink)
+        checked = _check_rows(context, sets, suite, failures)
+        not_tested = _check_sets(context, sets, failures)
+    return Validated(
+        checked=checked,
+        failures=failures.by_severity,
+        broken=dict(sorted(failures.by_rule.items())),
+        not_run=not_tested,
+        suite=suite_hash(suite),
+    )
+
+
+def _check_rows(context: LegContext, sets: Sets, suite: dict[str, Any], failures: _Failures) -> int:
+    """Ask the suite of the map, piece by piece; returns how many rows were checked."""
     from dualsync.mapping.validation import validate_rows
 
-    leg_columns = LegColumns(leg.map, leg.direction, runtime.schema, extracted["missing"])
-    suite = map_suite(leg.map, runtime)
-    checked, failures, not_run = 0, {"critical": 0, "warning": 0}, {}
-    broken: Counter[str] = Counter()
-    columns = ", ".join(quoted("w:" + name) for name in leg_columns.target_columns)
-    with Sets() as sets, ParquetSink(leg.folder.file("failures.parquet"), FAILURES) as sink:
-        sets.view("plan", leg.folder.file("plan.parquet"))
-
-        def note(found: list[dict[str, Any]]) -> None:
-            for failure in found:
-                failures[failure["severity"]] += 1
-                broken[failure["rule"]] += 1
-            sink.write_rows(found)
-
-        query = (
-            f"SELECT pos, action, columns, {columns} FROM plan WHERE action IN ('create', 'update') ORDER BY wave, pos"
+    checked = 0
+    columns = ", ".join(quoted(wanted(name)) for name in context.columns.target_columns)
+    query = f"SELECT pos, action, columns, {columns} FROM plan WHERE action IN {sql_list(UPSERTED)} ORDER BY wave, pos"
+    for piece in sets.stream(query, CHUNK):
+        frame = to_pandas(piece)
+        checked += len(frame)
+        broken = validate_rows(_as_written(frame, context.columns), suite, context.columns.target)
+        positions = frame["pos"].to_numpy()
+        failures.add(
+            [
+                {"pos": int(positions[one.position]), "severity": one.severity, "rule": one.rule, "reason": one.reason}
+                for one in broken
+            ]
         )
-        for piece in sets.stream(query, CHUNK):
-            frame = to_pandas(piece)
-            checked += len(frame)
-            found = validate_rows(_as_written(frame, leg_columns), suite, leg_columns.target)
-            rows = frame["pos"].to_numpy()
-            note(
-                [
-                    {"pos": int(rows[f.position]), "severity": f.severity, "rule": f.rule, "reason": f.reason}
-                    for f in found
-                ]
-            )
-        set_rules = SetRules(leg, runtime, leg_columns, sets, UPath(extracted["base"]) if extracted["base"] else None)
-        for rule in set_rules.rules:
-            name = f"{leg.map.map}.{rule.name}"
-            try:
-                positions = set_rules.broken(rule)
-            except NotRun as reason:
-                not_run[name] = str(reason)
-                continue
-            note([{"pos": p, "severity": rule.severity, "rule": name, "reason": rule.reason} for p in positions])
-    return {
-        "checked": checked,
-        "failures": failures,
-        "broken": dict(sorted(broken.items())),
-        "not_run": not_run,
-        "suite": suite_hash(suite),
-    }
+    return checked
 
 
-def remarks(validated: dict[str, Any]) -> str:
-    """What a person should know of a leg's validation: rules that rows break, and rules that were not run.
+def _check_sets(context: LegContext, sets: Sets, failures: _Failures) -> dict[str, str]:
+    """Ask the rules that look into a set; returns those that could not be tested, with the reason."""
+    not_tested: dict[str, str] = {}
+    set_rules = SetRules(context, sets)
+    for rule in set_rules.rules:
+        name = rule_name(context.map.map, rule.name)
+        try:
+            positions = set_rules.broken(rule)
+        except NotTested as reason:
+            not_tested[name] = str(reason)
+            continue
+        failures.add(
+            [{"pos": pos, "severity": rule.severity, "rule": name, "reason": rule.reason} for pos in positions]
+        )
+    return not_tested
+
+
+def remarks(validated: Validated) -> str:
+    """What a person should know of a validation: rules that rows break, and rules that could not be tested.
 
     Args:
-        validated: What :func:`validate` returned.
+        validated: The marker of the validation.
     """
-    said = [f"{number} row{'s' if number > 1 else ''} against {rule}" for rule, number in validated["broken"].items()]
-    said += [f"{rule} was not run: {why}" for rule, why in validated["not_run"].items()]
+    said = [f"{number} row{'s' if number > 1 else ''} against {rule}" for rule, number in validated.broken.items()]
+    said += [f"{rule} was not run: {why}" for rule, why in validated.not_run.items()]
     return "; ".join(said)
 
 
@@ -117,12 +138,12 @@ def map_suite(table_map: TableMap, runtime: Runtime) -> dict[str, Any]:
     return build_suite(table_map, runtime.schema)
 
 
-def _as_written(frame: pd.DataFrame, leg_columns: LegColumns) -> pd.DataFrame:
+def _as_written(frame: pd.DataFrame, columns: LegColumns) -> pd.DataFrame:
     """The rows as the receiving side will see them: its column names, and of updates only what changes."""
-    create = (frame["action"] == "create").to_numpy(dtype=bool)
+    create = (frame["action"] == str(Action.CREATE)).to_numpy(dtype=bool)
     changed = frame["columns"].array.__arrow_array__().to_pylist()
     written: dict[str, Any] = {"__create": create}
-    for name in leg_columns.target_columns:
+    for name in columns.target_columns:
         carried = create | np.array([name in (names or ()) for names in changed], dtype=bool)
-        written[name] = frame[f"w:{name}"].where(carried)
+        written[name] = frame[wanted(name)].where(carried)
     return pd.DataFrame(written, index=frame.index).reset_index(drop=True)

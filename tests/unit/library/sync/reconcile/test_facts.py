@@ -12,7 +12,7 @@ import pytest
 
 from dualsync.frames import Sets
 from dualsync.mapping import Catalog, Schema
-from dualsync.sync.legs.runtime import Leg
+from dualsync.sync.legs.leg import Leg
 from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.reconcile.facts import LONGEST, Facts
 from dualsync.sync.reconcile.policy import FACTS
