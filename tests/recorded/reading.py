@@ -9,8 +9,8 @@ from typing import Any
 from dualsync.errors import DualsyncError
 from dualsync.frames import Sets
 from dualsync.ledger import Ledger
-from dualsync.ledger.nights import BreakFilter
-from dualsync.ledger.wholes import whole_units
+from dualsync.ledger.breaks import BreakFilter
+from dualsync.ledger.documents import documents_of
 from dualsync.mapping import Catalog, Schema
 from dualsync.repair.held import held_legs
 from dualsync.settings import Settings
@@ -56,7 +56,7 @@ def _read(runtime: Runtime, found: dict[str, Any], maps: Sequence[str]) -> None:
     found["conserved"] = all(leg.counts.conserved for leg in legs)
     found["latest"] = len(ledger.latest_legs())
     found["open"] = sorted([row.map, row.key, row.state, row.rule] for row in ledger.open_rows())
-    found["documents"] = {unit.key: not unit.missing for unit in whole_units(ledger.units())}
+    found["documents"] = {one.key: not one.missing for one in documents_of(ledger.documents())}
     found["held"] = {leg.label: (leg.planned, leg.missing) for leg in held_legs(runtime)}
     found["exceptions"] = {one.control for one in ledger.nights.breaks(BreakFilter(still_open=True))}
     found["bases"] = {}
