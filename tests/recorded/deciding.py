@@ -134,7 +134,7 @@ def _runtime(recorded: RecordedLeg, folder: Path) -> Runtime:
     told = recorded.settings
     cutover = {} if told["cutover"] is None else {recorded.company: date.fromisoformat(told["cutover"])}
     settings = SimpleNamespace(companies=tuple(told["companies"]), time_zone=told["time_zone"], cutover=cutover)
-    units = [SimpleNamespace(join_key=key) for key in recorded.due or ()]
+    documents = [SimpleNamespace(join_key=key) for key in recorded.due or ()]
     trigger = _written(folder, "trigger_base", recorded.trigger_base)
     return cast(
         Runtime,
@@ -142,7 +142,7 @@ def _runtime(recorded: RecordedLeg, folder: Path) -> Runtime:
             settings=settings,
             catalog=maps(),
             schema=_schema(),
-            ledger=SimpleNamespace(units=lambda **_: units),
+            ledger=SimpleNamespace(documents=lambda **_: documents),
             base_path=lambda *_: None if trigger is None else UPath(trigger),
         ),
     )

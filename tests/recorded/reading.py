@@ -17,7 +17,7 @@ from dualsync.settings import Settings
 from dualsync.sync.legs.runtime import Runtime
 from dualsync.sync.plan.base import open_base
 from dualsync.sync.plan.columns import LegColumns
-from dualsync.sync.run.runs import reopen_run
+from dualsync.sync.run.pipeline import reopen_run
 
 READ = "read"
 
@@ -56,7 +56,7 @@ def _read(runtime: Runtime, found: dict[str, Any], maps: Sequence[str]) -> None:
     found["conserved"] = all(leg.counts.conserved for leg in legs)
     found["latest"] = len(ledger.latest_legs())
     found["open"] = sorted([row.map, row.key, row.state, row.rule] for row in ledger.open_rows())
-    found["documents"] = {unit.key: not unit.missing for unit in documents_of(ledger.documents())}
+    found["documents"] = {one.key: not one.missing for one in documents_of(ledger.documents())}
     found["held"] = {leg.label: (leg.planned, leg.missing) for leg in held_legs(runtime)}
     found["exceptions"] = {one.control for one in ledger.nights.breaks(BreakFilter(still_open=True))}
     found["bases"] = {}
