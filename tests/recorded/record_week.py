@@ -41,7 +41,7 @@ from dualsync.sync.lookups.parents import Parents
 from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.reconcile import transform
 from dualsync.sync.reconcile.approved import approved_plan
-from dualsync.sync.run import pipeline
+from dualsync.sync.run import steps
 from recorded.deciding import values_by_key
 from recorded.legs import ARCHIVE, Answers, RecordedLeg, as_text, outcomes, plain, read_archive, write_archive
 
@@ -78,7 +78,7 @@ class Recorder:
         self._number = 0
         self._answers: Answers = {}
         self._patches = [
-            mock.patch.object(pipeline, "reconcile", partial(self._reconcile, pipeline.reconcile)),
+            mock.patch.object(steps, "reconcile", partial(self._reconcile, steps.reconcile)),
             mock.patch.object(transform, "Parents", partial(_Listening, self)),
         ]
 
