@@ -23,6 +23,7 @@ from upath import UPath
 from dualsync.frames import read_table, to_arrow, to_pandas, write_table
 from dualsync.mapping import Catalog, Lookup, Schema
 from dualsync.sync.documents import triggers
+from dualsync.sync.legs.context import LegContext
 from dualsync.sync.legs.folders import LegFolder
 from dualsync.sync.legs.leg import Leg, RunRef
 from dualsync.sync.legs.runtime import Runtime
@@ -54,7 +55,8 @@ def decide(recorded: RecordedLeg) -> Decision:
         # the wanted rows stand where the step reads its rows from, and the transformation leaves them as they are
         write_table(leg.folder.file("source.parquet"), recorded.want)
         base = _written(Path(folder), "base", recorded.base)
-        extracted = {"base": base, "generation": 0, "full": recorded.full, "missing": recorded.missing}
+        columns = LegColumns(leg.map, leg.direction, runtime.schema, recorded.missing)
+        context = LegContext(leg, runtime, columns, UPath(base) if base else None, 0)
         with ExitStack() as stack:
             for place, name, stand_in in (
                 (reconcile, "Transform", _Untouched),
@@ -63,7 +65,7 @@ def decide(recorded: RecordedLeg) -> Decision:
                 (approved, "approved_plan", _approved_of(recorded, Path(folder))),
             ):
                 stack.enter_context(mock.patch.object(place, name, stand_in))
-            reconcile.reconcile(leg, runtime, extracted)
+            reconcile.reconcile(context, full=recorded.full)
         plan, deletes = (read_table(leg.folder.file(f"{name}.parquet")) for name in ("plan", "deletes"))
         # which updates replace a value is said since the recording was made
         return Decision(plan.drop_columns(["replaces"]), deletes)

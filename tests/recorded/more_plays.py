@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
+from dualsync.sync.legs.spec import Keys, Normal, Resend
 from dualsync_sandbox.business.dataverse.entries.approvals import approve_time
 from dualsync_sandbox.store import Store
 from support.cycles import Cycle
@@ -88,11 +89,11 @@ def test_sent_again(synced: World) -> None:
     """A run that sends again what the owner has, beside one that does not."""
     play_both_sides(synced)
     maps = ["payment_terms", "customers_v3", "projects", "project_tasks"]
-    for words in ({"mode": "full", "dry_run": True}, {"mode": "full", "resend": True, "dry_run": True}):
-        synced.sync(maps, **words)
+    for policy in (Normal(), Resend()):
+        synced.sync(maps, mode="full", policy=policy, dry_run=True)
     synced.sync(maps, mode="audit", companies=ALL)
     synced.sync(maps)
-    synced.sync(maps, mode="full", resend=True)
+    synced.sync(maps, mode="full", policy=Resend())
     synced.sync(maps, mode="full")
 
 
@@ -102,7 +103,7 @@ def test_chosen_keys(synced: World) -> None:
     first = projects(synced, "USPM")[0]
     keys = {"projects": [str(first["msdyn_projectnumber"]).lower()], "customers_v3": ["N-USPM-1"], "project_tasks": []}
     for words in ({"dry_run": True}, {}):
-        synced.sync(["customers_v3", "projects", "project_tasks"], keys=keys, **words)
+        synced.sync(["customers_v3", "projects", "project_tasks"], selection=Keys(keys), **words)
 
 
 def test_all_companies_change(synced: World) -> None:

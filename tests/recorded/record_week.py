@@ -35,13 +35,15 @@ from dualsync.mapping.catalog import MAPS_FOLDER
 from dualsync.mapping.parts import part_name
 from dualsync.mapping.words import TRIGGER
 from dualsync.sync.documents.completeness import due
+from dualsync.sync.legs.context import LegContext
 from dualsync.sync.legs.leg import Leg
+from dualsync.sync.legs.markers import Reconciled
 from dualsync.sync.legs.runtime import Runtime
 from dualsync.sync.lookups.parents import Parents
 from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.reconcile import transform
 from dualsync.sync.reconcile.approved import approved_plan
-from dualsync.sync.run import pipeline
+from dualsync.sync.run import steps
 from recorded.deciding import values_by_key
 from recorded.legs import ARCHIVE, Answers, RecordedLeg, as_text, outcomes, plain, read_archive, write_archive
 
@@ -78,7 +80,7 @@ class Recorder:
         self._number = 0
         self._answers: Answers = {}
         self._patches = [
-            mock.patch.object(pipeline, "reconcile", partial(self._reconcile, pipeline.reconcile)),
+            mock.patch.object(steps, "reconcile", partial(self._reconcile, steps.reconcile)),
             mock.patch.object(transform, "Parents", partial(_Listening, self)),
         ]
 
@@ -97,11 +99,12 @@ class Recorder:
         known = self._answers.setdefault(as_text(question), {})
         known |= {as_text(one): answers.get(one) for one in asked}
 
-    def _reconcile(self, real: Any, leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str, Any]:
+    def _reconcile(self, real: Any, context: LegContext, *, full: bool) -> Reconciled:
+        leg, runtime = context.leg, context.runtime
         self._answers = {}
         waiting = [unit.join_key for unit in due(leg, runtime)]
         trigger_base = _trigger_base(leg, runtime)
-        done: dict[str, Any] = real(leg, runtime, extracted)
+        done: Reconciled = real(context, full=full)
         if not any((runtime.settings.home / "maps").glob("*.yaml")):
             self._number += 1
             test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition("/")[2].partition(" ")[0]
@@ -119,10 +122,10 @@ class Recorder:
                     "time_zone": runtime.settings.time_zone,
                     "cutover": None if cutover is None else cutover.isoformat(),
                 },
-                full=extracted["full"],
-                missing=extracted["missing"],
+                full=full,
+                missing={side: sorted(names) for side, names in context.columns.missing.items()},
                 due=waiting,
-                base=_table(extracted["base"]),
+                base=_table(context.base),
                 trigger_base=_table(trigger_base),
                 lines=_table(leg.folder.file("lines.parquet")),
                 approved=_table(approved_plan(leg, runtime)) if leg.run.approved else None,

@@ -157,13 +157,7 @@ class RunRef:
     @property
     def approved(self) -> str:
         """A run whose plans a person approved: what is not planned just so again is left out. Empty for none."""
-        match self.spec.policy:
-            case Approved(run_id):
-                return run_id
-            case Resend(approved):
-                return approved
-            case _:
-                return ""
+        return self.spec.approved
 
     @property
     def partial(self) -> bool:

@@ -138,9 +138,20 @@ class RunSpec:
         chosen = isinstance(self.selection, Rows)
         if isinstance(self.selection, Rows) and not self.selection.rows:
             raise SettingsError("a run of chosen rows needs at least one row")
-        if not chosen and not isinstance(self.policy, Normal):
-            raise SettingsError("only a run of chosen rows sends again, or carries out what was approved")
+        if not chosen and self.approved:
+            raise SettingsError("only a run of chosen rows carries out what was approved")
         # frozen: what it was given is brought into one form before anybody sees it
         object.__setattr__(self, "companies", tuple(self.companies))
         object.__setattr__(self, "maps", tuple(self.maps))
         object.__setattr__(self, "guards", self.guards and not chosen)
+
+    @property
+    def approved(self) -> str:
+        """The run whose plan a person approved; empty for none."""
+        match self.policy:
+            case Approved(run_id):
+                return run_id
+            case Resend(approved):
+                return approved
+            case _:
+                return ""

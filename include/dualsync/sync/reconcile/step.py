@@ -7,14 +7,14 @@ decide about columns (``policy.py``) and rows (``cases.py``); ``plan.py`` puts t
 
 from __future__ import annotations
 
-from typing import Any
-
 from upath import UPath
 
 from dualsync.frames import ParquetSink, Sets, iter_tables, to_pandas
 from dualsync.sql import literal
 from dualsync.sync.documents.triggers import compare_lines, prepare
+from dualsync.sync.legs.context import LegContext
 from dualsync.sync.legs.leg import Leg
+from dualsync.sync.legs.markers import Reconciled
 from dualsync.sync.legs.runtime import Runtime
 from dualsync.sync.plan.base import open_base
 from dualsync.sync.plan.columns import LegColumns
@@ -33,36 +33,34 @@ from dualsync.sync.reconcile.self_lookups import resolve_self_lookups
 from dualsync.sync.reconcile.transform import Transform
 
 
-def reconcile(leg: Leg, runtime: Runtime, extracted: dict[str, Any]) -> dict[str, Any]:
-    """Make the plan of a leg.
+def reconcile(context: LegContext, *, full: bool) -> Reconciled:
+    """Make the plan of a transfer.
 
     Args:
-        leg: The leg, extracted.
-        runtime: Maps and systems.
-        extracted: What :func:`dualsync.sync.extract.step.extract` returned.
+        context: The transfer, extracted.
+        full: Whether everything was read on both sides.
 
     Returns:
-        The content of the step's marker: rows by action, and the generation the plan was made from.
+        The step's marker.
     """
-    columns = LegColumns(leg.map, leg.direction, runtime.schema, extracted["missing"])
+    leg, runtime, columns, base = context.leg, context.runtime, context.columns, context.base
     transform = Transform(leg, runtime, columns)
     with ParquetSink(leg.folder.file("want.parquet"), transform.schema) as sink:
         for piece in iter_tables(leg.folder.file("source.parquet")):
             sink.write(transform.piece(to_pandas(piece)))
-    base = UPath(extracted["base"]) if extracted["base"] else None
     write_receiver_rows(leg, runtime, columns, base)
     with Script(leg.folder) as sets:
         _views(sets, leg, columns, base)
         _select_keys(sets, leg)
         resolve_self_lookups(sets, leg, columns, transform)
         prepare(leg, runtime, sets, columns)
-        _plan(sets, leg, runtime, columns, full=extracted["full"])
+        _plan(sets, leg, runtime, columns, full=full)
         sets.save(deletes_sql(leg), leg.folder.file("deletes.parquet"))
         sets.view("plan", leg.folder.file("plan.parquet"))
         actions = sets.fetch("SELECT action, count(*) AS n FROM plan GROUP BY action")
         sets.write()
     counts = dict(zip(actions.column(0).to_pylist(), actions.column(1).to_pylist(), strict=True))
-    return {"generation": extracted["generation"], "actions": counts, "planned": sum(counts.values())}
+    return Reconciled(generation=context.generation, actions=counts, planned=sum(counts.values()))
 
 
 def _views(sets: Sets, leg: Leg, columns: LegColumns, base: UPath | None) -> None:

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
-import msgspec
-
 from dualsync.errors import DualsyncError, LegsFailed, Superseded, Transient
 from dualsync.ledger import LegCounts, LegRecord
 from dualsync.sides import Direction
@@ -224,7 +222,7 @@ def _reconcile(leg: Leg, runtime: Runtime) -> LegSummary:
     done = leg.folder.done(Reconciled)
     if done is None:
         extracted = _needed(leg, Extracted)
-        done = msgspec.convert(reconcile(leg, runtime, extracted.content()), Reconciled)
+        done = reconcile(LegContext.extracted(leg, runtime, extracted), full=extracted.full)
         leg.folder.finish(done)
     return _running(leg, planned=done.planned)
 

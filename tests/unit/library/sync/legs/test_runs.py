@@ -64,6 +64,7 @@ def test_a_run_of_the_release_before_is_read() -> None:
     [
         ({"keys": {"projects": ["P-1"]}}, Keys({"projects": ["P-1"]}), Normal()),
         ({"rows": [STORED_ROW]}, Rows((ROW,)), Normal()),
+        ({"resend": True}, All(), Resend()),
         ({"rows": [STORED_ROW], "approved": "held"}, Rows((ROW,)), Approved("held")),
         ({"rows": [STORED_ROW], "resend": True}, Rows((ROW,)), Resend()),
         ({"rows": [STORED_ROW], "resend": True, "approved": "dry"}, Rows((ROW,)), Resend("dry")),
@@ -72,7 +73,7 @@ def test_a_run_of_the_release_before_is_read() -> None:
 def test_what_it_was_asked_to_do_is_read(words: dict[str, Any], selection: Any, policy: Any) -> None:
     found = run(**words)
     assert (found.spec.selection, found.spec.policy) == (selection, policy)
-    assert found.partial
+    assert found.partial == (selection != All())
     assert (found.resend, found.approved) == (words.get("resend", False), words.get("approved", ""))
 
 
@@ -123,7 +124,7 @@ def test_an_unknown_mode_is_refused() -> None:
         RunSpec("setup", mode="ful")
 
 
-@pytest.mark.parametrize("words", [{"selection": Rows(())}, {"policy": Resend()}, {"policy": Approved("dry")}])
+@pytest.mark.parametrize("words", [{"selection": Rows(())}, {"policy": Resend("dry")}, {"policy": Approved("dry")}])
 def test_what_does_not_go_together_is_refused(words: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
         RunSpec("setup", **words)
