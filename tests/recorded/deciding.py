@@ -141,7 +141,7 @@ def _runtime(recorded: RecordedLeg, folder: Path) -> Runtime:
             settings=settings,
             catalog=maps(),
             schema=_schema(),
-            ledger=SimpleNamespace(units=lambda **_: units),
+            ledger=SimpleNamespace(documents=lambda **_: units),
             base_path=lambda *_: None if trigger is None else UPath(trigger),
         ),
     )
