@@ -34,11 +34,11 @@ from dualsync.sync.plan.vocabulary import (
     sent,
     wanted,
 )
-from dualsync.sync.reconcile.fields import field_values
-from dualsync.sync.reconcile.identity import identify
-from dualsync.sync.reconcile.issues import Issues
-from dualsync.sync.reconcile.lookups_to_dataverse import LookupsToDataverse
-from dualsync.sync.reconcile.lookups_to_finance import LookupsToFinance
+from dualsync.sync.reconcile.wanted.fields import field_values
+from dualsync.sync.reconcile.wanted.identity import identify
+from dualsync.sync.reconcile.wanted.issues import Issues
+from dualsync.sync.reconcile.wanted.lookups_to_dataverse import LookupsToDataverse
+from dualsync.sync.reconcile.wanted.lookups_to_finance import LookupsToFinance
 
 
 class Transform:

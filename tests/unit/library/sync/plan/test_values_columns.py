@@ -232,7 +232,10 @@ def test_rates(receiving: str, direction: str, invert: bool, data: st.DataObject
         text = f"from ({sender.kind}) holds a value that to (date) cannot take"
         told: list[Any] = [None if value is None else ("type", text) for value in values]
     else:
-        told = one_by_one(values, one, sender, receiver, direction, PARIS)
+        # Python knows a zero below zero; a column of decimals does not
+        told = [
+            "0" if result == "-0" else result for result in one_by_one(values, one, sender, receiver, direction, PARIS)
+        ]
     assert at_once(values, one, sender, receiver, direction, PARIS) == told
 
 

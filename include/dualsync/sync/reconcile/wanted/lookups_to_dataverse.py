@@ -29,7 +29,7 @@ from dualsync.sync.plan.values.arrays import (
 )
 from dualsync.sync.plan.values.keys import join_keys
 from dualsync.sync.plan.vocabulary import parent_key, wanted
-from dualsync.sync.reconcile.issues import Issues
+from dualsync.sync.reconcile.wanted.issues import Issues
 
 TEXT = pa.string()
 

@@ -14,7 +14,7 @@ from dualsync.sync.plan.values.arrays import repeated
 from dualsync.sync.plan.values.convert import convert
 from dualsync.sync.plan.values.types import arrow_type
 from dualsync.sync.plan.vocabulary import rule_name
-from dualsync.sync.reconcile.issues import Issues
+from dualsync.sync.reconcile.wanted.issues import Issues
 
 
 def field_values(
