@@ -26,7 +26,7 @@ import typer
 
 from dualsync.nightly import steps
 from dualsync.nightly.publish import publish
-from dualsync.nightly.totals import draw_up
+from dualsync.nightly.totals import compute_totals
 from dualsync.reports.publishing import write_reports
 from dualsync.settings import Settings
 from dualsync.sync.legs.runtime import Runtime
@@ -143,7 +143,7 @@ def night(home: Path, line: Connection) -> None:
         at = step("ask", at)
         steps.validate(begun, runtime)
         at = step("validate", at)
-        draw_up(steps.tonight(begun, runtime))
+        compute_totals(steps.tonight(begun, runtime))
         at = step("totals", at)
         verdict = publish(begun, runtime)
         at = step("publish", at)

@@ -14,7 +14,7 @@ import pytest
 from dualsync.frames import read_table
 from dualsync.mapping.areas import AREA_NAMES
 from dualsync.nightly import steps
-from dualsync.nightly.totals import draw_up
+from dualsync.nightly.totals import compute_totals
 from dualsync.sync.run.runs import RunSummary
 from dualsync_demo.day import FINANCE_JOBS
 from dualsync_sandbox.business.finance import jobs as finance_jobs
@@ -348,7 +348,7 @@ def test_a_night_after_the_week_finds_no_break_and_every_amount(shared: Cycle, w
         night = steps.begin(runtime)
         steps.read(night, runtime)
         compared, asked = steps.compare(night, runtime), steps.ask(night, runtime)
-        totals = draw_up(steps.tonight(night, runtime))
+        totals = compute_totals(steps.tonight(night, runtime))
     files = [*night.folder.glob("sides/*/*/breaks.parquet"), *night.folder.glob("controls/*.parquet")]
     assert [row for file in files for row in read_table(file).to_pylist()] == []
     assert {one["state"] for one in asked} == {"equal"}

@@ -15,7 +15,7 @@ from dualsync.ledger import NightRecord
 from dualsync.nightly import steps
 from dualsync.nightly.night import NightRef
 from dualsync.nightly.publish import publish
-from dualsync.nightly.totals import draw_up
+from dualsync.nightly.totals import compute_totals
 from dualsync.reports.publishing import write_reports
 from dualsync.sync.legs.runtime import Runtime
 from dualsync_sandbox.plant import BREAKS, LOOK_ALIKES
@@ -43,7 +43,7 @@ def test_a_night_reports_every_planted_break_and_nothing_else(evening: World) ->
     nights: list[NightRecord] = []
 
     def report(night: NightRef, runtime: Runtime) -> None:
-        draw_up(steps.tonight(night, runtime))
+        compute_totals(steps.tonight(night, runtime))
         publish(night, runtime)
         files.extend(Path(str(path)) for path in write_reports(runtime, night.run.run_id))
         record = runtime.ledger.nights.night(night.run.run_id)

@@ -109,7 +109,7 @@ def _compare(
     Whoever names some maps gets no control, and the other way round.
     """
     from dualsync.nightly import steps
-    from dualsync.nightly.totals import draw_up
+    from dualsync.nightly.totals import compute_totals
 
     rest: list[str] | None = [] if maps or controls else None
     night = steps.begin(
@@ -119,7 +119,7 @@ def _compare(
     steps.read(night, runtime)
     steps.compare(night, runtime)
     steps.ask(night, runtime)
-    draw_up(steps.tonight(night, runtime))
+    compute_totals(steps.tonight(night, runtime))
     if quality:
         steps.validate(night, runtime)
     return night

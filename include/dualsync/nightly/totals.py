@@ -188,7 +188,7 @@ TOTALS_NEED = ("fiscal_periods", *dict.fromkeys(need for one in (*TOTALS, *ACCOU
 """Every extract that totals and balances read."""
 
 
-def draw_up(night: NightRuntime) -> dict[str, Any]:
+def compute_totals(night: NightRuntime) -> dict[str, Any]:
     """Write ``totals.parquet`` and ``totals.json`` of the night.
 
     Returns:

@@ -216,7 +216,7 @@ class TotalsOperator(BaseOperator):
             The share of the amounts that match, overall (under the empty text) and by company.
         """
         from dualsync.nightly import steps
-        from dualsync.nightly.totals import draw_up as compute_totals
+        from dualsync.nightly.totals import compute_totals
 
         with open_runtime() as runtime:
             return dict(compute_totals(steps.tonight(night_of(context), runtime))["matched"])

@@ -42,7 +42,7 @@ RUN_IN = {
     "quarantine replay": "tests/end_to_end/test_repair_replay.py",
     "approvals list": "tests/integration/test_release_dag.py",
     "approvals release": "tests/integration/test_release_dag.py",
-    "reconcile": "tests/integration/test_nightly_dag.py",
+    "reconcile": "tests/integration/test_nightly_run.py",
     "controls": "here",
     "sign-off": CLI,
     "review": CLI,
@@ -162,6 +162,25 @@ def test_commands_of_the_documents_are_there() -> None:
     wrong = [f"{command.place}: {' '.join(command.words)}: {why}" for command in OURS if (why := mistake(command))]
     assert wrong == []
     assert len(OURS) > 50
+
+
+def test_commands_that_messages_and_pages_name_are_there() -> None:
+    """And by their names of today."""
+    files = [file for folder in ("include", "plugins", "dags") for file in (ROOT / folder).rglob("*")]
+    named = [
+        (file.relative_to(ROOT), tuple(words.split()))
+        for file in files
+        if file.suffix in (".py", ".html", ".yaml")
+        for words in re.findall(r"`dualsync ((?:[a-z][a-z-]* ?)+)", file.read_text(encoding="utf-8"))
+    ]
+    assert len(named) > 10
+    assert [(file, words) for file, words in named if words[0] in HIDDEN or not is_call(words)] == []
+
+
+def is_call(words: tuple[str, ...]) -> bool:
+    """Whether words begin with a command, or are a group."""
+    group = hasattr(TREE.get(words[:1]), "commands")
+    return words[:2] in TREE if group else words[:1] in TREE
 
 
 def mistake(command: Command) -> str:
