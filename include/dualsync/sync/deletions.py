@@ -100,8 +100,8 @@ def _held(leg: Leg, runtime: Runtime, rows: list[OpenRow], generation: int) -> L
     """Write down deletions that are more than a guard allows; a person has to approve them."""
     message = (
         f"{leg.label} would delete {len(rows)} rows, more than the limit of {runtime.settings.guards.deletes} "
-        "(setting guards.deletes); look at them with `dualsync held list`, then release them with "
-        "`dualsync held release`"
+        "(setting guards.deletes); look at them with `dualsync approvals list`, then release them with "
+        "`dualsync approvals release`"
     )
     counts = LegCounts(planned=len(rows), waiting=len(rows))
     record = leg_record(leg, counts, state=LegState.HELD, message=message, generation=generation)

@@ -138,8 +138,8 @@ def _guard(context: LegContext, sets: Sets) -> None:
         runtime.ledger.drop_lease(leg.map.map, leg.company, leg.run.run_id)
         raise NeedsApproval(
             f"{leg.label} would overwrite values in {updates} of {base.rows} known rows, more than the limit of "
-            f"{limit} (setting guards.update_share); look at it with `dualsync held list`, then release it with "
-            "`dualsync held release`"
+            f"{limit} (setting guards.update_share); look at it with `dualsync approvals list`, then release it with "
+            "`dualsync approvals release`"
         )
 
 
