@@ -21,12 +21,13 @@ from dualsync.sync.legs.runtime import Runtime
 from dualsync.sync.lookups.keys import finance_keys
 from dualsync.sync.lookups.parents import Parents
 from dualsync.sync.lookups.paths import key_paths
-from dualsync.sync.lookups.records import Record, dataverse_conditions, finance_condition, read_key, split_key
+from dualsync.sync.lookups.records import Record, dataverse_conditions, read_key, split_key
 from dualsync.sync.plan.base import open_base
 from dualsync.sync.plan.columns import LegColumns
+from dualsync.sync.plan.finance_keys import finance_key
 from dualsync.sync.plan.live_columns import typed_row
 from dualsync.sync.plan.values import display_key, join_key, parse
-from dualsync.sync.plan.vocabulary import GLOBAL
+from dualsync.sync.plan.vocabulary import GLOBAL, deleted_row
 from dualsync.sync.reconcile.plan import FACTS_FILE
 from dualsync.sync.reconcile.policy import DECISIONS, FACTS
 from dualsync.sync.reconcile.script import FILE as SCRIPT_FILE
@@ -227,7 +228,7 @@ class _Explanation:
     def _read_finance(self) -> Record | None:
         entity = self._map.finance
         columns = {name: self._leg_columns.column("finance", name) for name in entity.key}
-        condition = finance_condition(self._map, self._runtime.schema, self._company, self._parts)
+        condition = finance_key(self._map, self._runtime.schema, self._company, self._parts)
         select = list(self._leg_columns.read_columns("finance"))
         for row in self._runtime.systems.finance.read_keys(entity.set, [condition], select=select):
             if (
@@ -243,7 +244,7 @@ class _Explanation:
         return [
             row
             for row in rows
-            if row.join_key.removeprefix("delete:") == self._join_key
+            if deleted_row(row.join_key) == self._join_key
             or row.key == self._key
             or (record is not None and row.record_id == record)
         ]

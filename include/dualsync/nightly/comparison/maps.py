@@ -23,6 +23,7 @@ from dualsync.sync.lookups.keys import finance_keys
 from dualsync.sync.lookups.parents import Parents
 from dualsync.sync.plan.base import open_base
 from dualsync.sync.plan.columns import LegColumns
+from dualsync.sync.plan.vocabulary import ID_SCHEME, deleted_row
 
 PREFIX = "map:"
 """The full comparison of a map stands among the controls under this and the map's name."""
@@ -143,7 +144,7 @@ class MapComparison:
             "open_rows",
             pa.table(
                 {
-                    "open_key": pa.array([row.join_key.removeprefix("delete:") for row in rows], type=pa.string()),
+                    "open_key": pa.array([deleted_row(row.join_key) for row in rows], type=pa.string()),
                     "open_id": pa.array([row.record_id for row in rows], type=pa.string()),
                     "state": pa.array([row.state for row in rows], type=pa.string()),
                     "open_reason": pa.array([row.reason for row in rows], type=pa.string()),
@@ -206,7 +207,7 @@ class MapComparison:
             "finance_key, COALESCE(e.state, i.state, b.cause, '') AS cause, "
             "COALESCE(e.open_reason, i.open_reason, b.reason, '') AS explanation "
             f"FROM ({' UNION ALL BY NAME '.join(parts)}) b LEFT JOIN explained e ON e.open_key = b.{KEY} "
-            "LEFT JOIN explained i ON i.open_key = 'id:' || b.dataverse_id "
+            f"LEFT JOIN explained i ON i.open_key = '{ID_SCHEME}' || b.dataverse_id "
             f"WHERE b.{KEY} NOT IN (SELECT {KEY} FROM young) AND b.{KEY} NOT IN (SELECT {KEY} FROM history)"
         )
 

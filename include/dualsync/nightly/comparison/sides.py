@@ -38,7 +38,7 @@ from dualsync.sync.lookups.paths import base_column, key_paths
 from dualsync.sync.plan.columns import ColumnPair, LegColumns, essential_columns
 from dualsync.sync.plan.equality import common_scale, comparable, rule_text
 from dualsync.sync.plan.values import arrow_type, display_keys, join_keys, translate
-from dualsync.sync.plan.vocabulary import GLOBAL, JOIN_KEY, STATE
+from dualsync.sync.plan.vocabulary import GLOBAL, ID_SCHEME, JOIN_KEY, ROW_SCHEME, STATE
 from dualsync.sync.reconcile.transform import Transform
 
 TEXT = pa.string()
@@ -264,7 +264,7 @@ class Sides:
                     frame["id"] = rows[self.map.dataverse.id]
                     frame = frame.rename(columns={name: f"w:{name}" for name in self.map.finance.key})
                 frame = self._named(frame, frame["join_key"], "dataverse")
-                frame["join_key"] = _never_empty(frame["join_key"], "id:" + frame["id"])
+                frame["join_key"] = _never_empty(frame["join_key"], ID_SCHEME + frame["id"])
                 frame["changed"] = rows[CHANGED]
                 self._measure(frame, rows, "dataverse")
                 for letter, column in (field.name.split(":", 1) for field in schema if field.name[1:2] == ":"):
@@ -358,7 +358,7 @@ class Sides:
                 frame["key"] = display_keys(rows, self.map.finance.key)
                 frame = self._named(frame, rows[JOIN_KEY], "finance")
                 places = pd.Series(range(number, number + len(frame)), index=frame.index).astype(str)
-                frame["join_key"] = _never_empty(rows.loc[frame.index, JOIN_KEY], "row:" + places)
+                frame["join_key"] = _never_empty(rows.loc[frame.index, JOIN_KEY], ROW_SCHEME + places)
                 number += len(rows)
                 self._measure(frame, rows, "finance")
                 for letter, column in (field.name.split(":", 1) for field in schema if field.name[1:2] == ":"):

@@ -19,20 +19,20 @@ from dualsync.ledger import DocumentRecord
 from dualsync.mapping import Catalog, Direction, TableMap
 from dualsync.mapping.parts import part_name
 from dualsync.mapping.words import COMPANY_WORD, TRIGGER
+from dualsync.sides import sender
 from dualsync.sync.legs.leg import Leg
 from dualsync.sync.legs.runtime import Runtime
 from dualsync.sync.lookups.paths import base_column
 from dualsync.sync.plan.base import open_base
 from dualsync.sync.plan.columns import LegColumns
-from dualsync.sync.plan.vocabulary import GLOBAL
+from dualsync.sync.plan.vocabulary import GLOBAL, OPEN, UPSERTED, Prefix, Severity, agreed, agreed_prefix, sql_list
 
-OPEN = ("waiting", "quarantined", "conflict")
-"""How rows end that are not settled."""
-
-PLANNED = "s:"
+PLANNED = Prefix.SENT
 """What stands before the names of the sending side's columns in a plan."""
 
-SENT = "pos NOT IN (SELECT pos FROM failures WHERE severity = 'critical') AND action IN ('create', 'update')"
+SENT = (
+    f"pos NOT IN (SELECT pos FROM failures WHERE severity = '{Severity.CRITICAL}') AND action IN {sql_list(UPSERTED)}"
+)
 """The rows of a plan that are written."""
 
 
@@ -60,7 +60,7 @@ class Lines:
     @property
     def sender(self) -> str:
         """The prefix of the sending side's columns in a base."""
-        return "d:" if self.way == "to_finance" else "f:"
+        return agreed_prefix(sender(self.way))
 
     @property
     def columns(self) -> dict[str, str]:
@@ -161,8 +161,7 @@ def begin(leg: Leg, runtime: Runtime, sets: Sets) -> None:
         units += _records(leg.map, rows, names)
     if units:
         runtime.ledger.mark_incomplete(units, leg.run.run_id)
-    states = ", ".join(literal(state) for state in OPEN)
-    begin_lines(leg, runtime, sets, f"(SELECT * FROM plan WHERE action IN ({states}))", PLANNED, written=False)
+    begin_lines(leg, runtime, sets, f"(SELECT * FROM plan WHERE action IN {sql_list(OPEN)})", PLANNED, written=False)
     begin_lines(leg, runtime, sets, f"(SELECT * FROM plan WHERE {SENT})", PLANNED, written=True)
 
 
@@ -230,7 +229,7 @@ def link(sets: Sets, runtime: Runtime, lines: Lines, leg: Leg, name: str, rows: 
 
 def _headers_sql(sets: Sets, runtime: Runtime, header: TableMap, leg: Leg) -> str:
     """The headers that are on both sides, with their company."""
-    keys = ", ".join(quoted(f"f:{name}") for name in header.finance.key)
+    keys = ", ".join(quoted(agreed("finance", name)) for name in header.finance.key)
     found = [
         f"SELECT {literal(company)} AS company, join_key, key, id, {keys} FROM {view}"
         for view, company in _bases(sets, runtime, header, leg, "header")
@@ -282,16 +281,17 @@ def _count(
     open_base(sets, LegColumns(leg.map, leg.direction, runtime.schema), base, "lines_base")
     link(sets, runtime, lines, leg, "based", "lines_base", lines.sender)
     if planned:
-        states = ", ".join(literal(state) for state in OPEN)
-        link(sets, runtime, lines, leg, "open_lines", f"(SELECT * FROM ended WHERE action IN ({states}))", PLANNED)
-        done = "(SELECT * FROM ended WHERE action IN ('create', 'update'))"
+        link(
+            sets, runtime, lines, leg, "open_lines", f"(SELECT * FROM ended WHERE action IN {sql_list(OPEN)})", PLANNED
+        )
+        done = f"(SELECT * FROM ended WHERE action IN {sql_list(UPSERTED)})"
         link(sets, runtime, lines, leg, "done", done, PLANNED)
         sets.run(
-            "CREATE OR REPLACE TEMP TABLE held AS SELECT join_key FROM ended WHERE action IN "
-            f"({states}) UNION SELECT join_key FROM deletes"
+            "CREATE OR REPLACE TEMP TABLE unsettled AS SELECT join_key FROM ended WHERE action IN "
+            f"{sql_list(OPEN)} UNION SELECT join_key FROM deletes"
         )
     else:
-        sets.run("CREATE OR REPLACE TEMP TABLE held AS SELECT ''::VARCHAR AS join_key WHERE FALSE")
+        sets.run("CREATE OR REPLACE TEMP TABLE unsettled AS SELECT ''::VARCHAR AS join_key WHERE FALSE")
         for name in ("open_lines", "done"):
             sets.run(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM based WHERE FALSE")
     names = ("company", "join_key", "key", "id")
@@ -302,7 +302,7 @@ def _count(
         "WITH looked AS (SELECT company, join_key, any_value(key) AS key, any_value(id) AS id FROM "
         "(SELECT * FROM asked_units UNION ALL SELECT company, join_key, key, id FROM open_lines UNION ALL "
         "SELECT company, join_key, key, id FROM done) GROUP BY ALL), "
-        "counted AS (SELECT company, join_key, line, line NOT IN (SELECT join_key FROM held WHERE join_key IS NOT "
+        "counted AS (SELECT company, join_key, line, line NOT IN (SELECT join_key FROM unsettled WHERE join_key IS NOT "
         "NULL) AS there FROM based UNION SELECT company, join_key, line, FALSE FROM open_lines) "
         "SELECT l.company, l.join_key, l.key, l.id, count(DISTINCT c.line) AS expected, "
         "count(DISTINCT c.line) FILTER (c.there) AS acknowledged, "

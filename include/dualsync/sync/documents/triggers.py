@@ -20,21 +20,19 @@ from dualsync.ledger import DocumentRecord
 from dualsync.mapping import Side, TableMap
 from dualsync.mapping.parts import part_name
 from dualsync.mapping.words import TRIGGER, Scalar
-from dualsync.sync.documents.completeness import OPEN, SENT, Lines, as_lines, due, lines_of, link, trigger_part
+from dualsync.sync.documents.completeness import SENT, Lines, as_lines, due, lines_of, link, trigger_part
 from dualsync.sync.legs.leg import Leg
 from dualsync.sync.legs.runtime import Runtime
 from dualsync.sync.lookups.missing import WAITING, Missing
 from dualsync.sync.plan.base import open_base
 from dualsync.sync.plan.columns import ColumnPair, LegColumns
+from dualsync.sync.plan.finance_keys import company_values, finance_key
 from dualsync.sync.plan.live_columns import missing_columns, typed_row
 from dualsync.sync.plan.values import join_key, parse, to_wire
-from dualsync.sync.plan.vocabulary import GLOBAL, JOIN_KEY
+from dualsync.sync.plan.vocabulary import JOIN_KEY, OPEN, RuleWord, agreed, rule_name, wanted
 
 NAMED = 3
 """So many missing lines are named in the reason why a header waits."""
-
-GONE = "gone"
-"""The rule of headers that are no longer rows of the map."""
 
 _HEADERS = 50
 """The lines of so many headers are asked for at once."""
@@ -66,14 +64,14 @@ def prepare(leg: Leg, runtime: Runtime, sets: Sets, leg_columns: LegColumns) -> 
     slot = trigger_slot(leg.map, leg_columns)
     if slot is None or leg.map.unit is None:
         return
-    wanted, rest = quoted(f"w:{slot.target}"), sql_value(leg.map.unit.rest)
+    value, rest = quoted(wanted(slot.target)), sql_value(leg.map.unit.rest)
     sets.run("ALTER TABLE want ADD COLUMN rests BOOLEAN")
-    sets.run(f"UPDATE want SET rests = ({wanted} IS NOT DISTINCT FROM {rest})")
+    sets.run(f"UPDATE want SET rests = ({value} IS NOT DISTINCT FROM {rest})")
     if leg.map.sends_trigger:
         keys = [unit.join_key for unit in due(leg, runtime)]
         sets.table("due", pa.table({"due_key": pa.array(keys, type=pa.string())}))
         return
-    sets.run(f"UPDATE want SET {wanted} = {rest}")
+    sets.run(f"UPDATE want SET {value} = {rest}")
     part = runtime.catalog[part_name(leg.map.map, TRIGGER)]
     path = runtime.base_path(part.map, leg.company)
     open_base(sets, LegColumns(part, leg.direction, runtime.schema), path, "trigger_base")
@@ -119,7 +117,7 @@ def missing_lines(leg: Leg, runtime: Runtime, sets: Sets) -> dict[str, Missing]:
     """
     if not leg.map.sends_trigger:
         return {}
-    rule = f"{leg.map.map}.lines"
+    rule = rule_name(leg.map.map, RuleWord.LINES)
     found = _verdicts(leg, runtime, sets, f"SELECT join_key FROM plan WHERE {SENT}", "load")
     return {row["join_key"]: Missing(WAITING, rule, row["reason"]) for row in found if row["reason"] is not None}
 
@@ -241,7 +239,7 @@ def _ask(
     if lines.way == "to_finance":
         conditions = [{name: header[known] for name, known in lines.columns.items()} for header in headers]
         return runtime.systems.dataverse.read_keys(lines.map.dataverse.set, conditions, select=select)
-    area = {} if leg.company == GLOBAL else {str(lines.map.finance.company): leg.company}
+    area = company_values(lines.map, leg.company)
     conditions = [
         area
         | {
@@ -295,7 +293,7 @@ def reopen(leg: Leg, runtime: Runtime, sets: Sets, rows: str, prefix: str) -> di
                 refused[header["join_key"]] = f"waits: its header {header['key']} cannot be reopened: {error.message}"
         for row in sets.fetch("SELECT join_key, line FROM written").to_pylist() if refused else ():
             if (reason := refused.get(row["join_key"])) is not None:
-                closed[row["line"]] = Missing(WAITING, f"{leg.map.map}.header", reason)
+                closed[row["line"]] = Missing(WAITING, rule_name(leg.map.map, RuleWord.HEADER), reason)
     return closed
 
 
@@ -341,11 +339,8 @@ class _Receiver:
             self._runtime.systems.finance.update(self._map.finance.set, self._key(header), values)
 
     def _key(self, header: dict[str, Any]) -> dict[str, Any]:
-        area = {} if self._leg.company == GLOBAL else {str(self._map.finance.company): self._leg.company.lower()}
-        return area | {
-            name: to_wire(header[f"f:{name}"], self._leg_columns.column("finance", name), "finance")
-            for name in self._map.finance.key
-        }
+        parts = [header[agreed("finance", name)] for name in self._map.finance.key]
+        return finance_key(self._map, self._runtime.schema, self._leg.company, parts)
 
 
 # --- what the ledger says afterwards --------------------------------------------------------------------------------
@@ -368,9 +363,10 @@ def triggered_units(leg: Leg, runtime: Runtime, sets: Sets) -> tuple[list[Docume
     known = {unit.join_key: unit for unit in due(leg, runtime)}
     sets.table("due", pa.table({"due_key": pa.array(list(known), type=pa.string())}))
     sets.view("lines_found", leg.folder.file("lines.parquet"))
+    header_gone = literal(rule_name(leg.map.map, RuleWord.GONE))
     rows = sets.fetch(
-        "SELECT join_key, key, id, action FROM ended WHERE rule IS DISTINCT FROM "
-        f"{literal(f'{leg.map.map}.{GONE}')} AND (len(columns) > 0 OR join_key IN (SELECT due_key FROM due))"
+        f"SELECT join_key, key, id, action FROM ended WHERE rule IS DISTINCT FROM {header_gone} "
+        "AND (len(columns) > 0 OR join_key IN (SELECT due_key FROM due))"
     ).to_pylist()
     seen = {row["join_key"]: row for row in rows}
     units = [

@@ -13,9 +13,11 @@ from upath import UPath
 
 from dualsync.errors import UnknownVersion
 from dualsync.sync.plan.vocabulary import AckStatus, Step
+from dualsync.versions import VERSION as VERSION_WORD
+from dualsync.versions import Format
 
-VERSION = 2
-"""Version of the markers that are written. Version 1 had no field for it."""
+FORMAT = Format("file of a run", 2, {1: dict})
+"""Files of a run as they are written. Version 1 had no field for its version, and the same fields otherwise."""
 
 M = TypeVar("M", bound="Stored")
 
@@ -27,7 +29,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
         version: Version of the form it has.
     """
 
-    version: int = VERSION
+    version: int = FORMAT.version
 
     def content(self) -> dict[str, Any]:
         """As plain data."""
@@ -230,14 +232,14 @@ def read_stored(content: dict[str, Any], kind: type[M], place: UPath | str) -> M
     Raises:
         UnknownVersion: It was written by a later release, or is not what it should be.
     """
-    written = content.get("version", 1)
-    if not isinstance(written, int) or written > VERSION:
-        raise UnknownVersion(
-            f"{place} was written by a newer release of dualsync (version {written} of its form; this release reads "
-            f"versions 1 to {VERSION}): go on with that release, or start a new run"
-        )
+    if not isinstance(content.get(VERSION_WORD, 1), int):
+        raise UnknownVersion(f"{place} names no version that dualsync knows: start a new run")
     try:
-        return msgspec.convert({**content, "version": VERSION}, kind)
+        current = FORMAT.read(content)
+    except UnknownVersion as error:
+        raise UnknownVersion(f"{place}: {error}, or start a new run") from error
+    try:
+        return msgspec.convert({**current, VERSION_WORD: FORMAT.version}, kind)
     except msgspec.ValidationError as error:
         raise UnknownVersion(
             f"{place} is not what this release of dualsync expects there ({error}): go on with the release that wrote "

@@ -10,8 +10,7 @@ from dualsync.errors import MapErrors
 from dualsync.mapping import Schema, TableMap
 from dualsync.sync.legs.runtime import Runtime
 from dualsync.sync.lookups.parents import Parents
-from dualsync.sync.plan.values import ValueProblem, display_key, join_key, parse, to_wire
-from dualsync.sync.plan.vocabulary import GLOBAL
+from dualsync.sync.plan.values import ValueProblem, display_key, join_key, parse
 
 Record = dict[str, Any]
 
@@ -58,15 +57,6 @@ def read_key(table_map: TableMap, schema: Schema, text: str) -> Key:
     except ValueProblem as problem:
         raise MapErrors([f"key '{text}' of map {table_map.map}: {problem}"]) from None
     return Key(tuple(parts), display_key(parts), join_key(parts) or "")
-
-
-def finance_condition(table_map: TableMap, schema: Schema, company: str, parts: Sequence[Any]) -> Record:
-    """What to ask Finance for to get the row of a key."""
-    entity = table_map.finance
-    condition: Record = {} if company == GLOBAL else {str(entity.company): company}
-    for name, value in zip(entity.key, parts, strict=True):
-        condition[name] = to_wire(value, schema.column("finance", entity.set, name), "finance")
-    return condition
 
 
 def dataverse_conditions(

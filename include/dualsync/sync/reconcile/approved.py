@@ -9,13 +9,12 @@ from __future__ import annotations
 from upath import UPath
 
 from dualsync.errors import SettingsError
-from dualsync.frames import Sets, literal, quoted
+from dualsync.frames import Sets
+from dualsync.sql import literal, quoted
 from dualsync.sync.legs.leg import Leg
 from dualsync.sync.legs.runtime import Runtime
 from dualsync.sync.plan.columns import LegColumns
-
-MOVED = "moved"
-"""The rule of rows that are no longer planned as they were approved."""
+from dualsync.sync.plan.vocabulary import RuleWord, rule_name, standing, wanted
 
 
 def keep_approved(leg: Leg, runtime: Runtime, sets: Sets, fresh: UPath, leg_columns: LegColumns) -> None:
@@ -35,13 +34,14 @@ def keep_approved(leg: Leg, runtime: Runtime, sets: Sets, fresh: UPath, leg_colu
     sets.view("fresh_plan", fresh)
     sets.view("approved_plan", approved)
     same = " AND ".join(_same(name) for name in leg_columns.target_columns)
+    rule = literal(rule_name(leg.map.map, RuleWord.MOVED))
     reason = literal(
         f"is no longer planned as it was in run {leg.run.approved}, which was approved; the next run looks at it"
     )
     sets.save(
         "SELECT * EXCLUDE (moved) REPLACE ("
         "CASE WHEN moved THEN 'waiting' ELSE action END AS action, "
-        f"CASE WHEN moved THEN {literal(f'{leg.map.map}.{MOVED}')} ELSE rule END AS rule, "
+        f"CASE WHEN moved THEN {rule} ELSE rule END AS rule, "
         f"CASE WHEN moved THEN {reason} ELSE reason END AS reason) FROM "
         "(SELECT p.*, p.action IN ('create', 'update') AND NOT EXISTS (SELECT 1 FROM approved_plan a WHERE "
         "a.join_key = p.join_key AND a.action = p.action AND list_sort(a.columns) = list_sort(p.columns) "
@@ -52,9 +52,9 @@ def keep_approved(leg: Leg, runtime: Runtime, sets: Sets, fresh: UPath, leg_colu
 
 def _same(name: str) -> str:
     """That the value of a column, where it is written, and what it is written over are as they were."""
-    wanted, held = quoted(f"w:{name}"), quoted(f"h:{name}")
-    equal = f"a.{wanted} IS NOT DISTINCT FROM p.{wanted}"
-    over = f"{equal} AND a.{held} IS NOT DISTINCT FROM p.{held}"
+    value, before = quoted(wanted(name)), quoted(standing(name))
+    equal = f"a.{value} IS NOT DISTINCT FROM p.{value}"
+    over = f"{equal} AND a.{before} IS NOT DISTINCT FROM p.{before}"
     return (
         f"CASE WHEN p.action = 'create' THEN {equal} WHEN list_contains(p.columns, {literal(name)}) THEN {over} "
         "ELSE TRUE END"

@@ -17,18 +17,18 @@ from dualsync.sync.lookups.parents import Parents
 from dualsync.sync.plan.base import open_base
 from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.plan.values import display_keys
-from dualsync.sync.plan.vocabulary import JOIN_KEY, VERSION
+from dualsync.sync.plan.vocabulary import JOIN_KEY, VERSION, agreed, deciding, standing
 
 
 def write_receiver_rows(leg: Leg, runtime: Runtime, leg_columns: LegColumns, base: UPath | None) -> None:
     """Write ``have.parquet``: the rows of the side to be written, with their join key."""
     text = leg.map.finance.filter if leg_columns.target == "finance" else leg.map.dataverse.filter
     matches = f"COALESCE(({Expression.parse(text).to_sql()}), FALSE)" if text else "TRUE"
-    deciding = [
-        f"{quoted(name)} AS {quoted('c:' + name)}" for name in leg_columns.condition_columns(leg_columns.target)
+    decisive = [
+        f"{quoted(name)} AS {quoted(deciding(name))}" for name in leg_columns.condition_columns(leg_columns.target)
     ]
     columns = ", ".join(
-        [*(f"{quoted(name)} AS {quoted('h:' + name)}" for name in leg_columns.target_columns), *deciding]
+        [*(f"{quoted(name)} AS {quoted(standing(name))}" for name in leg_columns.target_columns), *decisive]
     )
     target = leg.folder.file("target.parquet")
     if leg_columns.target == "finance" and leg.map.finance.write == "package":
@@ -65,7 +65,9 @@ def write_receiver_rows(leg: Leg, runtime: Runtime, leg_columns: LegColumns, bas
 
 def _have_from_base(leg: Leg, leg_columns: LegColumns, base: UPath | None) -> None:
     """Write ``have.parquet`` for an entity that cannot be read: what was written before is all that is known of it."""
-    columns = ", ".join(f"{quoted('f:' + name)} AS {quoted('h:' + name)}" for name in leg_columns.target_columns)
+    columns = ", ".join(
+        f"{quoted(agreed('finance', name))} AS {quoted(standing(name))}" for name in leg_columns.target_columns
+    )
     with Sets() as sets:
         open_base(sets, leg_columns, base)
         sets.save(

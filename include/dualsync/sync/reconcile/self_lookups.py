@@ -9,7 +9,7 @@ from dualsync.sync.legs.leg import Leg
 from dualsync.sync.lookups.paths import base_column, key_paths
 from dualsync.sync.plan.columns import ColumnPair, LegColumns
 from dualsync.sync.plan.messages import PARENT_MISSING, SELF_LOOKUP_MISSING
-from dualsync.sync.plan.vocabulary import RuleWord, rule_name
+from dualsync.sync.plan.vocabulary import RuleWord, parent_key, rule_name, wanted
 from dualsync.sync.reconcile.transform import Transform
 
 
@@ -17,25 +17,25 @@ def resolve_self_lookups(sets: Sets, leg: Leg, leg_columns: LegColumns, transfor
     """Resolve lookups among the rows of one map: fill them, put parents before children, or leave them for later."""
     rule = literal(rule_name(leg.map.map, RuleWord.WAITING))
     for pair in transform.self_pairs:
-        parent, wanted = quoted(f"p:{pair.target}"), quoted(f"w:{pair.target}")
+        parent, value = quoted(parent_key(pair.target)), quoted(wanted(pair.target))
         if leg_columns.direction == "to_finance":
             value_here, value_base = _self_value(leg, pair)
             sets.run(
-                f"UPDATE want SET {wanted} = COALESCE("
+                f"UPDATE want SET {value} = COALESCE("
                 f"(SELECT any_value({value_here}) FROM want_file p WHERE p.id = want.{parent}), "
                 f"(SELECT any_value({value_base}) FROM base b WHERE b.id = want.{parent})) WHERE {parent} IS NOT NULL"
             )
             _order_by_depth(sets, parent, rule)
         else:
             sets.run(
-                f"UPDATE want SET {wanted} = COALESCE("
+                f"UPDATE want SET {value} = COALESCE("
                 f"(SELECT any_value(h.id) FROM have h WHERE h.join_key = want.{parent}), "
                 f"(SELECT any_value(b.id) FROM base b WHERE b.join_key = want.{parent})) WHERE {parent} IS NOT NULL"
             )
             sets.run(
                 f"UPDATE want SET stop = 'waiting', rule = {rule}, reason = "
                 f"{literal(SELF_LOOKUP_MISSING(column=pair.target))} "
-                f"WHERE stop IS NULL AND {parent} IS NOT NULL AND {wanted} IS NULL "
+                f"WHERE stop IS NULL AND {parent} IS NOT NULL AND {value} IS NULL "
                 f"AND {parent} NOT IN (SELECT join_key FROM want WHERE join_key IS NOT NULL AND stop IS NULL)"
             )
 
@@ -45,7 +45,7 @@ def _self_value(leg: Leg, pair: ColumnPair) -> tuple[str, str]:
     assert isinstance(pair.entry, Lookup)
     paths, columns, _ = key_paths(pair.entry, None)
     column = base_column(leg.map, paths[columns.index(pair.target)])
-    here = "p.id" if column == "id" else f"p.{quoted('w:' + column[2:])}"
+    here = "p.id" if column == "id" else f"p.{quoted(wanted(column[2:]))}"
     return here, f"b.{quoted(column)}"
 
 

@@ -60,7 +60,7 @@ def end_rows(sets: Sets, folder: LegFolder, state: str) -> None:
         unsent = literal(Action.WAITING)
     elif state == LegState.DRY_RUN:
         unsent = "plan.action"
-    why_unsent = literal("held back by a guard of the leg") if state == LegState.HELD else "NULL"
+    why_unsent = literal("a guard stopped the transfer: it needs approval") if state == LegState.HELD else "NULL"
     sets.run(
         "CREATE TEMP TABLE ended AS SELECT plan.* REPLACE ("
         f"CASE WHEN plan.action NOT IN {sql_list(UPSERTED)} THEN plan.action "

@@ -10,7 +10,7 @@ from upath import UPath
 from dualsync.errors import UnknownVersion
 from dualsync.sync.legs.folders import LegFolder, write_json
 from dualsync.sync.legs.markers import (
-    VERSION,
+    FORMAT,
     Ack,
     Batch,
     Extracted,
@@ -72,7 +72,7 @@ def test_a_marker_of_the_release_before_is_read(folder: LegFolder, name: str) ->
 
     assert marker is not None
     read = marker.content()
-    assert read.pop("version") == VERSION
+    assert read.pop("version") == FORMAT.version
     assert {key: value for key, value in read.items() if key in content} == content
 
 
@@ -96,8 +96,8 @@ def test_a_transfer_that_a_guard_stopped_says_so(folder: LegFolder) -> None:
 
 
 def test_a_marker_of_a_later_release_is_refused(folder: LegFolder) -> None:
-    write_json(folder.file("load.json"), {"version": VERSION + 1, "batches": 1, "rows": 2})
-    with pytest.raises(UnknownVersion, match=r"load\.json was written by a newer release of dualsync \(version 3"):
+    write_json(folder.file("load.json"), {"version": FORMAT.version + 1, "batches": 1, "rows": 2})
+    with pytest.raises(UnknownVersion, match=r"load\.json: .* a later release of dualsync \(version 3"):
         folder.done(Loaded)
 
 

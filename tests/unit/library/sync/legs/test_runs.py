@@ -9,7 +9,7 @@ import pytest
 
 from dualsync.errors import MapErrors, SettingsError, UnknownVersion
 from dualsync.sync.legs.leg import RunRef
-from dualsync.sync.legs.markers import VERSION
+from dualsync.sync.legs.markers import FORMAT
 from dualsync.sync.legs.spec import All, Approved, Keys, Normal, Resend, RowRef, Rows, RunSpec
 
 ROW = RowRef("projects", "to_finance", "USPM", key="P-1")
@@ -81,7 +81,7 @@ def test_what_it_was_asked_to_do_is_read(words: dict[str, Any], selection: Any, 
 def test_a_run_comes_back_as_it_was_stored(words: dict[str, Any]) -> None:
     found = run(**words)
     stored = msgspec.json.decode(msgspec.json.encode(found.to_dict()))
-    assert stored["version"] == VERSION
+    assert stored["version"] == FORMAT.version
     assert RunRef.from_dict(stored) == found
 
 
@@ -91,7 +91,7 @@ def test_a_stored_run_keeps_the_words_of_the_release_before() -> None:
     assert msgspec.json.decode(msgspec.json.encode(stored)) == EARLIER
 
 
-@pytest.mark.parametrize("words", [{"version": VERSION + 1}, {"maps": None}])
+@pytest.mark.parametrize("words", [{"version": FORMAT.version + 1}, {"maps": None}])
 def test_a_run_of_another_release_is_refused_in_words(words: dict[str, Any]) -> None:
     with pytest.raises(UnknownVersion, match="start a new run"):
         run(**words)
