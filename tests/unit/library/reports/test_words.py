@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from dualsync.controls.model import CLASSES, SEVERITIES
-from dualsync.ledger.nights import STATUSES
+from dualsync.ledger.breaks import STATUSES
 from dualsync.mapping import DIRECTIONS
 from dualsync.nightly.checks import BREAKS, EQUAL, FAILED, NOT_RUN
 from dualsync.reports import words
