@@ -17,7 +17,7 @@ from dualsync.settings import Settings
 from dualsync.sync.legs.runtime import Runtime
 from dualsync.sync.plan.base import open_base
 from dualsync.sync.plan.columns import LegColumns
-from dualsync.sync.run.pipeline import reopen_run
+from dualsync.sync.run.runs import reopen_run
 
 READ = "read"
 
