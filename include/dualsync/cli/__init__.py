@@ -54,7 +54,8 @@ def configure(
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(message)s")
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # asked for each line: whoever runs commands in a process of its own may put another stream in its place
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
 
 

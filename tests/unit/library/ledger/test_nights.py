@@ -116,7 +116,7 @@ def test_breaks_are_found_by_what_they_hold_and_paged(ledger: Ledger) -> None:
 
 
 def test_unknown_breaks_and_statuses_are_refused(ledger: Ledger) -> None:
-    with pytest.raises(SettingsError, match="no break number 7"):
+    with pytest.raises(SettingsError, match="no exception number 7"):
         ledger.nights.edit_break(7, "Ann", comment="?")
     with pytest.raises(SettingsError, match="no status 'done'; there are open, in_progress"):
         ledger.nights.edit_break(7, "Ann", status="done")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from dualsync.errors import Signal
 from dualsync.mapping import Column
 
 TEXT = pa.string()
@@ -17,7 +18,7 @@ DEFAULT_SCALE = 6
 """Places of a decimal column of which no scale is known; amounts in Finance have as many."""
 
 
-class ValueProblem(Exception):
+class ValueProblem(Signal):
     """A value that cannot travel; the row is quarantined.
 
     Attributes:
