@@ -2,10 +2,10 @@
 
 Tasks run in processes forked from the scheduler (LocalExecutor) or from a Celery worker. What those have imported
 before is shared by all their tasks, instead of being imported by each: 16 tasks took 9 seconds instead of 24. Airflow's
-other components never run a task and are spared the memory.
+other components never run a task and save the memory.
 
 The pages of the reconciliation are registered here and imported by the API server alone, when somebody opens one. A
-plugin's web routes are open to everyone unless each of them asks for a login; ours do (`dualsync_airflow.pages`).
+plugin's web routes are open to everyone unless each of them asks for a login; ours do (``dualsync_airflow.pages``).
 """
 
 import contextlib
@@ -23,7 +23,7 @@ FORKING_COMMANDS = {"scheduler", "worker"}
 
 
 class DualsyncPlugin(AirflowPlugin):
-    """The pages; the rest of the plugin's work is done by executing this file."""
+    """Registers the pages; the rest of the plugin's work is done by executing this file."""
 
     name = "dualsync"
     fastapi_apps = fastapi_apps()

@@ -1,4 +1,4 @@
 """Dualsync in Airflow: connection types, and the DAGs of the integration areas.
 
-Imports point one way: DAG files import this package, this package imports `dualsync`, never the other way round.
+Imports point one way: DAG files import this package, and this package imports ``dualsync``.
 """

@@ -100,11 +100,15 @@ def settings_if_valid() -> Settings | None:
 # Each DAG needs parameters of its own: Airflow writes into them what a run is given.
 
 
+OPTIONAL_LIST = ["null", "array"]
+"""Type of a list that may be left empty. The form would mark a plain array as required."""
+
+
 def companies_param() -> Param:
     """Build the parameter that chooses companies."""
     return Param(
         [],
-        type="array",
+        type=OPTIONAL_LIST,
         items={"type": "string", "pattern": "^[A-Za-z0-9]{1,4}$"},
         title="Companies",
         description="Codes of the legal entities, one per line, such as USPM. Leave it empty for all integrated ones.",
@@ -120,7 +124,7 @@ def maps_param(maps: Sequence[str], description: str) -> Param:
     """
     return Param(
         [],
-        type="array",
+        type=OPTIONAL_LIST,
         items={"type": "string", "enum": list(maps)},
         examples=list(maps),
         title="Table maps",

@@ -1,4 +1,4 @@
-"""Which failures Airflow tries again, and when."""
+"""Decides which failures Airflow tries again, and when."""
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 
 class FailurePolicy(RetryPolicy):
-    """Terminal failures need a person and are not tried again; transient ones are, no sooner than the service asks.
+    """Never tries terminal failures again, and transient ones no sooner than the service asks.
 
-    Everything else follows the task's own retries.
+    A terminal failure needs a person. All other failures follow the task's own retries.
     """
 
     def evaluate(
         self, exception: BaseException, try_number: int, max_tries: int, context: "Context | None" = None
     ) -> RetryDecision:
-        """Decide on one failure; Airflow calls this in the task's process."""
+        """Decide on one failure. Airflow calls this in the task's process."""
         if isinstance(exception, Terminal):
             return RetryDecision.fail(reason=str(exception))
         if isinstance(exception, Transient) and exception.retry_after is not None:

@@ -1,7 +1,7 @@
-"""Tells people of a night: by e-mail, and in a channel of Microsoft Teams or Slack.
+"""Sends alerts of a reconciliation: by e-mail, and to a channel of Microsoft Teams or Slack.
 
-Every channel is tried, whatever becomes of the others. Addresses and secrets come from Airflow connections; neither the
-log nor an error names them.
+Every channel is tried, even if another one fails. Addresses and secrets come from Airflow connections. Neither the log
+nor an error names them.
 """
 
 import logging
@@ -27,26 +27,29 @@ REPORT_TAB = "report-of-run"
 """The tab that the plugin adds to a DAG run in Airflow's UI."""
 
 ATTEMPTS = 3
-SECONDS = 30.0
+"""How often a message is posted to a webhook that cannot be reached, is busy or broken."""
+
+TIMEOUT = 30.0
+"""Seconds to wait for the answer of a webhook."""
 
 
 class WebhookError(Exception):
-    """A webhook did not take a message; says nothing of its address."""
+    """A webhook did not take a message. The error does not name its address."""
 
 
 class _Busy(WebhookError):
-    """It may take the message a little later."""
+    """The webhook may take the message a little later."""
 
 
 class EmailNotifier(SmtpNotifier):
     """Sends an alert by e-mail.
 
     Args:
-        alert: what to tell.
-        kwargs: those of `SmtpNotifier`: who gets it, who sends it, by which connection.
+        alert: The alert.
+        kwargs: Those of ``SmtpNotifier``: receivers, sender, connection.
     """
 
-    # What is sent is text already; names in it must not be taken for templates.
+    # The message is final text. Names in it must not be taken for templates.
     template_fields = ()  # type: ignore[assignment]  # its base declares just its own
 
     def __init__(self, alert: "Alert", **kwargs: Any) -> None:
@@ -57,8 +60,8 @@ class WebhookNotifier(BaseNotifier):
     """Sends an alert to a channel of Microsoft Teams or Slack.
 
     Args:
-        alert: what to tell.
-        conn_id: Airflow connection of type `dualsync_webhook`.
+        alert: The alert.
+        conn_id: Airflow connection of type ``dualsync_webhook``.
     """
 
     def __init__(self, alert: "Alert", conn_id: str, **kwargs: Any) -> None:
@@ -70,8 +73,8 @@ class WebhookNotifier(BaseNotifier):
         """Post the message.
 
         Raises:
-            SettingsError: the connection is not complete.
-            WebhookError: the webhook did not take the message.
+            SettingsError: The connection is not complete.
+            WebhookError: The webhook did not take the message.
         """
         from dualsync_airflow.connections.hooks import WebhookHook
 
@@ -80,20 +83,20 @@ class WebhookNotifier(BaseNotifier):
 
 
 def post(url: str, message: Mapping[str, Any], name: str) -> None:
-    """Post a message to a webhook, again where it was not reached, busy or broken.
+    """Post a message to a webhook; again if it was not reached, was busy or broken.
 
     Args:
-        url: its address.
-        message: what it takes.
-        name: what it is called in an error.
+        url: The address of the webhook.
+        message: The message in the form that the webhook takes.
+        name: The name of the webhook in an error.
 
     Raises:
-        WebhookError: it did not take the message.
+        WebhookError: It did not take the message.
     """
     import httpx
     from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
-    # httpx writes every address to its log, and that of a webhook is a secret
+    # The client logs every address, and the address of a webhook is a secret.
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
     for attempt in Retrying(
@@ -104,7 +107,7 @@ def post(url: str, message: Mapping[str, Any], name: str) -> None:
     ):
         with attempt:
             try:
-                answer = httpx.post(url, json=message, timeout=SECONDS)
+                answer = httpx.post(url, json=message, timeout=TIMEOUT)
             except httpx.HTTPError as error:
                 raise _Busy(f"webhook {name} was not reached: {type(error).__name__}") from None
             refusal = f"webhook {name} answered {answer.status_code}"
@@ -127,24 +130,24 @@ def send(alert: "Alert", alerts: "Alerts", context: "Context") -> tuple[list[str
         )
     for conn_id in alerts.webhooks:
         channels[f"webhook {conn_id}"] = WebhookNotifier(alert, conn_id)
-    reached: list[str] = []
-    lost: list[str] = []
+    delivered: list[str] = []
+    undelivered: list[str] = []
     for name, notifier in channels.items():
         try:
             notifier.notify(context)
         except Exception as error:
-            # only our own errors are known to hold no secret
+            # Only our own errors are known to hold no secret.
             reason = str(error) if isinstance(error, WebhookError | DualsyncError) else type(error).__name__
-            lost.append(f"{name}: {reason}")
+            undelivered.append(f"{name}: {reason}")
             log.error("%s did not take the message: %s", name, reason)
         else:
-            reached.append(name)
-            log.info("told by %s", name)
-    return reached, lost
+            delivered.append(name)
+            log.info("message delivered by %s", name)
+    return delivered, undelivered
 
 
 def report_url(context: "Context") -> str:
-    """Address of the run's report in Airflow's UI; empty where Airflow does not know its own address."""
+    """Return the address of the run's report in Airflow's UI; empty where Airflow does not know its own address."""
     from airflow.sdk.configuration import conf
 
     base = str(conf.get("api", "base_url", fallback="") or "").rstrip("/")
@@ -153,18 +156,18 @@ def report_url(context: "Context") -> str:
 
 
 def as_html(alert: "Alert") -> str:
-    """An alert as the body of an e-mail."""
-    why = "".join(f"<li>{escape(reason)}</li>" for reason in alert.reasons)
+    """Return an alert as the body of an e-mail."""
+    reasons = "".join(f"<li>{escape(reason)}</li>" for reason in alert.reasons)
     rows = "".join(
         f'<tr><th style="text-align:left;padding-right:1em">{escape(label)}</th><td>{escape(text)}</td></tr>'
         for label, text in alert.facts
     )
     link = f'<p><a href="{escape(alert.link)}">Open the report</a></p>' if alert.link else ""
-    return f"<h2>{escape(alert.title)}</h2><ul>{why}</ul><table>{rows}</table>{link}"
+    return f"<h2>{escape(alert.title)}</h2><ul>{reasons}</ul><table>{rows}</table>{link}"
 
 
 def as_adaptive_card(alert: "Alert") -> dict[str, Any]:
-    """An alert as the webhooks of Workflows in Microsoft Teams take it: a message with one Adaptive Card.
+    """Return an alert as the webhooks of Workflows in Microsoft Teams take it: a message with one Adaptive Card.
 
     Source: "Create incoming webhooks with Workflows for Microsoft Teams" and the schema of Adaptive Cards 1.4.
     """
@@ -185,7 +188,7 @@ def as_adaptive_card(alert: "Alert") -> dict[str, Any]:
 
 
 def as_slack_blocks(alert: "Alert") -> dict[str, Any]:
-    """An alert as an incoming webhook of Slack takes it; Slack's own signs in texts are escaped."""
+    """Return an alert as an incoming webhook of Slack takes it; characters with a meaning in Slack are escaped."""
 
     def text(words: str) -> dict[str, str]:
         return {"type": "mrkdwn", "text": escape(words, quote=False)}

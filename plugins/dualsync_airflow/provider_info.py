@@ -1,4 +1,4 @@
-"""What Airflow shows of this package: its connection types and their forms."""
+"""Describes this package to Airflow: its connection types and their forms."""
 
 from importlib.metadata import version
 from typing import Any
@@ -8,17 +8,17 @@ _TEXT = {"type": ["string", "null"]}
 _FIELDS: dict[str, Any] = {
     "authority": {
         "label": "Authority",
-        "description": "Where the application signs in: https://login.microsoftonline.com/<tenant id>",
+        "description": "Address at which the application signs in: https://login.microsoftonline.com/<tenant id>",
         "schema": _TEXT,
     },
     "client_secret_file": {
         "label": "Client secret file",
-        "description": "File that holds nothing but the client secret, if it is not given above",
+        "description": "File that holds only the client secret. Leave it empty if the secret is given above.",
         "schema": _TEXT,
     },
     "certificate_path": {
         "label": "Certificate file",
-        "description": "PEM file with private key and certificate, instead of a client secret",
+        "description": "PEM file with private key and certificate, to use instead of a client secret.",
         "schema": _TEXT,
     },
     "certificate_password": {
@@ -27,7 +27,7 @@ _FIELDS: dict[str, Any] = {
     },
     "ca_file": {
         "label": "CA file",
-        "description": "Certificates to trust instead of the public ones; needed for the sandbox only",
+        "description": "Certificates to trust instead of the public ones. Only the sandbox needs it.",
         "schema": _TEXT,
     },
 }
@@ -59,7 +59,7 @@ def _webhook() -> dict[str, Any]:
         "conn-fields": {
             "format": {
                 "label": "Format",
-                "description": "Whose channel it is: teams (a webhook of Workflows) or slack (an incoming webhook)",
+                "description": "teams: a webhook of Workflows in Microsoft Teams. slack: an incoming webhook of Slack.",
                 "schema": {"type": ["string", "null"], "enum": ["teams", "slack", None]},
             },
         },
@@ -72,9 +72,9 @@ def _webhook() -> dict[str, Any]:
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Return the provider's description, as Airflow's `apache_airflow_provider` entry point expects it.
+    """Return the provider's description, as Airflow's ``apache_airflow_provider`` entry point expects it.
 
-    Source: Airflow 3.3, "How to create your own provider", connection types with `conn-fields`.
+    Source: Airflow 3.3, "How to create your own provider", connection types with ``conn-fields``.
     """
     return {
         "package-name": "dualsync",

@@ -25,7 +25,7 @@ MAPS = ("legal_entities", "workers", "projects")
 
 
 class Played:
-    """Stands in for the functions of `dualsync.sync.run`: answers as told, and notes who asked."""
+    """Stands in for the functions of ``dualsync.sync.run``: answers as told, and notes who asked."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, str, str, tuple[str, ...]]] = []

@@ -176,7 +176,7 @@ def test_a_message_that_is_not_delivered_fails_the_task(
 
 def test_a_message_names_the_thresholds_that_were_crossed(notify: Any, channel: Channel) -> None:
     sent = notify(judged(critical=1))
-    assert sent == {"reasons": ["critical breaks: 1, more than 0"], "channels": ["webhook teams"]}
+    assert sent == {"reasons": ["critical exceptions: 1, more than 0"], "channels": ["webhook teams"]}
     assert len(channel.messages) == 1
 
 

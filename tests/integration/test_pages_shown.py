@@ -189,7 +189,7 @@ def test_quarantine_is_listed_and_explained(ann: Visitor) -> None:
     assert "T|1" in ann.see("/quarantine?state=all")
     assert "PRJ-3" not in ann.see("/quarantine?text=script")
     text = ann.see(f"/quarantine/row{ROW}")
-    assert "Held in quarantine. Correct the row where it was entered, then let it be sent again" in text
+    assert "In quarantine. Correct the row where it was entered, then let it be sent again" in text
     assert "They could not be read: dataverse is not configured" in ann.see(f"/quarantine/row{ROW}&look=true")
     assert "no longer blocked or waiting" in ann.see("/quarantine/row?map=x&direction=y&company=z&row=1", 404)
 

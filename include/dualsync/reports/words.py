@@ -78,6 +78,15 @@ def phase_word(phase: str) -> str:
     return _PHASES.get(phase) or _spoken(phase)
 
 
+def company_word(company: str) -> str:
+    """Return how a company is shown: its code, or that the rows belong to none.
+
+    Args:
+        company: The company as the ledger holds it, such as ``USPM`` or ``_global``.
+    """
+    return "no company" if company.startswith("_") else company
+
+
 def transfer_name(map_name: str, direction: str, company: str, phase: str = "rows") -> str:
     """Return the name of a transfer in a sentence, such as ``projects to Finance of USPM``.
 

@@ -1,6 +1,6 @@
-"""Airflow connections turned into what the library needs to reach the two systems.
+"""Turns Airflow connections into what the library needs to reach the two systems and the webhooks.
 
-Secrets come from connections only, and so from whichever secrets backend the installation uses.
+Secrets come from connections only, and so from the secrets backend of the installation.
 """
 
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,10 +18,10 @@ _EXTRAS = ("authority", "client_secret_file", "certificate_path", "certificate_p
 
 
 class _EndpointHook(BaseHook):
-    """What both hooks do; subclasses name the system, its connection, and how to read its companies.
+    """Base of both hooks; subclasses name the system, its connection, and how to read its companies.
 
     Args:
-        conn_id: Airflow connection to use; the class's default if not given.
+        conn_id: Airflow connection to use; the default of the class if not given.
     """
 
     conn_name_attr = "conn_id"
@@ -33,16 +33,20 @@ class _EndpointHook(BaseHook):
         self.conn_id = conn_id or self.default_conn_name
 
     def get_conn(self) -> dict[str, Any]:
-        """Return the endpoint's settings: the names of `dualsync.settings.EndpointSettings`, unset ones left out."""
+        """Return the settings of the endpoint that are set, named as in ``dualsync.settings.EndpointSettings``."""
         return endpoint_of(self.get_connection(self.conn_id))
 
     def test_connection(self) -> tuple[bool, str]:
-        """Sign in and read the legal entities. Returns success and a sentence for the connection form."""
+        """Sign in and read the legal entities.
+
+        Returns:
+            Whether it worked, and a sentence for the connection form.
+        """
         from dualsync.errors import DualsyncError
         from dualsync.settings import Settings
 
         try:
-            # a wrong address should be told at once, not after many attempts
+            # A wrong address should show at once, not after many attempts.
             companies = self._companies(Settings.load({self.side: self.get_conn(), "retries": {"attempts": 1}}))
         except DualsyncError as error:
             return False, f"{type(error).__name__}: {error}"
@@ -53,9 +57,9 @@ class _EndpointHook(BaseHook):
 
 
 class WebhookHook(BaseHook):
-    """Connections of type `dualsync_webhook`: where a channel of Microsoft Teams or Slack takes messages.
+    """Connections of type ``dualsync_webhook``: the webhook of a channel in Microsoft Teams or Slack.
 
-    The address of such a webhook is its secret, so it stands in the password of the connection.
+    The address of such a webhook is a secret, so it stands in the password of the connection.
 
     Args:
         conn_id: Airflow connection to use.
@@ -71,10 +75,10 @@ class WebhookHook(BaseHook):
         self.conn_id = conn_id
 
     def get_conn(self) -> tuple[str, str]:
-        """Return the address, and whose form its messages have: `teams` or `slack`.
+        """Return the address, and the form of its messages: ``teams`` or ``slack``.
 
         Raises:
-            SettingsError: the connection has no usable address or no known form. The address is not repeated.
+            SettingsError: The connection has no usable address or no known form. The address is not repeated.
         """
         from dualsync.errors import SettingsError
         from dualsync.systems.http import LOOPBACK
@@ -90,7 +94,7 @@ class WebhookHook(BaseHook):
 
 
 class DataverseHook(_EndpointHook):
-    """Connections of type `dataverse`."""
+    """Connections of type ``dataverse``."""
 
     conn_type = "dataverse"
     hook_name = "Microsoft Dataverse"
@@ -106,7 +110,7 @@ class DataverseHook(_EndpointHook):
 
 
 class FinanceHook(_EndpointHook):
-    """Connections of type `dynamics_finance`."""
+    """Connections of type ``dynamics_finance``."""
 
     conn_type = "dynamics_finance"
     hook_name = "Dynamics 365 Finance"
@@ -125,10 +129,10 @@ def endpoint_of(connection: Connection) -> dict[str, Any]:
     """Translate a connection: host, login and password are the URL, the application and its secret.
 
     Args:
-        connection: a connection of one of the two types.
+        connection: A connection of one of the two types.
 
     Returns:
-        Settings by the names of `EndpointSettings`; what the connection leaves empty is left out.
+        Settings, named as in ``EndpointSettings``, without those that the connection leaves empty.
     """
     extra = connection.extra_dejson
     values = {

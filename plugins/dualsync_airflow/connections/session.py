@@ -9,13 +9,13 @@ if TYPE_CHECKING:
 
 
 def open_runtime() -> "Runtime":
-    """Open the runtime of a task: settings of file and environment, both systems from their Airflow connections.
+    """Open the runtime of a task: settings from file and environment, both systems from their Airflow connections.
 
-    Call it inside a running task only; connections are looked up through Airflow.
+    Call it inside a running task only, since connections are looked up through Airflow.
 
     Raises:
-        AirflowNotFoundException: a connection is not defined.
-        SettingsError: a setting is missing or wrong.
+        AirflowNotFoundException: A connection is not defined.
+        SettingsError: A setting is missing or wrong.
     """
     from dualsync.settings import Settings
     from dualsync.sync.legs.runtime import Runtime

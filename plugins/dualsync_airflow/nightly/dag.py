@@ -11,6 +11,7 @@ from dualsync.settings import Nightly
 from dualsync.sync.plan.vocabulary import SIDE_NAMES
 from dualsync_airflow.common import (
     NO_API,
+    OPTIONAL_LIST,
     POOLS,
     build_dag,
     companies_param,
@@ -193,7 +194,7 @@ def _params(maps: Sequence[str], nightly: Nightly) -> dict[str, Param]:
         ),
         "controls": Param(
             [],
-            type="array",
+            type=OPTIONAL_LIST,
             items={"type": "string", "pattern": "^[Rr][0-9]+$"},
             title="Controls",
             description="Ids of the controls to run, one per line, such as R7. Leave it empty for all. If only table "

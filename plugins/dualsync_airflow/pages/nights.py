@@ -26,7 +26,7 @@ NIGHTS = 30
 """Reconciliations in lists and trends."""
 
 _AGE_DAYS = (2, 8, 31)
-"""Where the age classes of exceptions begin, beside the first; see `dualsync.reports.figures.age_class`."""
+"""Where the age classes of exceptions begin, beside the first; see ``dualsync.reports.figures.age_class``."""
 
 
 @router.get("/")

@@ -21,6 +21,7 @@ from dualsync.errors import SettingsError
 from dualsync.mapping.areas import area_title
 from dualsync.reports.words import (
     class_word,
+    company_word,
     direction_word,
     phase_word,
     reconciliation_name,
@@ -118,8 +119,8 @@ def _environment() -> Environment:
     environment.filters |= {
         "money": money, "percent": percent, "moment": moment, "day": day, "count": count, "data": data,
         "sentence": sentence, "reconciliation": reconciliation, "area_title": area_title, "class_word": class_word,
-        "direction_word": direction_word, "phase_word": phase_word, "state_word": state_word,
-        "status_word": status_word,
+        "company_word": company_word, "direction_word": direction_word, "phase_word": phase_word,
+        "state_word": state_word, "status_word": status_word,
     }  # fmt: skip
     environment.globals |= {"path_of": path_of, "query_of": query_of, "classes": CLASSES}
     return environment

@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Param
 
-from dualsync_airflow.common import NO_API, POOLS, build_dag, dry_run_param
+from dualsync_airflow.common import NO_API, OPTIONAL_LIST, POOLS, build_dag, dry_run_param
 from dualsync_airflow.repair.operators import (
     DO_NOT_RELEASE,
     DO_NOT_SEND,
@@ -102,10 +102,11 @@ def repair_dag(dag_id: str, *, title: str, when: str) -> DAG:
     params = {
         "numbers": Param(
             [],
-            type="array",
+            type=OPTIONAL_LIST,
             items={"type": "integer", "minimum": 1},
             title="Exceptions",
-            description="Numbers of exceptions, one per line. Leave it empty to choose by control, class and company.",
+            description="Numbers of exceptions, such as [17, 18]. Leave it empty to choose by control, class and "
+            "company.",
         ),
         "control": _optional_text(
             "Control",

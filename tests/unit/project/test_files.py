@@ -80,3 +80,10 @@ def test_make_help_lists_every_target() -> None:
     assert phony
     shown = subprocess.run([make, "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert [line.split()[0] for line in shown.splitlines()[1:]] == phony.group(1).split()
+
+
+def test_every_package_that_claims_types_has_its_marker() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert "Typing :: Typed" in project["project"]["classifiers"]
+    for package in project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]:
+        assert (ROOT / package / "py.typed").is_file(), package

@@ -50,3 +50,7 @@ def test_counts_and_moments() -> None:
     assert words.severity_count("error", 1200) == "1,200 errors"
     moment = datetime(2026, 3, 2, 1, 30, tzinfo=UTC)
     assert words.reconciliation_name(moment, "Europe/Paris") == "Reconciliation as at 2026-03-02 02:30 (Europe/Paris)"
+
+
+def test_rows_of_no_company_say_so() -> None:
+    assert (words.company_word("USPM"), words.company_word("_global")) == ("USPM", "no company")
