@@ -69,11 +69,13 @@ bench-night: $(INSTALLED) ## time and memory of a whole night over many actuals 
 bench-sandbox: $(INSTALLED) ## how quick the sandbox is: a million rows read, a hundred thousand upserted (ARGS="--rows 200000")
 	@exec $(PY) benchmarks/sandbox_dataverse.py $(ARGS)
 
-lint: $(LINT_INSTALLED) ## ruff, mypy, and whether docs/rules.md fits the code
+lint: $(LINT_INSTALLED) ## ruff, mypy, the layers of the library, and whether generated pages fit the code
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(PY) -m mypy
 	@$(PY) docs/build_rules.py --check
+	@$(PY) docs/build_messages.py --check
+	@$(VENV)/bin/lint-imports --no-cache --config pyproject.toml > /dev/null || $(VENV)/bin/lint-imports --no-cache --config pyproject.toml
 
 fmt: $(LINT_INSTALLED) ## format the code, mend what ruff can mend
 	@$(VENV)/bin/ruff check --fix-only .
