@@ -25,7 +25,8 @@ from upath import UPath
 from dualsync.frames import ParquetSink, iter_tables, to_pandas
 from dualsync.mapping import Catalog, Column, Field, Lookup, Schema
 from dualsync.mapping.words import COMPANY_WORD
-from dualsync.sync.legs.runtime import Leg, Runtime
+from dualsync.sync.legs.leg import Leg
+from dualsync.sync.legs.runtime import Runtime
 from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.reconcile.transform import Transform
 

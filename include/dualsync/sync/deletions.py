@@ -1,7 +1,7 @@
 """The deletions at the end of a run: what left one system leaves the other, children before their parents.
 
-A map's own leg only notes which rows are to go (``settle.py``); they stand in the ledger until they are gone. Here each
-one is looked at again: the record must truly be gone, and no row of a child map may still point at it.
+A map's own transfer only notes which rows are to go (``settle/outcome.py``); they stand in the ledger until they are
+gone. Here each one is looked at again: the record must truly be gone, and no row of a child map may still point at it.
 """
 
 from __future__ import annotations
