@@ -82,7 +82,7 @@ DELETED_BY_OTHER = Message(
     "row.deleted_by_other",
     "was deleted in {receiver}, which does not own it; restore it there or delete it in {sender}",
     "The row stood on both sides, and somebody deleted it on the side that may not.",
-    "Restore the row there (`dualsync sync --resend`), or delete it where it is owned.",
+    "Restore the row there (`dualsync exceptions resend`), or delete it where it is owned.",
 )
 NO_CUTOVER = Message(
     "row.no_cutover",

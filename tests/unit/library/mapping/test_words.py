@@ -39,7 +39,7 @@ CHECKED = {"Field.raw_option"}
 # Attributes of the same name that belong to something else.
 HOMONYMS = {
     "note": {"mapping/expressions/odata.py", "mapping/schema.py"},  # of a column of the schema
-    "version": {"versions.py"},  # of a kind of file
+    "version": {"versions.py", "sync/legs/markers.py"},  # of a kind of file
 }
 
 
