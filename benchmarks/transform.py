@@ -37,10 +37,11 @@ WAYS = (("actuals", "to_finance"), ("vendor_invoice_lines", "to_dataverse"), ("c
 START = datetime(2025, 1, 1, tzinfo=UTC)
 
 
-def value(column: Column, field: Field | None, number: int, place: int) -> Any:
+def value(column: Column, field: Field | None, direction: str, number: int, place: int) -> Any:
     """A value of a column: the same for the same number of a parent, another from row to row otherwise."""
     if field is not None and field.values is not None:
-        known = list(field.values)
+        # a value map of two ways is written from Dataverse's values to Finance's
+        known = list(field.values.values() if field.way == "both" and direction == "to_dataverse" else field.values)
         return known[place % len(known)]
     match column.kind:
         case "int" | "option":
@@ -91,7 +92,7 @@ def make(folder: Path, name: str, direction: Any, rows: int, parents: int) -> No
         made[place.name] = (
             [record(n) if column.kind == "lookup" else f"V{n}" for n in numbers]
             if place.name in looked
-            else [value(column, fields.get(place.name), int(n), i) for i, n in enumerate(numbers)]
+            else [value(column, fields.get(place.name), direction, int(n), i) for i, n in enumerate(numbers)]
         )
     made |= {column: [COMPANY] * rows for column in companies & set(made)}
     made["@state"] = ["in"] * rows
