@@ -22,11 +22,11 @@ from dualsync.sync.plan.base import open_base
 from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.plan.values.arrays import array_of, column_of, not_in
 from dualsync.sync.plan.values.keys import join_key, join_keys
+from dualsync.sync.plan.values.types import TEXT
 from dualsync.sync.plan.vocabulary import GLOBAL, agreed
 
 ID = "id"
-_TEXT = pa.string()
-_IDS = pa.schema([pa.field(KEY, _TEXT), pa.field(ID, _TEXT)])
+_IDS = pa.schema([pa.field(KEY, TEXT), pa.field(ID, TEXT)])
 
 
 class Parents:
@@ -59,7 +59,7 @@ class Parents:
         companies = self._runtime.settings.companies if anywhere and parent.scope != "global" else (self._company,)
         answers = pa.table({name: pa.nulls(0) for name in (ID, *paths)})
         for company in companies:
-            rest = ids.filter(not_in(ids, column_of(answers, ID, _TEXT)))
+            rest = ids.filter(not_in(ids, column_of(answers, ID, TEXT)))
             path = self._base(parent, company)
             if path is not None and len(rest):
                 known = self._values_of(parent, paths, rest, company, path)

@@ -12,10 +12,10 @@ from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.plan.values.arrays import array_of, mask_of, repeated
 from dualsync.sync.plan.values.keys import display_keys, join_keys
 from dualsync.sync.plan.values.texts import as_text, casefold
+from dualsync.sync.plan.values.types import TEXT
 from dualsync.sync.plan.vocabulary import JOIN_KEY, STATE, Action, RowState, RuleWord, rule_name, wanted
 from dualsync.sync.reconcile.wanted.issues import Issues
 
-TEXT = pa.string()
 MAX_KEY = 380
 
 

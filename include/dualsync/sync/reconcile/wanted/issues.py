@@ -11,11 +11,11 @@ import pyarrow.compute as pc
 from dualsync.frames import to_pandas
 from dualsync.sync.lookups.missing import Missing
 from dualsync.sync.plan.values.arrays import array_of, mask_of
+from dualsync.sync.plan.values.types import TEXT
 from dualsync.sync.plan.vocabulary import Action
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
-TEXT = pa.string()
 _STATES = pa.array([Action.SKIPPED.value, Action.QUARANTINED.value, Action.WAITING.value], type=TEXT)
 """The state of a row with several issues is the first of these that one of them has."""
 

@@ -28,10 +28,9 @@ from dualsync.sync.plan.values.arrays import (
     series_of,
 )
 from dualsync.sync.plan.values.keys import join_keys
+from dualsync.sync.plan.values.types import TEXT
 from dualsync.sync.plan.vocabulary import parent_key, wanted
 from dualsync.sync.reconcile.wanted.issues import Issues
-
-TEXT = pa.string()
 
 
 class LookupsToDataverse:

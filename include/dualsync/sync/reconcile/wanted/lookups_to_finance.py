@@ -18,11 +18,10 @@ from dualsync.sync.lookups.parents import ID, Parents
 from dualsync.sync.lookups.paths import key_paths
 from dualsync.sync.plan.columns import ColumnPair
 from dualsync.sync.plan.values.arrays import array_of, column_of, looked_up, mask_of, not_in, repeated, series_of
-from dualsync.sync.plan.values.types import arrow_type
+from dualsync.sync.plan.values.types import TEXT, arrow_type
 from dualsync.sync.plan.vocabulary import parent_key, type_of, wanted
 from dualsync.sync.reconcile.wanted.issues import Issues
 
-TEXT = pa.string()
 NONE_MISSING = missing_table(ID, {})
 
 
