@@ -18,7 +18,8 @@ from upath import UPath
 from dualsync.frames import to_arrow, to_pandas, write_table
 from dualsync.mapping import Catalog, Column, Direction, Schema, TableMap
 from dualsync.mapping.schema import Table
-from dualsync.sync.legs.runtime import Leg, Runtime
+from dualsync.sync.legs.leg import Leg
+from dualsync.sync.legs.runtime import Runtime
 from dualsync.sync.lookups.parents import Parents
 from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.plan.values import display_key, join_key

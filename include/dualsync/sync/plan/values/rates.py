@@ -80,7 +80,8 @@ def _quotients(values: pa.Array, field: Field, receiver: Column, direction: str)
 
     def changed(value: Any) -> Any:
         number = quotient(Decimal(value), scale, invert=field.invert)
-        return None if number is None else form(number)
+        # a zero has no sign
+        return None if number is None else form(number or Decimal(0))
 
     return read_each(values, changed, kind)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dualsync.errors import MapErrors
-from dualsync.sync.lookups.records import dataverse_conditions, finance_condition, read_key
+from dualsync.sync.lookups.records import dataverse_conditions, read_key
 from support.stage import Stage
 
 
@@ -23,16 +23,6 @@ def test_a_key_of_another_type(stage: Stage) -> None:
     object.__setattr__(stage.catalog["orders"].finance, "key", ("OrderNumber", "Amount"))
     with pytest.raises(MapErrors, match="of map orders: Amount holds a value that is no decimal"):
         read_key(stage.catalog["orders"], stage.schema, "A-1|much")
-
-
-def test_what_finance_is_asked_for(stage: Stage) -> None:
-    orders, units = stage.catalog["orders"], stage.catalog["units"]
-    assert finance_condition(orders, stage.schema, "USMF", ("A-1", "Books")) == {
-        "dataAreaId": "USMF",
-        "OrderNumber": "A-1",
-        "GroupId": "Books",
-    }
-    assert finance_condition(units, stage.schema, "_global", ("ea",)) == {"Symbol": "ea"}
 
 
 def test_what_dataverse_is_asked_for(stage: Stage) -> None:
