@@ -144,6 +144,12 @@ PAIRS = [
 ]
 
 
+def test_summer_time_after_the_last_year_that_a_zone_file_lists() -> None:
+    evening = datetime(2038, 4, 1, 22, 30, tzinfo=UTC)
+    sender, receiver = column("instant", "from"), column("date", "to")
+    assert at_once([evening, None], field(), sender, receiver, "to_finance", PARIS) == [date(2038, 4, 2), None]
+
+
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(pair=st.sampled_from(PAIRS), zone=st.sampled_from([PARIS, NEW_YORK]), data=st.data())
 def test_every_kind_of_column(pair: tuple[str, str], zone: ZoneInfo, data: st.DataObject) -> None:
