@@ -346,7 +346,7 @@ def test_what_is_exported_comes_back_by_import(
             PROJECTS, [{"dataAreaId": "uspm", "ProjectId": key, **row} for key, row in rows.items()], hooks=False
         )
 
-    job = twin.api.packages.new_import("i", "USPM", exported(service))
+    job = twin.api.packages.imports.begin("i", "USPM", exported(service))
     job.run()
 
     assert (job.state, job.fault) == ("Succeeded", "")

@@ -131,7 +131,7 @@ def test_an_import_of_somebody_else_is_no_refusal_of_ours(finance: Finance, sand
     from dualsync_sandbox.finance.data_management.archive import package_of
 
     other = package_of("Customer groups", b"CUSTOMERGROUPID\r\n1\r\n")
-    sandbox.packages.new_import("other", "USPM", other)
+    sandbox.packages.imports.begin("other", "USPM", other)
     rows = relationships(1)
     with pytest.raises(Unavailable, match="another import"):
         load(finance, rows)

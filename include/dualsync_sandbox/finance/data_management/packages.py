@@ -112,8 +112,8 @@ class Packages:
         self.blobs = Blobs(store.clock)
         self.exports = Exports(store)
         self._jobs = JobList(store)
-        self._imports = Imports(store, writes, self._jobs)
-        self.recurring = Recurring(store, self._jobs, self._imports, self.exports)
+        self.imports = Imports(store, writes, self._jobs)
+        self.recurring = Recurring(store, self._jobs, self.imports, self.exports)
         self._default = default_company
         self._actions: dict[str, Callable[[Call, Row], object]] = {
             name: getattr(self, action.answer) for name, action in ACTIONS.items()
@@ -178,7 +178,7 @@ class Packages:
         content = self.blobs.content(call, str(given["packageUrl"]))
         if content is None:
             raise failed("The package cannot be downloaded from the given URL.")
-        job = self._imports.begin(execution, str(given["legalEntityId"]), content, execute=given["execute"] is True)
+        job = self.imports.begin(execution, str(given["legalEntityId"]), content, execute=given["execute"] is True)
         job.breakdown = call.breakdown
         return execution
 
