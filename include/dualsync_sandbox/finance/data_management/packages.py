@@ -104,6 +104,7 @@ class Packages:
     Attributes:
         blobs: The storage that packages and files of errors lie in.
         exports: Export projects and their positions.
+        imports: The imports of packages.
         recurring: The queues of recurring integrations.
     """
 
