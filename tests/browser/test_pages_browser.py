@@ -128,11 +128,11 @@ def test_a_break_is_found_read_and_taken_over_within_airflow(session: Session) -
         frame.locator("tbody th a").first.click()
         frame.locator("tr.differs", has_text="msdyn_subject").wait_for()
         assert page.url.endswith("/breaks/2"), "the address can be handed on"
-        frame.get_by_label("Owner").fill("Bob")
+        frame.get_by_role("textbox", name="Owner").fill("Bob")
         frame.get_by_label("Status").select_option("in_progress")
         frame.get_by_role("button", name="Save").click()
         frame.get_by_text("Saved.").wait_for()
-        assert frame.get_by_label("Owner").input_value() == "Bob"
+        assert frame.get_by_role("textbox", name="Owner").input_value() == "Bob"
 
 
 def test_a_row_is_replayed_and_a_break_sent_again(session: Session) -> None:
@@ -146,7 +146,7 @@ def test_a_row_is_replayed_and_a_break_sent_again(session: Session) -> None:
         page.wait_for_url("**/dags/replay_rows/runs/**")
         page.goto(page.url.split("/dags/")[0] + "/plugin/reconciliation/dualsync/breaks/2")
         frame = inside(page)
-        again = frame.get_by_role("button", name="Send it again")
+        again = frame.get_by_role("button", name="Send it again", exact=True)
         again.click()
         frame.get_by_role("alert").wait_for()
         again.click()
