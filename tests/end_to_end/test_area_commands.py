@@ -6,6 +6,8 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import pytest
+
 from support.commands import dualsync
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ def sync(world: World, *words: str, process: bool = False) -> Counter[tuple[str,
     return +written
 
 
+@pytest.mark.slow
 def test_each_area_and_all_of_them(synced: World) -> None:
     synced.sandbox.play(1, 1)
     planned = sync(synced, "estimates_actuals", "--dry-run", process=True)
