@@ -25,8 +25,9 @@ DATACOMPY_INSTALLED := $(DATACOMPY)/installed-$(shell cksum < tests/clients/data
 # Files are dealt to two workers; tests/conftest.py says in which order.
 SPREAD := -n 2 --dist loadfile --no-loadscope-reorder
 PYTEST := $(PY) -m pytest $(SPREAD)
-COVERAGE := $(CURDIR)/$(PY) -m coverage
-COVERED := $(PY) -m coverage run
+COVERAGE := $(PY) -m coverage
+# Where `make coverage` measures; absolute, for some tests start commands in other folders.
+MEASURED := $(CURDIR)/build/coverage
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 
 # Where it is set, every process compiles all of Airflow again and start-up takes several times as long.
@@ -62,14 +63,16 @@ test-postgres: $(LINT_INSTALLED) ## the ledger and its pages in a PostgreSQL of 
 		tests/integration/test_pages_shown.py tests/integration/test_pages_access.py $(ARGS)
 
 coverage: $(INSTALLED) ## lines and branches that the unit tests run, and that all tests run, by package; fails below what it was
-	@rm -rf .coverage && mkdir .coverage
-	@COVERAGE_FILE=$(CURDIR)/.coverage/unit $(COVERED) -m pytest $(SPREAD) tests/unit
-	@COVERAGE_FILE=$(CURDIR)/.coverage/rest $(COVERED) -m pytest $(SPREAD) --ignore=tests/unit
-	@cd .coverage && for part in unit rest; do COVERAGE_FILE=$$part $(COVERAGE) combine -q --data-file=$$part $$part.*; done
-	@cd .coverage && $(COVERAGE) combine -q --keep --data-file=all unit rest
-	@cd .coverage && for part in unit all; do $(COVERAGE) json -q --fail-under=0 --data-file=$$part -o $$part.json; done
-	@PYTHONPATH=tests $(PY) -m support.coverage_table .coverage/unit.json .coverage/all.json
-	@cd .coverage && $(COVERAGE) report --data-file=all --format=total > /dev/null || { echo "Fewer lines and branches are run than pyproject.toml asks for." >&2; exit 1; }
+	@rm -rf $(MEASURED) && mkdir -p $(MEASURED)
+	@COVERAGE_FILE=$(MEASURED)/unit $(COVERAGE) run -m pytest $(SPREAD) tests/unit
+	@COVERAGE_FILE=$(MEASURED)/rest $(COVERAGE) run -m pytest $(SPREAD) --ignore=tests/unit
+	@for part in unit rest; do $(COVERAGE) combine -q --data-file=$(MEASURED)/$$part $(MEASURED)/$$part.* || exit 1; done
+	@$(COVERAGE) combine -q --keep --data-file=$(MEASURED)/all $(MEASURED)/unit $(MEASURED)/rest
+	@for part in unit all; do \
+		$(COVERAGE) json -q --fail-under=0 --data-file=$(MEASURED)/$$part -o $(MEASURED)/$$part.json || exit 1; done
+	@PYTHONPATH=tests $(PY) -m support.coverage_table $(MEASURED)/unit.json $(MEASURED)/all.json
+	@$(COVERAGE) report --data-file=$(MEASURED)/all --format=total > /dev/null || \
+		{ echo "Fewer lines and branches are run than pyproject.toml asks for." >&2; exit 1; }
 
 fuzz: $(INSTALLED) ## the sandbox against thousands of examples made by chance (ARGS="-k filters" for a part)
 	@exec $(PY) -m pytest -n 2 --hypothesis-profile=fuzz -k "fuzz or properties" tests/contract $(ARGS)
@@ -108,7 +111,7 @@ bench-invoice: $(INSTALLED) ## time and memory of a long proforma invoice, from 
 	@PYTHONPATH=tests exec $(PY) benchmarks/long_invoice.py --lines $(LINES)
 
 clean: ## remove all that was made here: virtual environment, runs, sandbox data, caches
-	rm -rf $(VENV) .coverage .dualsync .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .dualsync .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED):
