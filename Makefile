@@ -52,8 +52,7 @@ test-quick: $(INSTALLED) ## unit tests alone: what to run after every change
 test-slow: $(INSTALLED) ## the slowest tests alone, which `make test` leaves out
 	@exec $(PYTEST) -m slow $(ARGS)
 
-test-all: SEEDS = 1
-test-all: test test-slow test-browser test-postgres dlt datacompy score ## all there is: the tests, the slowest, browser, PostgreSQL, other clients, one seed of `make score`
+test-all: test test-slow test-browser test-postgres dlt datacompy ## all there is: the tests, the slowest, the browser, PostgreSQL, other clients
 
 test-browser: $(LINT_INSTALLED) ## the pages in the Airflow UI, in a headless Chromium (CHROMIUM=path)
 	@CHROMIUM="$(CHROMIUM)" exec tests/with_chromium $(PY) -m pytest tests/browser $(ARGS)
