@@ -13,6 +13,8 @@ from support.commands import dualsync
 if TYPE_CHECKING:
     from support.worlds import World
 
+pytestmark = pytest.mark.slow
+
 
 def sync(world: World, *words: str, process: bool = False) -> Counter[tuple[str, str]]:
     """Rows that ``dualsync sync`` wrote (or would, in a dry run), by map and action; everything must settle."""
@@ -26,7 +28,6 @@ def sync(world: World, *words: str, process: bool = False) -> Counter[tuple[str,
     return +written
 
 
-@pytest.mark.slow
 def test_each_area_and_all_of_them(synced: World) -> None:
     synced.sandbox.play(1, 1)
     planned = sync(synced, "estimates_actuals", "--dry-run", process=True)
