@@ -46,8 +46,9 @@ run: $(INSTALLED) ## sandbox and Airflow here, two working days and their way ar
 test: $(INSTALLED) ## all tests but the slowest, offline, on two cores (ARGS="-k name" for a part)
 	@exec $(PYTEST) -m "not slow" $(ARGS)
 
-test-quick: $(INSTALLED) ## unit tests alone: what to run after every change
-	@exec $(PYTEST) -m "not slow" tests/unit $(ARGS)
+test-quick: $(INSTALLED) ## unit tests but those of the sandbox and of the recorded week: what to run after every change
+	@exec $(PYTEST) -m "not slow" tests/unit --ignore=tests/unit/sandbox \
+		--ignore=tests/unit/library/sync/test_recorded_week.py $(ARGS)
 
 test-slow: $(INSTALLED) ## the slowest tests alone, which `make test` leaves out
 	@exec $(PYTEST) -m slow $(ARGS)
