@@ -16,19 +16,25 @@ PY := $(VENV)/bin/python
 # Named after what they install, so that an unchanged lock installs nothing and a changed one always does.
 INSTALLED := $(VENV)/installed-$(shell cat requirements.lock pyproject.toml | cksum | cut -d' ' -f1)
 LINT_INSTALLED := $(VENV)/lint-installed-$(shell cksum < requirements-dev.lock | cut -d' ' -f1)
-# The browser of `make test-browser`, if there is one; `make CHROMIUM=...` names another.
-CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+# The browser of `make test-browser`; left out, it is looked for, and installed where that can be done.
+CHROMIUM ?=
 DLT := $(VENV)/dlt
 DATACOMPY := $(VENV)/datacompy
 DLT_INSTALLED := $(DLT)/installed-$(shell cksum < tests/clients/dlt.lock | cut -d' ' -f1)
 DATACOMPY_INSTALLED := $(DATACOMPY)/installed-$(shell cksum < tests/clients/datacompy.lock | cut -d' ' -f1)
+# Files are dealt to two workers; tests/conftest.py says in which order.
+SPREAD := -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST := $(PY) -m pytest $(SPREAD)
+COVERAGE := $(PY) -m coverage
+# Where `make coverage` measures; absolute, for some tests start commands in other folders.
+MEASURED := $(CURDIR)/build/coverage
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 
 # Where it is set, every process compiles all of Airflow again and start-up takes several times as long.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser test-postgres fuzz dlt datacompy score bench bench-night bench-sandbox lint fmt bench-invoice clean
+.PHONY: help run test test-quick test-slow test-all test-browser test-postgres coverage fuzz dlt datacompy score bench bench-night bench-sandbox lint fmt bench-invoice clean
 
 help: ## show this list
 	@echo "make TARGET, where TARGET is one of"
@@ -37,16 +43,36 @@ help: ## show this list
 run: $(INSTALLED) ## sandbox and Airflow here, two working days and their way around, then serve until Ctrl-C (ONCE=1 ends after it; PLAY=days EACH=1 PROFILE=demo|small SEED=1)
 	@exec $(PY) -m dualsync_demo --profile $(PROFILE) --seed $(SEED) $(if $(ONCE),--once) $(if $(PLAY),--play $(PLAY)) $(if $(EACH),--each)
 
-test: $(INSTALLED) ## all tests, offline, on two cores (ARGS="-k name" for a part)
-	@exec $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+test: $(INSTALLED) ## all tests but the slowest, offline, on two cores (ARGS="-k name" for a part)
+	@exec $(PYTEST) -m "not slow" $(ARGS)
+
+test-quick: $(INSTALLED) ## unit tests but those of the sandbox and of the recorded week: what to run after every change
+	@exec $(PYTEST) -m "not slow" tests/unit --ignore=tests/unit/sandbox \
+		--ignore=tests/unit/library/sync/test_recorded_week.py $(ARGS)
+
+test-slow: $(INSTALLED) ## the slowest tests alone, which `make test` leaves out
+	@exec $(PYTEST) -m slow $(ARGS)
+
+test-all: test test-slow test-browser test-postgres dlt datacompy ## all there is: the tests, the slowest, the browser, PostgreSQL, other clients
 
 test-browser: $(LINT_INSTALLED) ## the pages in the Airflow UI, in a headless Chromium (CHROMIUM=path)
-	@test -x "$(CHROMIUM)" || { echo "No Chromium was found. On Debian: apt install chromium; elsewhere: make test-browser CHROMIUM=/path/to/it" >&2; exit 1; }
-	@CHROMIUM=$(CHROMIUM) exec $(PY) -m pytest tests/browser $(ARGS)
+	@CHROMIUM="$(CHROMIUM)" exec tests/with_chromium $(PY) -m pytest tests/browser $(ARGS)
 
 test-postgres: $(LINT_INSTALLED) ## the ledger and its pages in a PostgreSQL of their own, on a socket (or in that of POSTGRES_URL)
 	@exec tests/with_postgres $(PY) -m pytest tests/unit/library/ledger \
 		tests/integration/test_pages_shown.py tests/integration/test_pages_access.py $(ARGS)
+
+coverage: $(INSTALLED) ## lines and branches that the unit tests run, and that all tests run, by package; fails below what it was
+	@rm -rf $(MEASURED) && mkdir -p $(MEASURED)
+	@COVERAGE_FILE=$(MEASURED)/unit $(COVERAGE) run -m pytest $(SPREAD) tests/unit
+	@COVERAGE_FILE=$(MEASURED)/rest $(COVERAGE) run -m pytest $(SPREAD) --ignore=tests/unit
+	@for part in unit rest; do $(COVERAGE) combine -q --data-file=$(MEASURED)/$$part $(MEASURED)/$$part.* || exit 1; done
+	@$(COVERAGE) combine -q --keep --data-file=$(MEASURED)/all $(MEASURED)/unit $(MEASURED)/rest
+	@for part in unit all; do \
+		$(COVERAGE) json -q --fail-under=0 --data-file=$(MEASURED)/$$part -o $(MEASURED)/$$part.json || exit 1; done
+	@PYTHONPATH=tests $(PY) -m support.coverage_table $(MEASURED)/unit.json $(MEASURED)/all.json
+	@$(COVERAGE) report --data-file=$(MEASURED)/all --format=total > /dev/null || \
+		{ echo "Fewer lines and branches are run than pyproject.toml asks for." >&2; exit 1; }
 
 fuzz: $(INSTALLED) ## the sandbox against thousands of examples made by chance (ARGS="-k filters" for a part)
 	@exec $(PY) -m pytest -n 2 --hypothesis-profile=fuzz -k "fuzz or properties" tests/contract $(ARGS)

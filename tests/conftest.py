@@ -45,14 +45,32 @@ def pytest_configure(config: pytest.Config) -> None:
     }
 
 
-LONG_FIRST = ("end_to_end", "faults", "integration")
-"""Folders whose files take longest: begun first, they do not keep one core busy when the other has nothing left."""
+WORLDS = ("_settled", "_cycled", "synced_home")
+"""Kept states that take long to make, the longest first; each is made of those after it."""
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put files that take long before others, whatever order they were shuffled into among themselves."""
-    items.sort(key=lambda item: not set(LONG_FIRST) & set(item.path.parts))
+    """Order files so that no worker waits for another, whatever order they were shuffled into among themselves.
+
+    One file makes all kept states; beside it run files that need none, then those that do, which take longest. Unit
+    tests come last: they are short, so both workers end together.
+    """
+    needs: dict[Path, int] = {}
+    for item in items:
+        asked = [place for place, name in enumerate(WORLDS) if name in getattr(item, "fixturenames", ())]
+        needs[item.path] = min([needs.get(item.path, len(WORLDS)), *asked])
+    first = min(needs, key=needs.__getitem__, default=None)
+    made = first is not None and needs[first] < len(WORLDS)
+
+    def place(item: pytest.Item) -> int:
+        if made and item.path == first:
+            return 0
+        if needs[item.path] < len(WORLDS):
+            return 2
+        return 3 if "unit" in item.path.parts else 1
+
+    items.sort(key=place)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

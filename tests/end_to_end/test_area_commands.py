@@ -6,10 +6,14 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import pytest
+
 from support.commands import dualsync
 
 if TYPE_CHECKING:
     from support.worlds import World
+
+pytestmark = pytest.mark.slow
 
 
 def sync(world: World, *words: str, process: bool = False) -> Counter[tuple[str, str]]:

@@ -21,6 +21,8 @@ from dualsync_sandbox.store import Row
 from support.cycles import ACTUALS, Cycle, total
 from support.project_office import SPLIT
 
+pytestmark = pytest.mark.slow
+
 Api = dict[str, Any]
 
 TIME = TransactionClass.TIME

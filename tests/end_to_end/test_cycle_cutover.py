@@ -6,11 +6,15 @@ import shutil
 from datetime import date
 from decimal import Decimal
 
+import pytest
+
 from dualsync_sandbox.business.dataverse.entries.approvals import approve_time
 from dualsync_sandbox.business.dataverse.estimates import assign
 from dualsync_sandbox.business.finance.expenses import Expense, Share
 from dualsync_sandbox.store import Row
 from support.cycles import ACTUALS, CONTRACTS, ESTIMATES, Cycle
+
+pytestmark = pytest.mark.slow
 
 BOTH = {"companies": ["USPM", "GBPM"]}
 US = {"companies": ["USPM"]}

@@ -5,10 +5,14 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from dualsync_sandbox.business.dataverse.choices import BillingMethod, TransactionClass
 from dualsync_sandbox.business.dataverse.estimates import add_estimate, assign, reassign
 from dualsync_sandbox.store import Row
 from support.cycles import ESTIMATES, Cycle
+
+pytestmark = pytest.mark.slow
 
 Api = dict[str, Any]
 

@@ -12,6 +12,8 @@ from dualsync_sandbox.business.finance.expenses import Expense, Share
 from dualsync_sandbox.store import Row
 from support.cycles import EXPENSES, Cycle, total
 
+pytestmark = pytest.mark.slow
+
 Api = dict[str, Any]
 
 DAY = "2026-03-03"

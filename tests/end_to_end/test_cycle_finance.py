@@ -26,6 +26,8 @@ from dualsync_sandbox.store import Row
 from support.cycles import ACTUALS, CONTRACTS, Cycle
 from support.worlds import leg
 
+pytestmark = pytest.mark.slow
+
 Api = dict[str, Any]
 
 ALL = {"companies": ["USPM", "GBPM", "FRRT"]}

@@ -13,6 +13,8 @@ from dualsync_sandbox.errors import BusinessRuleViolation
 from dualsync_sandbox.store import Event, Tx
 from support.cycles import ACTUALS, Cycle
 
+pytestmark = pytest.mark.slow
+
 US = {"companies": ["USPM"]}
 
 

@@ -16,6 +16,8 @@ from dualsync_sandbox.business.finance.procurement.vendor_invoices import post_v
 from dualsync_sandbox.store import Row
 from support.cycles import ACTUALS, Cycle, total
 
+pytestmark = pytest.mark.slow
+
 Api = dict[str, Any]
 
 BOTH = {"companies": ["USPM", "GBPM"]}

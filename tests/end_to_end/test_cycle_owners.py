@@ -14,6 +14,8 @@ from dualsync_sandbox.business.dataverse.journals import post_entry_journal
 from dualsync_sandbox.store import Row
 from support.cycles import ACTUALS, Cycle
 
+pytestmark = pytest.mark.slow
+
 US = {"companies": ["USPM"]}
 
 

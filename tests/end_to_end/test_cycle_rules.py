@@ -21,6 +21,8 @@ from support.cycles import CONTRACTS, Cycle
 from support.paths import MAPS
 from support.worlds import leg
 
+pytestmark = pytest.mark.slow
+
 US = {"companies": ["USPM"]}
 
 

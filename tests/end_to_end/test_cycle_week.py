@@ -20,6 +20,8 @@ from dualsync_demo.day import FINANCE_JOBS
 from dualsync_sandbox.business.finance import jobs as finance_jobs
 from support.cycles import SINCE, Cycle, total
 
+pytestmark = pytest.mark.slow
+
 Api = dict[str, Any]
 
 COMPANIES = ("USPM", "GBPM", "FRRT")

@@ -60,6 +60,7 @@ def failed(tasks: dict[str, str]) -> list[str]:
     return [task for task, state in tasks.items() if state == "failed"]
 
 
+@pytest.mark.slow
 def test_every_dag_does_its_part(world: World, dagbag: DagBag) -> None:
     """From two systems that know nothing of each other to a day of work that has gone all the way round."""
     ran: set[str] = set()

@@ -18,6 +18,8 @@ from dualsync_sandbox.store import Row
 from support.cycles import ACTUALS, CONTRACTS, Cycle, total
 from support.invoices import BILLED, Billing
 
+pytestmark = pytest.mark.slow
+
 Api = dict[str, Any]
 
 HERE = {"companies": ["USPM"]}

@@ -9,6 +9,8 @@ import pytest
 if TYPE_CHECKING:
     from support.worlds import World
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def companies() -> None:

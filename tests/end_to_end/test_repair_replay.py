@@ -20,6 +20,8 @@ from support.cycles import CONTRACTS, Cycle
 from support.orders import Orders
 from support.worlds import World, copied
 
+pytestmark = pytest.mark.slow
+
 US = {"companies": ["USPM"]}
 CUT_OVER = {"CUTOVER__USPM": "2026-01-01", "CUTOVER__GBPM": "2026-01-01", "CUTOVER__FRRT": "2026-01-01"}
 

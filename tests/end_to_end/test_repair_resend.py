@@ -6,6 +6,8 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from dualsync.ledger import BreakRecord
 from dualsync.ledger.breaks import BreakFilter
 from dualsync.nightly import steps
@@ -15,6 +17,8 @@ from dualsync.repair.resend import chosen_breaks, plan_resend, send
 from support.commands import dualsync
 from support.workload import differences, picture
 from support.worlds import World
+
+pytestmark = pytest.mark.slow
 
 MAPS = ("projects", "actuals", "project_tasks", "payment_days")
 CONTROLS = ("R1", "R6")

@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from openpyxl import load_workbook
 from openpyxl.worksheet.worksheet import Worksheet
 
@@ -23,6 +24,8 @@ from support.cycles import SINCE
 from support.nights import COMPANIES
 from support.scores import declared, judge, unplantable
 from support.worlds import World
+
+pytestmark = pytest.mark.slow
 
 EACH_ONCE = len(BREAKS)
 """Enough that every kind of break is planted once."""

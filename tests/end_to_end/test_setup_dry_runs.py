@@ -13,6 +13,8 @@ from dualsync.systems import Dataverse
 if TYPE_CHECKING:
     from support.worlds import World
 
+pytestmark = pytest.mark.slow
+
 MAPS = ["currencies", "resource_roles", "transaction_categories", "customer_groups", "payment_days", "contract_headers"]
 
 

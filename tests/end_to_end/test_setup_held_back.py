@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     from support.worlds import World
+
+pytestmark = pytest.mark.slow
 
 LONG = "A name that is longer than Finance's sixty characters, by some distance"
 

@@ -6,8 +6,12 @@ import shutil
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     from support.worlds import World
+
+pytestmark = pytest.mark.slow
 
 
 def project(world: World) -> tuple[dict[str, Any], str]:

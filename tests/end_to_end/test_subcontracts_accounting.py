@@ -22,6 +22,8 @@ from dualsync_sandbox.store import Row
 from support.cycles import ACTUALS, Cycle, total
 from support.purchases import MATERIAL, TIME, Purchases
 
+pytestmark = pytest.mark.slow
+
 Api = dict[str, Any]
 
 US = {"companies": ["USPM"]}

@@ -18,6 +18,8 @@ from support.orders import MAPS, Orders
 from support.steps import Steps
 from support.worlds import copied
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def orders(synced_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orders]:

@@ -16,6 +16,8 @@ from dualsync_sandbox.business.finance.procurement.vendor_invoices import Vendor
 from support.cycles import Cycle
 from support.worlds import leg
 
+pytestmark = pytest.mark.slow
+
 MAPS = ("vendor_invoices_v2", "vendor_invoice_lines", "vendor_invoices_v2_trigger")
 UNKNOWN = "TCN-0000009999-ONLYF"
 DRAFT, CONFIRMED = 192350000, 192350002

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
+
 from dualsync.repair.replay import find_rows, outcomes, replay
 from dualsync_sandbox.errors import BusinessRuleViolation
 from dualsync_sandbox.store import Event, Tx
 from support.crash import Point, run_and_die
 from support.workload import add_task, projects
 from support.worlds import World
+
+pytestmark = pytest.mark.slow
 
 POINT = Point("project_tasks", "dualsync.systems.finance:Finance.create", "after")
 NUMBER = "REPLAYED"

@@ -13,6 +13,8 @@ from support.steps import Steps, assert_conserved, state, unreachable
 from support.workload import change_project, projects
 from support.worlds import World
 
+pytestmark = pytest.mark.slow
+
 ONE_AT_A_TIME = {"finance_writes": 1, "dataverse_writes": 1}
 AFTER_THE_LEASE = timedelta(minutes=31)
 

@@ -17,6 +17,8 @@ from support.steps import Rule, Steps, assert_conserved, open_runtime, refused_s
 from support.workload import add_customers, change_project, company_id, projects
 from support.worlds import World, leg
 
+pytestmark = pytest.mark.slow
+
 ALL = ("USPM", "GBPM", "FRRT")
 GBPM_DOWN = ("/ProjectsV2", "gbpm")
 

@@ -18,6 +18,8 @@ from support.steps import open_runtime
 from support.workload import BATCHES, change_much, differences, picture
 from support.worlds import World, copied
 
+pytestmark = pytest.mark.slow
+
 Picture = dict[str, list[str]]
 
 FOLDERS = "dualsync.sync.legs.folders:LegFolder"

@@ -27,6 +27,8 @@ from support.orders import MAPS as SUBCONTRACTS
 from support.orders import Orders
 from support.worlds import World, copied
 
+pytestmark = pytest.mark.slow
+
 DATAVERSE = "dualsync.systems.dataverse:Dataverse"
 FINANCE = "dualsync.systems.finance:Finance"
 LEDGER = "dualsync.ledger.database:Ledger"

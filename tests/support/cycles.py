@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from dualsync.sync.run.runs import RunSummary
 from dualsync_sandbox.business.finance import jobs as finance_jobs
 from dualsync_sandbox.business.finance.expenses import Expense
 from dualsync_sandbox.store import Row
+from support.kept import kept
 from support.project_office import Works
 from support.worlds import Rest, World, copied
 
@@ -142,17 +144,18 @@ def written(counts: LegCounts) -> tuple[int, int, int]:
 
 
 @pytest.fixture(scope="session")
-def _cycled(tmp_path_factory: pytest.TempPathFactory, synced_home: Path) -> Path:
+def _cycled(synced_home: Path) -> Path:
     """The synchronised world with its estimates and expense categories on both sides, not running."""
-    template = tmp_path_factory.mktemp("cycled") / "home"
-    for world in copied(synced_home, template):
-        cycle = Cycle(world)
-        cycle.cut_over(SINCE)
+    return kept("cycled", partial(_cycle, synced_home))
+
+
+def _cycle(synced: Path, home: Path) -> None:
+    for world in copied(synced, home):
+        Cycle(world).cut_over(SINCE)
         for area in ("expense_management", "estimates_actuals"):
             summary = world.sync(area=area)
             assert summary.state == "settled", [leg.message for leg in summary.legs if leg.message]
         assert world.open_rows() == []
-    return template
 
 
 def _running(template: Path, home: Path, companies: Sequence[str] | None) -> Iterator[Cycle]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from dualsync_sandbox.play import NothingToPlay
 from support.cycles import ACTUALS, SINCE, Cycle
+from support.kept import kept
 from support.worlds import World, copied
 
 COMPANIES = ("USPM", "GBPM")
@@ -97,13 +99,15 @@ def settle(world: World, companies: Sequence[str], times: int = 1) -> None:
 
 
 @pytest.fixture(scope="session")
-def _settled(_cycled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _settled(_cycled: Path) -> Path:
     """A settled world, not running."""
-    template = tmp_path_factory.mktemp("settled") / "home"
-    for world in copied(_cycled, template):
+    return kept("settled", partial(_settle, _cycled))
+
+
+def _settle(cycled: Path, home: Path) -> None:
+    for world in copied(cycled, home):
         _at_home(world)
         settle(world, COMPANIES)
-    return template
 
 
 def _at_home(world: World) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from dualsync.sync.run.runs import RunSummary, start_run
 from dualsync.sync.run.serial import run_all
 from dualsync.systems.finance.packages import ImportLimits
 from dualsync_sandbox import Sandbox
+from support.kept import copy, kept
 
 COMPANIES = "USPM,GBPM,FRRT"
 AREA = "setup_configuration"
@@ -207,31 +207,32 @@ def _looking_often() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def _seeded(tmp_path_factory: pytest.TempPathFactory, _quiet: None, _looking_often: None) -> Path:
-    home = tmp_path_factory.mktemp("seeded")
+def _seeded(_quiet: None, _looking_often: None) -> Path:
+    return kept("seeded", _seed)
+
+
+def _seed(home: Path) -> None:
     world = start(home)
     world.sandbox.seed("demo", 1)
-    world.sandbox.stop()
-    return home
+    world.close()
 
 
 @pytest.fixture(scope="session")
-def synced_home(tmp_path_factory: pytest.TempPathFactory, _seeded: Path) -> Path:
+def synced_home(_seeded: Path) -> Path:
     """Where the synchronised world is kept, not running."""
-    home = tmp_path_factory.mktemp("synced") / "home"
-    shutil.copytree(_seeded, home)
-    world = start(home)
-    summary = world.sync()
-    world.sandbox.stop()
-    assert summary.state == "settled", [one.message for one in summary.legs if one.message]
-    assert summary.counts.created > 0
-    # Every path of the template is below its own folder, so the copies must not remember it.
-    return home
+    return kept("synced", partial(_synchronise, _seeded))
+
+
+def _synchronise(seeded: Path, home: Path) -> None:
+    for world in copied(seeded, home):
+        summary = world.sync()
+        assert summary.state == "settled", [one.message for one in summary.legs if one.message]
+        assert summary.counts.created > 0
 
 
 def copied(template: Path, home: Path) -> Iterator[World]:
     """A running copy of the world that was kept in ``template``; ends when the iterator does."""
-    shutil.copytree(template, home)
+    copy(template, home)
     _relocate(home, template)
     world = start(home)
     try:

@@ -171,9 +171,9 @@ class Table:
         return {nav: (column, target) for column in self.lookups for target, nav in column.targets.items()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SystemSchema:
-    """All tables of one system."""
+    """All tables of one system; there is one of each in a process."""
 
     system: System
     tables: Mapping[str, Table]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 from dualsync_sandbox.clock import Clock
@@ -41,6 +42,12 @@ class Event:
         return any(self.before.get(column) != self.after.get(column) for column in columns)
 
 
+@cache
+def layouts_of(schema: SystemSchema) -> dict[str, Layout]:
+    """How the tables of a schema are held: worked out once, for that takes longer than opening a store."""
+    return {name: Layout(schema, table) for name, table in schema.tables.items()}
+
+
 class Catalog:
     """Tables, hooks and counters of one store.
 
@@ -57,7 +64,7 @@ class Catalog:
     def __init__(self, schema: SystemSchema, clock: Clock) -> None:
         self.schema = schema
         self.clock = clock
-        self.layouts = {name: Layout(schema, table) for name, table in schema.tables.items()}
+        self.layouts = layouts_of(schema)
         self.hooks: dict[tuple[str, EventKind, When], list[Callable[[Any, Event], None]]] = {}
         self.version = 0
         self.rec_id = FIRST_REC_ID

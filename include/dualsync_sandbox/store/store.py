@@ -8,14 +8,22 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 
 from dualsync_sandbox.clock import Clock
 from dualsync_sandbox.errors import SandboxError
 from dualsync_sandbox.schema import APPLICATION_USER, SystemSchema
-from dualsync_sandbox.store.catalog import FIRST_REC_ID, Catalog, EventKind, When
+from dualsync_sandbox.store.catalog import FIRST_REC_ID, Catalog, EventKind, When, layouts_of
 from dualsync_sandbox.store.layout import quoted
 from dualsync_sandbox.store.transaction import Hook, Tx
+
+
+@cache
+def _statements(schema: SystemSchema) -> tuple[list[str], str]:
+    """What creates the tables of a schema, and a fingerprint of it."""
+    statements = [statement for layout in layouts_of(schema).values() for statement in layout.ddl()]
+    return statements, hashlib.sha256("\n".join(statements).encode()).hexdigest()
 
 
 class Store(Catalog):
@@ -50,8 +58,7 @@ class Store(Catalog):
         return connection
 
     def _prepare(self) -> None:
-        statements = [statement for layout in self.layouts.values() for statement in layout.ddl()]
-        fingerprint = hashlib.sha256("\n".join(statements).encode()).hexdigest()
+        statements, fingerprint = _statements(self.schema)
         made = self._writer.execute("SELECT 1 FROM sqlite_master WHERE name = '_meta'").fetchone()
         if not made:
             self._writer.execute("BEGIN IMMEDIATE")

@@ -322,6 +322,7 @@ def test_exchange_rates_follow_each_other_without_gaps(finance: Tx) -> None:
             assert (datetime.fromisoformat(first) - datetime.fromisoformat(last)).days == 1
 
 
+@pytest.mark.slow
 def test_ten_thousand_projects_take_seconds(tmp_path: Path) -> None:
     started = time.monotonic()
     with open_stores(tmp_path) as stores:
