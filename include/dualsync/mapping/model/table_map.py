@@ -22,7 +22,7 @@ from dualsync.sides import DIRECTIONS, Direction, Side
 
 
 class Mirrors(MapModel):
-    """The dual-write map a table map stands in for."""
+    """The published dual-write map that a table map follows, and which version of it."""
 
     dual_write: str
     version: str | None = None
@@ -179,7 +179,7 @@ class TableMap(MapModel):
 
     @property
     def self_lookups(self) -> tuple[Lookup, ...]:
-        """Lookups to records of the same map: ordered by depth, or written in a second pass where they defer."""
+        """Lookups to records of the same map: ordered by depth, or written in a second pass."""
         return tuple(lookup for lookup in self.lookups if self.map in lookup.maps)
 
     @property
