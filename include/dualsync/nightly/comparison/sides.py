@@ -112,9 +112,12 @@ class Pair:
     def quiet(self) -> tuple[Side, ...]:
         """The sides whose empty value says nothing, unless the base knows that there was one.
 
-        A value that never was there does not travel; what the other system filled in by itself is no difference.
+        A value that never was there does not travel; what the other system filled in by itself is no difference. Of a
+        pair that is never written nothing is agreed, so there an empty value is a value, unless the map keeps it.
         """
         pair = self.unit.entry
+        if self.unit.read_only and pair.null == "clear":
+            return ()
         if pair.way == "both" and not isinstance(pair.wins, ConditionalWins):
             return ()
         return ("dataverse", "finance") if pair.way == "both" else (self.leg_columns.source,)
@@ -143,6 +146,8 @@ class Pair:
                 "record resolved to its key" if self.leg_columns.direction == "to_finance" else "key to record id"
             )
         steps.append(rule_text(self.leg_columns, self.unit))
+        if self.unit.read_only:
+            steps.append("never written")
         if self.quiet:
             steps.append(f"empty in {' or '.join(side.title() for side in self.quiet)} says nothing")
         return "; ".join(step for step in steps if step)
@@ -168,7 +173,7 @@ class Sides:
             self.reads["finance"] = self._read("finance", table_map.finance.set)
         missing = {side: list(read.missing) for side, read in self.reads.items()}
         self._leg_columns_by_way: dict[Direction, LegColumns] = {
-            way: LegColumns(table_map, way, night.schema, missing)  # type: ignore[arg-type]
+            way: LegColumns(table_map, way, night.schema, missing, compared=True)  # type: ignore[arg-type]
             for way in ("to_finance", "to_dataverse")
         }
 
@@ -237,7 +242,7 @@ class Sides:
         return {
             unit.target: f"w:{unit.target}"
             for unit in self._leg_columns_by_way[direction].pairs
-            if not (isinstance(unit.entry, Lookup) and unit.entry in self.map.self_lookups)
+            if not unit.read_only and unit.entry not in self.map.self_lookups
         }
 
     # --- Dataverse ------------------------------------------------------------------------------------------------

@@ -46,19 +46,34 @@ class ColumnPair:
         """Whether the other direction carries it too."""
         return self.entry.way == "both"
 
+    @property
+    def read_only(self) -> bool:
+        """Whether it is only compared, never written."""
+        return isinstance(self.entry, Field) and self.entry.read_only
+
 
 class LegColumns:
     """The columns of a leg.
+
+    Attributes:
+        entries: The fields and lookups that its pairs come from.
 
     Args:
         table_map: The map.
         direction: The leg's direction.
         schema: Types of the columns.
         missing: Columns, by side, that the live systems do not have; pairs on them are left out.
+        compared: Whether pairs that are never written, only compared, are among its pairs. No leg says so.
     """
 
     def __init__(
-        self, table_map: TableMap, direction: Direction, schema: Schema, missing: dict[str, list[str]] | None = None
+        self,
+        table_map: TableMap,
+        direction: Direction,
+        schema: Schema,
+        missing: dict[str, list[str]] | None = None,
+        *,
+        compared: bool = False,
     ) -> None:
         self.map = table_map
         self.direction = direction
@@ -66,6 +81,7 @@ class LegColumns:
         self.missing = {side: set((missing or {}).get(side, ())) for side in ("dataverse", "finance")}
         self.source: Side = "dataverse" if direction == "to_finance" else "finance"
         self.target: Side = "finance" if direction == "to_finance" else "dataverse"
+        self.entries = table_map.compared_of(direction) if compared else table_map.pairs_of(direction)
 
     def column(self, side: Side, name: str) -> Column:
         """The type of a column of this map on one side."""
@@ -76,7 +92,7 @@ class LegColumns:
     def pairs(self) -> tuple[ColumnPair, ...]:
         """What travels in this direction, key first."""
         pairs: list[ColumnPair] = []
-        for entry in self.map.pairs_of(self.direction):
+        for entry in self.entries:
             pairs += self._pairs_of(entry)
         return tuple(sorted(pairs, key=lambda pair: not pair.key))
 

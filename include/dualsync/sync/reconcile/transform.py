@@ -88,10 +88,11 @@ class Transform:
         issues = Issues(len(rows))
         self._unfit(rows, issues)
         columns: dict[str, Any] = {}
-        for entry in self._map.pairs_of(self._leg_columns.direction):
+        for entry in self._leg_columns.entries:
             pairs = [pair for pair in self._leg_columns.pairs if pair.entry is entry]
             if pairs:
-                columns |= self._wanted(entry, pairs, rows, issues)
+                # a value that is never written holds no row
+                columns |= self._wanted(entry, pairs, rows, Issues(len(rows)) if pairs[0].read_only else issues)
         columns |= {sent(name): rows[name] for name in self._leg_columns.source_columns}
         decide = self._leg_columns.condition_columns(self._leg_columns.source)
         columns |= {deciding(name): rows[name] for name in decide}
