@@ -201,7 +201,7 @@ class TableMap(MapModel):
     @property
     def company_is_direct(self) -> bool:
         """True if the Dataverse table itself holds the lookup to the company."""
-        return self.dataverse.company is not None and self.dataverse.company.count(".") == 1
+        return self.dataverse.own_company is not None
 
     def lookup(self, attribute: str) -> Lookup:
         """The lookup on the given Dataverse attribute.

@@ -47,6 +47,11 @@ class ColumnPair:
         return self.entry.way == "both"
 
     @property
+    def keeps(self) -> bool:
+        """Whether an emptied value at its owner leaves the other side's as it is."""
+        return self.entry.null == "keep"
+
+    @property
     def read_only(self) -> bool:
         """Whether it is only compared, never written."""
         return isinstance(self.entry, Field) and self.entry.read_only
@@ -113,6 +118,11 @@ class LegColumns:
             if name not in self.missing[self.target]
         ]
 
+    @cached_property
+    def self_pairs(self) -> tuple[ColumnPair, ...]:
+        """Pairs of lookups among the rows of the map itself; only a transfer's own rows say what they lead to."""
+        return tuple(pair for pair in self.pairs if pair.entry in self.map.self_lookups)
+
     def key_columns(self, side: Side) -> tuple[str, ...]:
         """The columns of the integration key on one side; of a path, the lookup it begins with."""
         if side == "finance":
@@ -171,8 +181,8 @@ def columns_of(table_map: TableMap, side: Side) -> tuple[str, ...]:
     if side == "dataverse":
         spec = table_map.dataverse
         names += [spec.id, *(path.split(".")[0] for path in spec.key)]
-        if spec.company:
-            names.append(spec.company.split(".")[0])
+        if spec.company_lookup is not None:
+            names.append(spec.company_lookup)
         text = spec.filter
         names += [lookup.dataverse for lookup in table_map.lookups]
         if spec.unclear is not None:
@@ -204,8 +214,8 @@ def essential_columns(table_map: TableMap, side: Side) -> set[str]:
         text = spec.filter
     else:
         names = (table_map.dataverse.id, *(path.split(".")[0] for path in table_map.dataverse.key))
-        if table_map.dataverse.company:
-            names = (*names, table_map.dataverse.company.split(".")[0])
+        if table_map.dataverse.company_lookup is not None:
+            names = (*names, table_map.dataverse.company_lookup)
         text = table_map.dataverse.filter
     dated_by = table_map.initial.dated_by if table_map.rows.created_by == side else None
     unclear = table_map.dataverse.unclear if side == "dataverse" else None

@@ -424,6 +424,15 @@ def test_the_list_of_maps_names_the_published_map_and_its_version() -> None:
     assert table["units"] == (None, None)
 
 
+def test_the_path_of_a_row_to_its_company() -> None:
+    assert catalog.company_path(catalog["projects"]) == ((), "msdyn_owningcompany")
+    parents, company = catalog.company_path(catalog["contract_lines"])
+    assert ([(lookup, parent.map) for lookup, parent in parents], company) == (
+        [("salesorderid", "contract_headers")],
+        "msdyn_company",
+    )
+
+
 def test_the_graph_shows_levels_and_arrows() -> None:
     assert levels(catalog, ["projects", "legal_entities", "milestones"]) == [
         ["legal_entities"],

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
 from dualsync.mapping import Catalog, TableMap
+from dualsync.sync.legs.leg import Leg
 from dualsync.sync.plan.columns import LegColumns
+from dualsync.sync.reconcile.policy import policy_of
 from support.stage import Stage
 
 
@@ -40,6 +47,16 @@ def test_a_read_only_pair_is_compared_in_the_form_of_the_side_its_way_leads_to(s
         for way in table_map.directions
     }
     assert compared == {"to_finance": {"Note"}, "to_dataverse": {"due"}}
+
+
+@pytest.mark.parametrize("kind", ["fields", "lookups"])
+def test_an_emptied_value_is_kept_where_the_pair_says_so_whether_field_or_lookup(stage: Stage, kind: str) -> None:
+    words = stage.catalog["orders"].model_dump(by_alias=True, exclude_unset=True)
+    name = {"fields": "due", "lookups": "item"}[kind]
+    next(pair for pair in words[kind] if pair.get("dataverse") == name)["null"] = "keep"
+    columns = LegColumns(TableMap.model_validate(words), "to_dataverse", stage.schema)
+    leg = cast(Leg, SimpleNamespace(map=columns.map, run=SimpleNamespace(resend=False)))
+    assert [pair.target for pair in columns.pairs if policy_of(leg, columns, pair).keeps] == [name]
 
 
 def test_both_columns_of_a_read_only_pair_are_read(stage: Stage) -> None:
