@@ -6,6 +6,7 @@ Both speak to no system and to no ledger.
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -109,13 +110,16 @@ def _different(compared: Iterable[tuple[str, Sequence[pa.Table], Sequence[pa.Tab
     return {name: texts for name, texts in found.items() if texts}
 
 
+_DEFERS = re.compile(r"^ +defer: true\n|, defer: true", re.MULTILINE)
+
+
 @cache
 def maps() -> Catalog:
-    """The table maps as they were recorded."""
+    """The table maps as they were recorded, without a word that the format has no more and that decided nothing."""
     _, texts = read_archive()
     with tempfile.TemporaryDirectory(prefix="recorded-maps-") as folder:
         for name, text in texts.items():
-            Path(folder, f"{name}.yaml").write_text(text, encoding="utf-8")
+            Path(folder, f"{name}.yaml").write_text(_DEFERS.sub("", text), encoding="utf-8")
         return Catalog.load(Path(folder))
 
 

@@ -12,6 +12,7 @@ from dualsync.cli.groups import CommandGroup
 
 if TYPE_CHECKING:
     from dualsync.mapping import TableMap
+    from dualsync.mapping.views import MapRow
     from dualsync.sync.legs.runtime import Runtime
 
 app = typer.Typer(
@@ -22,7 +23,12 @@ app = typer.Typer(
 
 
 @app.command("list")
-def list_maps(as_json: Json = False) -> None:
+def list_maps(
+    published: Annotated[
+        bool, typer.Option("--published", help="Show which published dual-write map each follows, and its version.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """List all table maps with area and directions, to find the name of one.
 
     A map comes after the maps it needs; its parts stand below it.
@@ -36,14 +42,24 @@ def list_maps(as_json: Json = False) -> None:
     if as_json:
         print_json(rows)
         return
+    if published:
+        table = new_table("map", "published map", "version")
+        for row in rows:
+            table.add_row(_shown_name(row), row["published"] or "", row["published_version"] or "")
+        console().print(table)
+        return
     table = new_table("map", "area", "scope", "directions", "pairs", "needs")
     for row in rows:
-        name = row["map"] if row["part_of"] is None else f"- {row['map']}"
-        name = name if row["enabled"] else f"{name} (off)"
         directions = ", ".join(direction_word(direction) for direction in row["directions"])
         needs = ", ".join(row["needs"])
-        table.add_row(name, area_title(row["area"]), row["scope"], directions, str(row["pairs"]), needs)
+        table.add_row(_shown_name(row), area_title(row["area"]), row["scope"], directions, str(row["pairs"]), needs)
     console().print(table)
+
+
+def _shown_name(row: MapRow) -> str:
+    """The name of a map in a list: parts are indented, and what does not run says so."""
+    name = row["map"] if row["part_of"] is None else f"- {row['map']}"
+    return name if row["enabled"] else f"{name} (off)"
 
 
 @app.command()

@@ -194,6 +194,20 @@ class Catalog(Mapping[str, TableMap]):
         """The areas that have maps, sorted."""
         return tuple(sorted({table_map.area for table_map in self.runnable.values()}))
 
+    def company_path(self, table_map: TableMap) -> tuple[tuple[tuple[str, TableMap], ...], str]:
+        """How a row of a map with companies leads to its company.
+
+        Returns:
+            The lookups to follow, each with the map of the parent it leads to, and the lookup to the company that the
+            last of these tables holds (the map's own where there are none).
+        """
+        *lookups, company, _ = str(table_map.dataverse.company).split(".")
+        steps: list[tuple[str, TableMap]] = []
+        for lookup in lookups:
+            table_map = self[table_map.lookup(lookup).maps[0]]
+            steps.append((lookup, table_map))
+        return tuple(steps), company
+
     @cached_property
     def _needs(self) -> dict[str, tuple[str, ...]]:
         return {name: tuple(sorted(self._needed_by(table_map))) for name, table_map in self.runnable.items()}

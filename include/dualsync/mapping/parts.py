@@ -86,8 +86,7 @@ def _trigger(table_map: TableMap, trigger: Field) -> TableMap:
     """The part that sends the trigger: key and trigger, one way, nothing created and nothing deleted."""
     assert table_map.unit is not None
     keys = {path.split(".")[0] for path in table_map.dataverse.key}
-    company = (table_map.dataverse.company or "").split(".")[0]
-    keep = [lookup for lookup in table_map.lookups if lookup.dataverse in {*keys, company}]
+    keep = [lookup for lookup in table_map.lookups if lookup.dataverse in {*keys, table_map.dataverse.company_lookup}]
     key_fields = [
         field for field in table_map.fields if field.dataverse in keys and field.finance in table_map.finance.key
     ]

@@ -12,7 +12,8 @@ class MapRow(TypedDict):
     """One map in a list.
 
     ``pairs`` counts lookups and fields, unpaired and constant ones too; ``evidence`` counts tags. ``part_of`` is
-    the map of which it is a part, None for a map with a file of its own.
+    the map of which it is a part, None for a map with a file of its own. ``published`` is the published dual-write map
+    that it follows, and ``published_version`` which version of that; None where none is known.
     """
 
     map: str
@@ -25,6 +26,8 @@ class MapRow(TypedDict):
     evidence: dict[str, int]
     needs: list[str]
     enabled: bool
+    published: str | None
+    published_version: str | None
 
 
 def maps_table(catalog: Catalog) -> list[MapRow]:
@@ -33,6 +36,7 @@ def maps_table(catalog: Catalog) -> list[MapRow]:
     declared = [name for name in catalog.order() if name in catalog.declared]
     for name in (part for whole in declared for part in (whole, *catalog.parts(whole))):
         table_map = catalog.declared.get(name) or catalog[name]
+        mirrors = table_map.mirrors
         tags = Counter(tag for pair in table_map.pairs for tag in pair.evidence)
         rows.append(
             {
@@ -46,6 +50,8 @@ def maps_table(catalog: Catalog) -> list[MapRow]:
                 "evidence": dict(sorted(tags.items())),
                 "needs": list(catalog.needs(name)),
                 "enabled": table_map.enabled,
+                "published": mirrors.dual_write if mirrors is not None else None,
+                "published_version": mirrors.version if mirrors is not None else None,
             }
         )
     return rows

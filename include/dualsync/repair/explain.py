@@ -219,9 +219,9 @@ class _Explanation:
                 keys = _keys(self._runtime, self._leg_columns, page, self._company)
                 matches += [row for row, (text, _) in zip(page, keys, strict=True) if text == self._join_key]
         expression = Expression.parse(entity.filter) if entity.filter else None
-        if self._map.company_is_direct and entity.company:
+        if entity.own_company is not None:
             company = self._runtime.company_ids.get(self._company)
-            matches = [row for row in matches if row.get(str(entity.company).split(".")[0]) == company]
+            matches = [row for row in matches if row.get(entity.own_company) == company]
         matches.sort(key=lambda row: expression is not None and not expression.matches(row))
         return matches[0] if matches else None
 

@@ -293,7 +293,7 @@ class _Deletions:
         """
         lookup = child.lookup(attribute)
         in_key = attribute in {path.split(".")[0] for path in child.dataverse.key}
-        in_company = bool(child.dataverse.company) and str(child.dataverse.company).split(".")[0] == attribute
+        in_company = child.dataverse.company_lookup == attribute
         return in_key or in_company or lookup.required or child.map == self._leg.map.map
 
     def _delete(self, row: OpenRow, before: dict[str, Any]) -> str | None:

@@ -85,8 +85,8 @@ def _parent(
         yield check.finding(place, f"{parent.map} is global and has no company")
     words = [word for word in on if word not in (COMPANY_WORD, parent.dataverse.company)]
     for word in words:
-        if not _has_key_word(check, parent, word):
-            yield check.finding(place, f"{parent.map} has neither a column nor a key path '{word}'")
+        if problem := _unanswered(check, parent, word):
+            yield check.finding(place, problem)
     unique = set(words) >= set(parent.dataverse.key) or words == [parent.dataverse.id]
     through = lookup.through if lookup.goes("to_dataverse") else None
     if through is not None and through.company is None and parent.scope == "company":
@@ -95,8 +95,12 @@ def _parent(
         yield check.finding(place, f"does not name one record: the key is {', '.join(parent.dataverse.key)}")
 
 
-def _has_key_word(check: MapCheck, parent: TableMap, word: str) -> bool:
+def _unanswered(check: MapCheck, parent: TableMap, word: str) -> str:
+    """Why a parent cannot say what a lookup asks of it; empty where it can."""
     table = parent.dataverse.table
+    if any(field.dataverse == word and field.read_only for field in parent.fields):
+        return f"{parent.map} only compares {word}, so nothing of it is agreed"
     if word in parent.dataverse.key or not check.schema.has("dataverse", table):
-        return True
-    return word in check.schema.table("dataverse", table).columns
+        return ""
+    known = word in check.schema.table("dataverse", table).columns
+    return "" if known else f"{parent.map} has neither a column nor a key path '{word}'"

@@ -75,6 +75,8 @@ class Field(Pair):
     ``on_unknown`` decides about a value that the map does not list: the row is held (quarantine), the value is passed
     over as if there were none (pass), or a default is sent.
     ``null`` decides what an emptied value at its owner does: clear the other side (default) or keep it.
+    A ``read_only`` field is never written; the nightly comparison alone looks at it, in the form of the side that its
+    way leads to.
     """
 
     dataverse: str | None = None
@@ -117,6 +119,16 @@ class Field(Pair):
         return self
 
     @model_validator(mode="after")
+    def _read_only_fits(self) -> Field:
+        if not self.read_only:
+            return self
+        if self.unpaired or self.constant is not None:
+            raise ValueError("read_only compares two columns: name both, and no constant")
+        if self.way == "both" or self.required:
+            raise ValueError("a read_only field has one way, in whose form it is compared, and is never required")
+        return self
+
+    @model_validator(mode="after")
     def _values_fit(self) -> Field:
         if self.scale is not None and self.scale == 0:
             raise ValueError("scale must not be 0")
@@ -129,6 +141,11 @@ class Field(Pair):
     def unpaired(self) -> bool:
         """True for a documented pair that carries nothing because the other end has no column."""
         return self.constant is None and (self.dataverse is None or self.finance is None)
+
+    @property
+    def carries(self) -> bool:
+        """True if something is written through the field: it is neither unpaired nor read-only."""
+        return not self.unpaired and not self.read_only
 
     def column(self, side: Side) -> str | None:
         """The column of the given side, None if the pair has none there."""

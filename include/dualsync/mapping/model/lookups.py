@@ -43,8 +43,8 @@ class Lookup(Pair):
     the parent's company. Where that is not the entity's own company column, the parent may be of another integrated
     company than the row.
     ``targets`` replaces ``map`` and ``on`` for polymorphic lookups. ``waits``: a value that does not resolve makes the
-    row wait. ``defer``: written in a second pass. ``ordered_by``: the parent already comes first because of that other
-    map, so the lookup adds no edge to the task graph (the published dependency list does the same).
+    row wait. ``ordered_by``: the parent already comes first because of that other map, so the lookup adds no edge to
+    the task graph (the published dependency list does the same).
     """
 
     dataverse: str
@@ -52,7 +52,6 @@ class Lookup(Pair):
     on: dict[str, str] | None = None
     targets: dict[str, Target] | None = None
     waits: StrictBool = True
-    defer: StrictBool = False
     through: Through | None = None
     ordered_by: str | None = None
     null: Literal["clear", "keep"] = "clear"

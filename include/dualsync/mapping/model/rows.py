@@ -13,14 +13,12 @@ from dualsync.sides import Side
 class Rows(MapModel):
     """Who owns the rows of a map.
 
-    ``leaves`` says what happens on the other side when a row stops matching its filter. ``rekey`` says what a known
-    record id with a new key means.
+    ``leaves`` says what happens on the other side when a row stops matching its filter.
     """
 
     created_by: Literal["dataverse", "finance", "both"]
     deleted_by: Literal["dataverse", "finance", "nobody"]
     leaves: Literal["delete", "keep", "flag"]
-    rekey: Literal["conflict", "delete_create"] = "conflict"
 
 
 class Initial(MapModel):

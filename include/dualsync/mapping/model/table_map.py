@@ -22,7 +22,7 @@ from dualsync.sides import DIRECTIONS, Direction, Side
 
 
 class Mirrors(MapModel):
-    """The dual-write map a table map stands in for."""
+    """The published dual-write map that a table map follows, and which version of it."""
 
     dual_write: str
     version: str | None = None
@@ -72,12 +72,23 @@ class TableMap(MapModel):
         if not self.fields and not self.lookups:
             raise ValueError("has neither fields nor lookups")
         for direction in DIRECTIONS:
-            columns = [column for pair in self.pairs_of(direction) for column in receiving_columns(pair, direction)]
+            columns = [column for pair in self.compared_of(direction) for column in receiving_columns(pair, direction)]
             for column in sorted({column for column in columns if columns.count(column) > 1}):
                 raise ValueError(f"{column} is written twice {direction.replace('_', ' ')}")
         for name in self.dataverse.key:
             if "." in name and name.split(".")[0] not in {lookup.dataverse for lookup in self.lookups}:
                 raise ValueError(f"key path {name} goes through a lookup that is not declared")
+        return self
+
+    @model_validator(mode="after")
+    def _read_only_fits(self) -> TableMap:
+        for field in self.fields:
+            if not field.read_only:
+                continue
+            if field.way not in self.directions:
+                raise ValueError(f"nothing travels {field.way.replace('_', ' ')}: turn read_only {field.finance} round")
+            if field.dataverse in self.dataverse.key and field.finance in self.finance.key:
+                raise ValueError(f"{field.finance} is part of the key and cannot be read_only")
         return self
 
     @model_validator(mode="after")
@@ -101,7 +112,7 @@ class TableMap(MapModel):
         if self.unit is None or self.unit.trigger is None:
             return self
         fields = [field for field in self.fields if self.unit.trigger in (field.dataverse, field.finance)]
-        if len(fields) != 1 or fields[0].way == "both" or fields[0].constant is not None or fields[0].unpaired:
+        if len(fields) != 1 or fields[0].way == "both" or not fields[0].carries or fields[0].constant is not None:
             raise ValueError(f"the trigger {self.unit.trigger} must be the receiving column of one field of one way")
         field = fields[0]
         if self.unit.trigger != (field.finance if field.way == "to_finance" else field.dataverse):
@@ -166,8 +177,8 @@ class TableMap(MapModel):
         return tuple(sorted(used, key=lambda direction: (direction == "to_dataverse") != (first == "finance")))
 
     def fields_of(self, direction: Direction) -> tuple[Field, ...]:
-        """Fields that carry something in the direction, constants included, unpaired ones not."""
-        return tuple(field for field in self.fields if field.goes(direction) and not field.unpaired)
+        """Fields that carry something in the direction, constants included; unpaired and read-only ones do not."""
+        return tuple(field for field in self.fields if field.goes(direction) and field.carries)
 
     def lookups_of(self, direction: Direction) -> tuple[Lookup, ...]:
         """Lookups that carry something in the direction."""
@@ -177,15 +188,20 @@ class TableMap(MapModel):
         """Lookups, then fields, that carry something in the direction."""
         return (*self.lookups_of(direction), *self.fields_of(direction))
 
+    def compared_of(self, direction: Direction) -> tuple[Field | Lookup, ...]:
+        """What carries something in the direction, and fields that are only compared in its form."""
+        read_only = (field for field in self.fields if field.goes(direction) and field.read_only)
+        return (*self.pairs_of(direction), *read_only)
+
     @property
     def self_lookups(self) -> tuple[Lookup, ...]:
-        """Lookups to records of the same map: ordered by depth, or written in a second pass where they defer."""
+        """Lookups to records of the same map: ordered by depth, or written in a second pass."""
         return tuple(lookup for lookup in self.lookups if self.map in lookup.maps)
 
     @property
     def company_is_direct(self) -> bool:
         """True if the Dataverse table itself holds the lookup to the company."""
-        return self.dataverse.company is not None and self.dataverse.company.count(".") == 1
+        return self.dataverse.own_company is not None
 
     def lookup(self, attribute: str) -> Lookup:
         """The lookup on the given Dataverse attribute.

@@ -39,6 +39,16 @@ class DataverseSide(MapSide):
     quarantine_when: Condition = ""
 
     @property
+    def company_lookup(self) -> str | None:
+        """The lookup at which the path to the company begins; None for global maps."""
+        return None if self.company is None else self.company.split(".")[0]
+
+    @property
+    def own_company(self) -> str | None:
+        """The lookup to the company, where the table itself holds it; None where a parent does."""
+        return self.company_lookup if self.company is not None and self.company.count(".") == 1 else None
+
+    @property
     def unclear(self) -> Expression | None:
         """The condition of rows that are held because the filter has no answer for them; None where there is none."""
         return Expression.parse(self.quarantine_when) if self.quarantine_when else None

@@ -21,6 +21,7 @@ from dualsync.nightly.comparison.sides import Pair, Sides, company_sql
 from dualsync.nightly.night import NightRuntime
 from dualsync.sync.lookups.keys import finance_keys
 from dualsync.sync.lookups.parents import Parents
+from dualsync.sync.plan.agreement import never_agreed
 from dualsync.sync.plan.base import open_base
 from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.plan.vocabulary import ID_SCHEME, deleted_row
@@ -282,11 +283,10 @@ class MapComparison:
         """Where an empty value of a pair says nothing: it never was there, so it does not travel."""
         conditions = []
         for side in pair.quiet:
-            row, empty, letter = ("l", "c.left_empty", "d") if side == "dataverse" else ("r", "c.right_empty", "f")
+            row, empty = ("l", "c.left_empty") if side == "dataverse" else ("r", "c.right_empty")
             sources = pair.unit.sources if side == pair.leg_columns.source else (pair.unit.target,)
-            never = " AND ".join(f"b.{quoted(f'{letter}:{name}')} IS NULL" for name in sources)
-            keeps = "TRUE" if pair.unit.entry.null == "keep" else f"({never})"
-            conditions.append(f"{empty} AND {row}.reason IS NULL AND {keeps}")
+            nothing = "TRUE" if pair.unit.keeps else never_agreed(side, sources)
+            conditions.append(f"{empty} AND {row}.reason IS NULL AND {nothing}")
         return f"c.name = {literal(pair.name)} AND ({' OR '.join(conditions)})"
 
     def _amounts(self, sets: Sets) -> list[dict[str, Any]]:

@@ -1,9 +1,9 @@
 """Brings tonight's rows of a map into one form on both sides, so that they can be compared value by value.
 
 A column pair that travels to Finance is compared in Finance's form, one that travels to Dataverse in Dataverse's: the
-values go through the same conversion as in the legs (``sync.transform``, ``sync.values``, ``sync.keys``), with lookups
-resolved through tonight's rows. Two files come out for each map and company, ``dataverse.parquet`` and
-``finance.parquet``, with the same columns:
+values go through the same conversion as in a transfer (:mod:`dualsync.sync.reconcile.transform`), with lookups resolved
+through tonight's rows. Two files come out for each map and company, ``dataverse.parquet`` and ``finance.parquet``, with
+the same columns:
 
 * ``join_key``, ``key`` (as people write it), ``id`` (Dataverse), ``changed`` (Dataverse), ``dated`` (what decides
   whether a row is older than the cut-over)
@@ -14,7 +14,7 @@ resolved through tonight's rows. Two files come out for each map and company, ``
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -27,14 +27,14 @@ from upath import UPath
 
 from dualsync.errors import SchemaMismatch
 from dualsync.frames import ParquetSink, Sets, literal, quoted, to_pandas
-from dualsync.mapping import ConditionalWins, Direction, Expression, Field, Lookup, Side, TableMap
+from dualsync.mapping import ConditionalWins, Direction, Expression, Field, Side, TableMap
 from dualsync.nightly.comparison.diff import VALUE, Compared
 from dualsync.nightly.comparison.measures import MEASURES
 from dualsync.nightly.night import NightRuntime
 from dualsync.nightly.reading import CHANGED, Read
 from dualsync.sync.lookups.keys import finance_keys
 from dualsync.sync.lookups.parents import Parents
-from dualsync.sync.lookups.paths import base_column, key_paths
+from dualsync.sync.lookups.paths import base_column, column_in_parent
 from dualsync.sync.plan.columns import ColumnPair, LegColumns, essential_columns
 from dualsync.sync.plan.equality import common_scale, comparable, rule_text
 from dualsync.sync.plan.values import arrow_type, display_keys, join_keys, translate
@@ -112,9 +112,12 @@ class Pair:
     def quiet(self) -> tuple[Side, ...]:
         """The sides whose empty value says nothing, unless the base knows that there was one.
 
-        A value that never was there does not travel; what the other system filled in by itself is no difference.
+        A value that never was there does not travel; what the other system filled in by itself is no difference. Of a
+        pair that is never written nothing is agreed, so there an empty value is a value, unless the map keeps it.
         """
         pair = self.unit.entry
+        if self.unit.read_only and not self.unit.keeps:
+            return ()
         if pair.way == "both" and not isinstance(pair.wins, ConditionalWins):
             return ()
         return ("dataverse", "finance") if pair.way == "both" else (self.leg_columns.source,)
@@ -143,6 +146,8 @@ class Pair:
                 "record resolved to its key" if self.leg_columns.direction == "to_finance" else "key to record id"
             )
         steps.append(rule_text(self.leg_columns, self.unit))
+        if self.unit.read_only:
+            steps.append("never written")
         if self.quiet:
             steps.append(f"empty in {' or '.join(side.title() for side in self.quiet)} says nothing")
         return "; ".join(step for step in steps if step)
@@ -168,7 +173,7 @@ class Sides:
             self.reads["finance"] = self._read("finance", table_map.finance.set)
         missing = {side: list(read.missing) for side, read in self.reads.items()}
         self._leg_columns_by_way: dict[Direction, LegColumns] = {
-            way: LegColumns(table_map, way, night.schema, missing)  # type: ignore[arg-type]
+            way: LegColumns(table_map, way, night.schema, missing, compared=True)  # type: ignore[arg-type]
             for way in ("to_finance", "to_dataverse")
         }
 
@@ -237,7 +242,7 @@ class Sides:
         return {
             unit.target: f"w:{unit.target}"
             for unit in self._leg_columns_by_way[direction].pairs
-            if not (isinstance(unit.entry, Lookup) and unit.entry in self.map.self_lookups)
+            if not unit.read_only and unit not in self._leg_columns_by_way[direction].self_pairs
         }
 
     # --- Dataverse ------------------------------------------------------------------------------------------------
@@ -246,7 +251,7 @@ class Sides:
         travels = "to_finance" in self.map.directions
         leg_columns = self._leg_columns_by_way["to_finance"]
         transform = Transform(self.night.side_leg(self.map, "to_finance", company), self.night, leg_columns)
-        selves = transform.self_pairs if travels else []
+        selves = leg_columns.self_pairs if travels else ()
         known = self._known_columns()
         own = pa.schema(
             [*self.schema, *(pa.field(name, kind) for name, kind in known.items() if name not in self.schema.names)]
@@ -276,7 +281,7 @@ class Sides:
         if path.name == ROWS:
             self._finish_dataverse(company, path, selves, own)
 
-    def _path(self, company: str, side: Side, selves: list[ColumnPair]) -> UPath:
+    def _path(self, company: str, side: Side, selves: Sequence[ColumnPair]) -> UPath:
         """Where rows are written: the file of the side, or one on the way where they need a second look."""
         second_look = selves or self.map.integrated_by is not None
         return self.night.side_path(self.map, company, ROWS if second_look else f"{side}.parquet")
@@ -297,15 +302,13 @@ class Sides:
             known[name] = arrow_type(self._leg_columns_by_way["to_finance"].column(side, name[2:]))
         return known
 
-    def _finish_dataverse(self, company: str, rows: UPath, selves: list[ColumnPair], schema: pa.Schema) -> None:
+    def _finish_dataverse(self, company: str, rows: UPath, selves: Sequence[ColumnPair], schema: pa.Schema) -> None:
         """Resolve lookups among the rows of the map itself, and leave out what describes other companies."""
         with Sets() as sets:
             sets.view("rows", rows)
             joins, replaced = "", {}
             for number, unit in enumerate(selves):
-                assert isinstance(unit.entry, Lookup)
-                paths, targets, _ = key_paths(unit.entry, None)
-                value = quoted(base_column(self.map, paths[targets.index(unit.target)]))
+                value = quoted(column_in_parent(self.map, unit))
                 joins += (
                     f" LEFT JOIN (SELECT id AS id_{number}, any_value({value}) AS value_{number} FROM rows "
                     f"GROUP BY id) ON id_{number} = r.{quoted('p:' + unit.target)}"
@@ -347,7 +350,7 @@ class Sides:
         travels = "to_dataverse" in self.map.directions
         leg_columns = self._leg_columns_by_way["to_dataverse"]
         transform = Transform(self.night.side_leg(self.map, "to_dataverse", company), self.night, leg_columns)
-        selves = transform.self_pairs if travels else []
+        selves = leg_columns.self_pairs if travels else ()
         schema = pa.schema([*self.schema, *(pa.field(f"p:{unit.target}", TEXT) for unit in selves)])
         path = self._path(company, "finance", selves)
         number = 0
@@ -370,7 +373,7 @@ class Sides:
         if path.name == ROWS:
             self._finish_finance(company, path, selves)
 
-    def _finish_finance(self, company: str, rows: UPath, selves: list[ColumnPair]) -> None:
+    def _finish_finance(self, company: str, rows: UPath, selves: Sequence[ColumnPair]) -> None:
         with Sets() as sets:
             sets.view("rows", rows)
             sets.view("known", self.night.side_path(self.map, company, "dataverse.parquet"))
@@ -438,21 +441,18 @@ class Sides:
 
 def company_sql(night: NightRuntime, sets: Sets, table_map: TableMap, company: str) -> tuple[str, str]:
     """A join and a condition, by which the rows ``r`` of a map's Dataverse table are those of one company."""
-    spec = table_map.dataverse
-    if table_map.scope == "global" or spec.company is None:
+    if table_map.scope == "global":
         return "", "TRUE"
-    record = literal(night.company_ids.get(company, ""))
-    path = spec.company.split(".")
+    parents, attribute = night.catalog.company_path(table_map)
     joins, holder = "", "r"
-    for depth, attribute in enumerate(path[:-2]):
-        parent = night.catalog[table_map.lookup(attribute).maps[0]]
+    for depth, (lookup, parent) in enumerate(parents):
         read = night.read("dataverse", parent.dataverse.table)
         assert read is not None
         name = f"parent_{depth}"
         sets.view(name, read.path)
-        joins += f" LEFT JOIN {name} ON {name}.{quoted(parent.dataverse.id)} = {holder}.{quoted(attribute)}"
-        table_map, holder = parent, name
-    return joins, f"{holder}.{quoted(path[-2])} = {record}"
+        joins += f" LEFT JOIN {name} ON {name}.{quoted(parent.dataverse.id)} = {holder}.{quoted(lookup)}"
+        holder = name
+    return joins, f"{holder}.{quoted(attribute)} = {literal(night.company_ids.get(company, ''))}"
 
 
 def _never_empty(keys: pd.Series[Any], instead: pd.Series[Any]) -> pd.Series[Any]:

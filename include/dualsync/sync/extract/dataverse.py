@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import pyarrow as pa
 from upath import UPath
@@ -148,20 +149,19 @@ def _company_sql(context: LegContext, sets: Sets) -> str:
     table_map = context.map
     if table_map.scope == "global":
         return literal(GLOBAL)
-    assert table_map.dataverse.company is not None
-    path = table_map.dataverse.company.split(".")
+    parents, company = context.runtime.catalog.company_path(table_map)
     ids = context.runtime.company_ids
     sets.table("companies", _codes(list(ids.values()), list(ids)))
-    if table_map.company_is_direct:
-        return f"(SELECT code FROM companies WHERE companies.id = feed.{quoted(path[0])})"
-    parent = context.runtime.catalog[table_map.lookup(path[0]).maps[0]]
-    attribute = quoted(path[0])
+    if not parents:
+        return f"(SELECT code FROM companies WHERE companies.id = feed.{quoted(company)})"
+    lookup, parent = parents[0]
+    attribute = quoted(lookup)
     _parents_in_bases(context, sets, parent)
     unknown = sets.fetch(
         f"SELECT DISTINCT {attribute} FROM feed WHERE {attribute} IS NOT NULL AND {attribute} NOT IN (SELECT id "
         "FROM parent_bases WHERE id IS NOT NULL)"
     )
-    read = _companies_of(context, parent, unknown.column(0).to_pylist(), path[1])
+    read = _companies_of(context, parents, unknown.column(0).to_pylist(), company)
     sets.table("parent_read", _codes(list(read), list(read.values())))
     sets.run(
         "CREATE TEMP TABLE parent_company AS SELECT id, ANY_VALUE(code) AS code FROM "
@@ -181,12 +181,18 @@ def _parents_in_bases(context: LegContext, sets: Sets, parent: TableMap) -> None
     sets.run(f"CREATE TEMP TABLE parent_bases AS {' UNION ALL '.join(selects) or _NO_PARENT}")
 
 
-def _companies_of(context: LegContext, parent: TableMap, ids: list[str], attribute: str) -> dict[str, str | None]:
-    """The company codes of parents that no base knows, read from Dataverse."""
+def _companies_of(
+    context: LegContext, parents: Sequence[tuple[str, TableMap]], ids: list[str], company: str
+) -> dict[str, str | None]:
+    """The company codes of parents that no base knows, read from Dataverse along the path to the company."""
     codes = {record: code for code, record in context.runtime.company_ids.items()}
-    spec = parent.dataverse
-    rows = context.runtime.systems.dataverse.read_ids(spec.set, ids, select=[spec.id, attribute])
-    return {str(row[spec.id]).lower(): codes.get(str(row.get(attribute))) for row in rows}
+    leads_to = {record: record for record in ids}
+    for (_, parent), column in zip(parents, [*(lookup for lookup, _ in parents[1:]), company], strict=True):
+        spec, asked = parent.dataverse, list(dict.fromkeys(leads_to.values()))
+        rows = context.runtime.systems.dataverse.read_ids(spec.set, asked, select=[spec.id, column])
+        read = {str(row[spec.id]).lower(): str(row.get(column)) for row in rows}
+        leads_to = {record: read[here] for record, here in leads_to.items() if here in read}
+    return {record: codes.get(here) for record, here in leads_to.items()}
 
 
 def _codes(ids: list[str], codes: list[str] | list[str | None]) -> pa.Table:

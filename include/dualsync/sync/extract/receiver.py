@@ -61,13 +61,13 @@ def _read_dataverse(context: LegContext, path: UPath, *, read_all: bool) -> None
     columns = {name: context.columns.column("dataverse", name) for name in context.columns.read_columns("dataverse")}
     entity, runtime = context.map.dataverse, context.runtime
     condition = None
-    if context.map.company_is_direct and entity.company:
+    if entity.own_company is not None:
         company_id = runtime.company_ids.get(context.company)
         if company_id is None:
             # The company itself has not arrived, so none of its rows can have.
             write_rows(path, context.columns.raw_schema("dataverse"), [])
             return
-        condition = f"_{entity.company.split('.')[0]}_value eq {company_id}"
+        condition = f"_{entity.own_company}_value eq {company_id}"
     base = context.base
     if context.map.part_of is not None and context.map.sends_trigger:
         # the header's own transfer has brought what this one is about

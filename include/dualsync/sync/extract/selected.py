@@ -54,8 +54,8 @@ def doubles_of(context: LegContext, rows: Sequence[Record], select: Sequence[str
     names = list(dict.fromkeys(path.split(".")[0] for path in spec.key))
     if names == [spec.id]:
         return []
-    if context.map.company_is_direct and spec.company:
-        names.append(spec.company.split(".")[0])
+    if spec.own_company is not None:
+        names.append(spec.own_company)
     conditions = [{name: row.get(name) for name in names} for row in rows]
     asked = [condition for condition in conditions if None not in condition.values()]
     same_keys = context.runtime.systems.dataverse.read_keys(spec.set, asked, select=select) if asked else []
@@ -99,8 +99,8 @@ def chosen_targets(context: LegContext, base: UPath | None, select: Sequence[str
     runtime, spec = context.runtime, context.map.dataverse
     parents = Parents(runtime, context.company)
     area: Record = {}
-    if context.map.company_is_direct and spec.company:
-        area = {spec.company.split(".")[0]: runtime.company_ids[context.company]}
+    if spec.own_company is not None:
+        area = {spec.own_company: runtime.company_ids[context.company]}
     asked: list[Record] = []
     for key in keys.values():
         conditions = dataverse_conditions(runtime, context.map, context.company, key.parts, parents)

@@ -99,10 +99,10 @@ class DataverseSender(Sender):
     # -- values
 
     def _company(self) -> dict[str, Bind]:
-        path = self.map.dataverse.company
-        if path is None or not self.map.company_is_direct:
+        lookup = self.map.dataverse.own_company
+        if lookup is None:
             return {}
-        return {path.split(".")[0]: Bind("cdm_company", self.context.runtime.company_ids[self.context.company])}
+        return {lookup: Bind("cdm_company", self.context.runtime.company_ids[self.context.company])}
 
     def _values(self, row: Row, columns: set[str]) -> dict[str, Any]:
         values: dict[str, Any] = {}
@@ -166,8 +166,8 @@ class DataverseSender(Sender):
 def alternate_key(dataverse: Dataverse, table_map: TableMap) -> tuple[str, ...]:
     """The active alternate key of a map's table that is its integration key; empty where there is none."""
     columns = {path.split(".")[0] for path in table_map.dataverse.key}
-    if table_map.company_is_direct and table_map.dataverse.company:
-        columns.add(table_map.dataverse.company.split(".")[0])
+    if table_map.dataverse.own_company is not None:
+        columns.add(table_map.dataverse.own_company)
     for key in dataverse.metadata(table_map.dataverse.table).keys:
         if key.active and set(key.columns) == columns:
             return tuple(key.columns)

@@ -9,7 +9,6 @@ from typing import Any
 
 from dualsync.errors import ForbiddenKey, Refused
 from dualsync.frames import Sets
-from dualsync.mapping import Lookup
 from dualsync.sync.legs.context import LegContext
 from dualsync.sync.legs.markers import Ack, LookupAck
 from dualsync.sync.lookups.missing import Missing
@@ -39,9 +38,7 @@ class Sender:
         self.pairs = context.columns.pairs
         self.stopped: set[str] = set()
         self.closed: dict[str, Missing] = {}
-        self.self_pairs = [
-            pair for pair in self.pairs if isinstance(pair.entry, Lookup) and pair.entry in self.map.self_lookups
-        ]
+        self.self_pairs = context.columns.self_pairs
 
     @property
     def columns(self) -> list[str]:

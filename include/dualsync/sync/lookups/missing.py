@@ -74,7 +74,7 @@ def unread(lookup: Lookup, parent: TableMap, column: str) -> Missing:
 def why_missing_records(runtime: Runtime, parent: TableMap, attribute: str, ids: Sequence[str]) -> dict[str, Missing]:
     """Why parents given by record id are not in the base, by id; Dataverse is asked for all of them at once."""
     spec = parent.dataverse
-    company = spec.company.split(".")[0] if parent.company_is_direct and spec.company else None
+    company = spec.own_company
     select = dict.fromkeys([spec.id, *spec.expression.columns, *((company,) if company else ())])
     read = runtime.systems.dataverse.read_ids(spec.set, ids, select=list(select))
     records = {str(row[spec.id]).lower(): row for row in read}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dualsync.mapping import Lookup, TableMap
 from dualsync.mapping.words import COMPANY_WORD
+from dualsync.sync.plan.columns import ColumnPair
 from dualsync.sync.plan.vocabulary import agreed
 
 
@@ -21,6 +22,13 @@ def base_column(parent: TableMap, path: str) -> str:
         if field.dataverse == path:
             return agreed("finance", field.finance) if field.finance else agreed("dataverse", path)
     raise KeyError(f"map {parent.map} pairs no column {path}")
+
+
+def column_in_parent(table_map: TableMap, pair: ColumnPair) -> str:
+    """Of a lookup among the rows of a map, the column of a base in which the parent has what the pair writes."""
+    assert isinstance(pair.entry, Lookup)
+    paths, columns, _ = key_paths(pair.entry, None)
+    return base_column(table_map, paths[columns.index(pair.target)])
 
 
 def key_paths(lookup: Lookup, target: str | None) -> tuple[tuple[str, ...], tuple[str, ...], str | None]:

@@ -80,7 +80,7 @@ def dataverse_conditions(
 def _ids_by(runtime: Runtime, parent: TableMap, company: str, column: str, value: Any) -> list[Any]:
     """Ids of the parent records with a value in a column, of this company where they have one."""
     entity = parent.dataverse
-    by = str(entity.company).split(".")[0] if parent.company_is_direct else None
+    by = entity.own_company
     select = [entity.id, *((by,) if by else ())]
     rows = runtime.systems.dataverse.read_keys(entity.set, [{column: value}], select=select)
     own = runtime.company_ids.get(company)

@@ -46,19 +46,39 @@ class ColumnPair:
         """Whether the other direction carries it too."""
         return self.entry.way == "both"
 
+    @property
+    def keeps(self) -> bool:
+        """Whether an emptied value at its owner leaves the other side's as it is."""
+        return self.entry.null == "keep"
+
+    @property
+    def read_only(self) -> bool:
+        """Whether it is only compared, never written."""
+        return isinstance(self.entry, Field) and self.entry.read_only
+
 
 class LegColumns:
     """The columns of a leg.
+
+    Attributes:
+        entries: The fields and lookups that its pairs come from.
 
     Args:
         table_map: The map.
         direction: The leg's direction.
         schema: Types of the columns.
         missing: Columns, by side, that the live systems do not have; pairs on them are left out.
+        compared: Whether pairs that are never written, only compared, are among its pairs. No leg says so.
     """
 
     def __init__(
-        self, table_map: TableMap, direction: Direction, schema: Schema, missing: dict[str, list[str]] | None = None
+        self,
+        table_map: TableMap,
+        direction: Direction,
+        schema: Schema,
+        missing: dict[str, list[str]] | None = None,
+        *,
+        compared: bool = False,
     ) -> None:
         self.map = table_map
         self.direction = direction
@@ -66,6 +86,7 @@ class LegColumns:
         self.missing = {side: set((missing or {}).get(side, ())) for side in ("dataverse", "finance")}
         self.source: Side = "dataverse" if direction == "to_finance" else "finance"
         self.target: Side = "finance" if direction == "to_finance" else "dataverse"
+        self.entries = table_map.compared_of(direction) if compared else table_map.pairs_of(direction)
 
     def column(self, side: Side, name: str) -> Column:
         """The type of a column of this map on one side."""
@@ -76,7 +97,7 @@ class LegColumns:
     def pairs(self) -> tuple[ColumnPair, ...]:
         """What travels in this direction, key first."""
         pairs: list[ColumnPair] = []
-        for entry in self.map.pairs_of(self.direction):
+        for entry in self.entries:
             pairs += self._pairs_of(entry)
         return tuple(sorted(pairs, key=lambda pair: not pair.key))
 
@@ -96,6 +117,11 @@ class LegColumns:
             for name in targets
             if name not in self.missing[self.target]
         ]
+
+    @cached_property
+    def self_pairs(self) -> tuple[ColumnPair, ...]:
+        """Pairs of lookups among the rows of the map itself; only a transfer's own rows say what they lead to."""
+        return tuple(pair for pair in self.pairs if pair.entry in self.map.self_lookups)
 
     def key_columns(self, side: Side) -> tuple[str, ...]:
         """The columns of the integration key on one side; of a path, the lookup it begins with."""
@@ -155,8 +181,8 @@ def columns_of(table_map: TableMap, side: Side) -> tuple[str, ...]:
     if side == "dataverse":
         spec = table_map.dataverse
         names += [spec.id, *(path.split(".")[0] for path in spec.key)]
-        if spec.company:
-            names.append(spec.company.split(".")[0])
+        if spec.company_lookup is not None:
+            names.append(spec.company_lookup)
         text = spec.filter
         names += [lookup.dataverse for lookup in table_map.lookups]
         if spec.unclear is not None:
@@ -188,8 +214,8 @@ def essential_columns(table_map: TableMap, side: Side) -> set[str]:
         text = spec.filter
     else:
         names = (table_map.dataverse.id, *(path.split(".")[0] for path in table_map.dataverse.key))
-        if table_map.dataverse.company:
-            names = (*names, table_map.dataverse.company.split(".")[0])
+        if table_map.dataverse.company_lookup is not None:
+            names = (*names, table_map.dataverse.company_lookup)
         text = table_map.dataverse.filter
     dated_by = table_map.initial.dated_by if table_map.rows.created_by == side else None
     unclear = table_map.dataverse.unclear if side == "dataverse" else None

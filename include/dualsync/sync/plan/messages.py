@@ -70,7 +70,7 @@ KEY_CHANGED = Message(
     "row.key_changed",
     "key changed: the same record was known under another key; change it back, or delete and create it anew",
     "Somebody changed a column of the integration key of a row that stands on both sides.",
-    "Change the key back, or delete the row and create it anew. A map with `rekey: delete_create` does that by itself.",
+    "Change the key back, or delete the row and create it anew.",
 )
 DELETED = Message(
     "row.deleted",

@@ -152,7 +152,7 @@ class Facts:
 
     def _differ(self, pair: ColumnPair) -> str:
         unchanged = quoted(f"same {pair.target}")
-        if pair.entry in self._leg.map.self_lookups:
+        if pair in self._columns.self_pairs:
             return f"NOT {unchanged} OR {quoted(f'parent_named {pair.target}')}"
         return f"NOT {unchanged}"
 
@@ -170,7 +170,7 @@ class Facts:
         facts["target_moved"] = f"(based AND NOT {self._same(pair, stands, self._agreed_target(pair))})"
         if pair.sources:
             facts["never_agreed"] = never_agreed(source, pair.sources)
-        if pair.entry in self._leg.map.self_lookups:
+        if pair in self._columns.self_pairs:
             facts["parent_named"] = f"{quoted(parent_key(pair.target))} IS NOT NULL"
         if isinstance(pair.entry.wins, ConditionalWins):
             facts["source_wins"] = self._wins(pair.entry.wins)

@@ -101,7 +101,7 @@ def policy_of(leg: Leg, columns: LegColumns, pair: ColumnPair) -> Policy:
     entry = pair.entry
     return Policy(
         _ownership(leg, columns, pair),
-        keeps=isinstance(entry, Field) and entry.null == "keep",
+        keeps=pair.keeps,
         wins=entry.wins == columns.source,
         wins_named="wins" in entry.model_fields_set,
         adopts=leg.map.initial.master == columns.source,

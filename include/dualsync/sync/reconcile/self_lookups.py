@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dualsync.frames import Sets
-from dualsync.mapping import Lookup
 from dualsync.sql import literal, quoted
 from dualsync.sync.legs.leg import Leg
-from dualsync.sync.lookups.paths import base_column, key_paths
+from dualsync.sync.lookups.paths import column_in_parent
 from dualsync.sync.plan.columns import ColumnPair, LegColumns
 from dualsync.sync.plan.messages import PARENT_MISSING, SELF_LOOKUP_MISSING
 from dualsync.sync.plan.vocabulary import RuleWord, parent_key, rule_name, wanted
-from dualsync.sync.reconcile.transform import Transform
 
 
-def resolve_self_lookups(sets: Sets, leg: Leg, leg_columns: LegColumns, transform: Transform) -> None:
+def resolve_self_lookups(sets: Sets, leg: Leg, leg_columns: LegColumns) -> None:
     """Resolve lookups among the rows of one map: fill them, put parents before children, or leave them for later."""
     rule = literal(rule_name(leg.map.map, RuleWord.WAITING))
-    for pair in transform.self_pairs:
+    for pair in leg_columns.self_pairs:
         parent, value = quoted(parent_key(pair.target)), quoted(wanted(pair.target))
         if leg_columns.direction == "to_finance":
             value_here, value_base = _self_value(leg, pair)
@@ -42,9 +40,7 @@ def resolve_self_lookups(sets: Sets, leg: Leg, leg_columns: LegColumns, transfor
 
 def _self_value(leg: Leg, pair: ColumnPair) -> tuple[str, str]:
     """Where the value of a self-reference stands in a row of this leg, and in the base."""
-    assert isinstance(pair.entry, Lookup)
-    paths, columns, _ = key_paths(pair.entry, None)
-    column = base_column(leg.map, paths[columns.index(pair.target)])
+    column = column_in_parent(leg.map, pair)
     here = "p.id" if column == "id" else f"p.{quoted(wanted(column[2:]))}"
     return here, f"b.{quoted(column)}"
 

@@ -52,7 +52,7 @@ def reconcile(context: LegContext, *, full: bool) -> Reconciled:
     with Script(leg.folder) as sets:
         _views(sets, leg, columns, base)
         _select_keys(sets, leg)
-        resolve_self_lookups(sets, leg, columns, transform)
+        resolve_self_lookups(sets, leg, columns)
         prepare(leg, runtime, sets, columns)
         _plan(sets, leg, runtime, columns, full=full)
         sets.save(deletes_sql(leg), leg.folder.file("deletes.parquet"))

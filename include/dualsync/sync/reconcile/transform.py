@@ -58,9 +58,6 @@ class Transform:
         parents = Parents(runtime, leg.company)
         self._to_finance = LookupsToFinance(leg, runtime, parents)
         self._to_dataverse = LookupsToDataverse(leg, runtime, parents)
-        self.self_pairs = [
-            p for p in leg_columns.pairs if isinstance(p.entry, Lookup) and p.entry in leg.map.self_lookups
-        ]
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -70,7 +67,7 @@ class Transform:
         fields = dict.fromkeys(names, TEXT) | {"dated": DAY}
         fields |= {wanted(pair.target): arrow_type(pair.column) for pair in columns.pairs}
         fields |= {sent(name): arrow_type(columns.column(source, name)) for name in columns.source_columns}
-        fields |= {parent_key(pair.target): TEXT for pair in self.self_pairs}
+        fields |= {parent_key(pair.target): TEXT for pair in columns.self_pairs}
         decide = columns.condition_columns(source)
         fields |= {deciding(name): arrow_type(columns.column(source, name)) for name in decide}
         return pa.schema(fields)
@@ -88,10 +85,11 @@ class Transform:
         issues = Issues(len(rows))
         self._unfit(rows, issues)
         columns: dict[str, Any] = {}
-        for entry in self._map.pairs_of(self._leg_columns.direction):
+        for entry in self._leg_columns.entries:
             pairs = [pair for pair in self._leg_columns.pairs if pair.entry is entry]
             if pairs:
-                columns |= self._wanted(entry, pairs, rows, issues)
+                # a value that is never written holds no row
+                columns |= self._wanted(entry, pairs, rows, Issues(len(rows)) if pairs[0].read_only else issues)
         columns |= {sent(name): rows[name] for name in self._leg_columns.source_columns}
         decide = self._leg_columns.condition_columns(self._leg_columns.source)
         columns |= {deciding(name): rows[name] for name in decide}

@@ -99,7 +99,7 @@ def _receiver_value(context: LegContext, pair: ColumnPair) -> str:
     """SQL of the value of a receiving column that both sides agree on after the transfer."""
     name = literal(pair.target)
     value = f"e.{quoted(wanted(pair.target))}"
-    if pair.entry in context.map.self_lookups and context.columns.target == "dataverse":
+    if pair in context.columns.self_pairs and context.columns.target == "dataverse":
         later = f"(SELECT any_value(d.id) FROM deferred d WHERE d.join_key = e.join_key AND d.column = {name})"
         value = f"COALESCE({value}, {later})"
     written = "TRUE" if pair.key else f"(e.action = {literal(Action.CREATE)} OR list_contains(e.columns, {name}))"

@@ -93,8 +93,8 @@ def settle_sent(context: LegContext, record: LegRecord) -> None:
     """
     with Sets() as sets:
         end_rows(sets, context.folder, LegState.SETTLED)
-        for pair in context.columns.pairs:
-            if pair.entry in context.map.self_lookups and context.columns.target == "dataverse":
+        for pair in context.columns.self_pairs:
+            if context.columns.target == "dataverse":
                 # Rows whose second pass had not come yet.
                 sets.run(
                     f"DELETE FROM ended WHERE {quoted(parent_key(pair.target))} IS NOT NULL AND "

@@ -213,6 +213,13 @@ def test_a_finding_names_file_and_line(tmp_path: Path) -> None:
     assert str(finding).startswith(f"{tmp_path / 'projects.yaml'}:{finding.line}: warning: fields[1].finance: ")
 
 
+def test_no_lookup_asks_for_a_column_that_its_parent_only_compares(tmp_path: Path) -> None:
+    carried = "finance: ContractLineId, way: to_finance"
+    findings = check(tmp_path, "contract_lines", (carried, f"{carried}, read_only: true"))
+    assert {finding.map for finding in findings} >= {"actuals", "hour_estimates", "milestones"}
+    assert all("contract_lines only compares msdyn_contractlinenumber" in finding.text for finding in findings)
+
+
 def test_a_table_that_is_not_known_is_said_once(tmp_path: Path) -> None:
     findings = check(tmp_path, "tax_groups", ("set: TaxGroups", "set: OurTaxGroups"))
     assert [finding.severity for finding in findings] == ["warning"]

@@ -120,6 +120,16 @@ def test_a_map_knows_its_file_hash_and_lines(tmp_path: Path) -> None:
         ("{dataverse: a, finance: A, way: to_finance, wins: finance, evidence: doc}", "wins only means something"),
         ("{dataverse: a, finance: A, way: both, scale: 0, evidence: doc}", "scale must not be 0"),
         ("{dataverse: a, finance: ThingId, way: to_finance, evidence: doc}", "ThingId is written twice to finance"),
+        (
+            "{finance: A, way: to_finance, constant: 1, read_only: true, evidence: doc}",
+            "read_only compares two columns",
+        ),
+        ("{dataverse: a, finance: A, way: both, read_only: true, evidence: doc}", "a read_only field has one way"),
+        (
+            "{dataverse: a, finance: A, way: to_finance, required: true, read_only: true, evidence: doc}",
+            "is never required",
+        ),
+        ("{dataverse: a, finance: ThingId, way: to_finance, read_only: true, evidence: doc}", "written twice"),
         ("{dataverse: a, finance: A, way: both, on_unknown: {defalt: 1}, evidence: doc}", "did you mean 'default'?"),
         ("{dataverse: !!binary a, finance: A, way: both, evidence: doc}", "is not allowed"),
     ],
@@ -128,6 +138,15 @@ def test_mistakes_in_a_field_are_named(tmp_path: Path, line: str, expected: str)
     found = problems(tmp_path, with_fields(line))
     assert any(expected in problem for problem in found), found
     assert all(problem.split(":")[0] in ("1", "10") for problem in found)
+
+
+def test_a_read_only_field_is_compared_the_way_that_its_map_goes_and_is_no_key(tmp_path: Path) -> None:
+    other = "{dataverse: a, finance: A, way: to_dataverse, read_only: true, evidence: doc}"
+    assert problems(tmp_path, with_fields(other)) == ["1: (top): nothing travels to dataverse: turn read_only A round"]
+    key = with_fields("{dataverse: a, finance: A, way: to_finance, evidence: doc}").replace(
+        "finance: ThingId, ", "finance: ThingId, read_only: true, "
+    )
+    assert problems(tmp_path, key) == ["1: (top): ThingId is part of the key and cannot be read_only"]
 
 
 @pytest.mark.parametrize(

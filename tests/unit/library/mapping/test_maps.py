@@ -335,12 +335,11 @@ def test_status_constants_are_sent_once() -> None:
     assert {field.on for field in constants} == {"create"}
 
 
-def test_self_references_of_accounts_wait_for_a_second_pass_and_tasks_go_by_depth() -> None:
-    deferred = {(t.map, lookup.dataverse): lookup.defer for t in catalog.values() for lookup in t.self_lookups}
-    assert deferred == {
-        ("customers_v3", "msdyn_billingaccount"): True,
-        ("vendors_v2", "msdyn_invoicevendoraccountnumber"): True,
-        ("project_tasks", "msdyn_parenttask"): False,
+def test_accounts_vendors_and_tasks_name_rows_of_their_own_map() -> None:
+    assert {(t.map, lookup.dataverse) for t in catalog.values() for lookup in t.self_lookups} == {
+        ("customers_v3", "msdyn_billingaccount"),
+        ("vendors_v2", "msdyn_invoicevendoraccountnumber"),
+        ("project_tasks", "msdyn_parenttask"),
     }
 
 
@@ -415,6 +414,23 @@ def test_the_list_of_maps_counts_pairs_and_evidence() -> None:
     names = [row["map"] for row in maps_table(catalog)]
     assert names[names.index("actuals") + 1] == "actuals_billed"
     assert [name for name, row in table.items() if not row["enabled"]] == ["vendor_invoices_v1"]
+
+
+def test_the_list_of_maps_names_the_published_map_and_its_version() -> None:
+    table = {row["map"]: (row["published"], row["published_version"]) for row in maps_table(catalog)}
+    assert table["actuals"] == ("Project Operations integration actuals (msdyn_actuals)", "1.0.0.19")
+    assert table["actuals_billed"] == table["actuals"], "a part follows the map of its rows"
+    assert table["workers"] == ("Worker (cdm_workers)", None)
+    assert table["units"] == (None, None)
+
+
+def test_the_path_of_a_row_to_its_company() -> None:
+    assert catalog.company_path(catalog["projects"]) == ((), "msdyn_owningcompany")
+    parents, company = catalog.company_path(catalog["contract_lines"])
+    assert ([(lookup, parent.map) for lookup, parent in parents], company) == (
+        [("salesorderid", "contract_headers")],
+        "msdyn_company",
+    )
 
 
 def test_the_graph_shows_levels_and_arrows() -> None:

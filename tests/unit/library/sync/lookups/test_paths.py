@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dualsync.sync.lookups.paths import base_column, key_paths
+from dualsync.sync.lookups.paths import base_column, column_in_parent, key_paths
 from support.stage import BY_COMPANY, Stage
 
 
@@ -26,6 +26,13 @@ def test_an_unpaired_column_stands_in_the_base_as_dataverse_has_it(stage: Stage)
     field = stage.catalog["items"].fields[1]
     object.__setattr__(field, "finance", None)
     assert base_column(stage.catalog["items"], "title") == "d:title"
+
+
+def test_where_a_parent_of_the_same_map_has_what_its_child_names(stage: Stage) -> None:
+    columns = stage.columns("items", "to_finance")
+    (pair,) = columns.self_pairs
+    assert (pair.target, column_in_parent(columns.map, pair)) == ("ParentNumber", "f:ItemNumber")
+    assert stage.columns("orders", "to_finance").self_pairs == ()
 
 
 def test_a_column_that_the_parent_does_not_pair(stage: Stage) -> None:

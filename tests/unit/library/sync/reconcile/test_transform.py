@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from dualsync.frames import to_arrow
+from dualsync.mapping import TableMap
+from dualsync.sync.legs.leg import Leg
+from dualsync.sync.plan.columns import LegColumns
+from dualsync.sync.reconcile.transform import Transform
 from support.stage import Stage
 
 ORDER = {"orderid": "o1", "number": "A-1", "group": "g1"}
@@ -196,3 +201,18 @@ def test_columns_that_the_live_systems_do_not_have_are_left_out(stage: Stage) ->
     assert made["w:OwnerNumber"].isna().all()
     assert made["dated"].isna().all()
     assert made["stop"].isna().all()
+
+
+def test_a_value_that_is_only_compared_holds_no_row(stage: Stage) -> None:
+    words = stage.catalog["orders"].model_dump(by_alias=True, exclude_unset=True)
+    status = next(field for field in words["fields"] if field.get("dataverse") == "status")
+    status |= {"way": "to_finance", "read_only": True}
+    orders = TableMap.model_validate(words)
+    columns = LegColumns(orders, "to_finance", stage.schema, compared=True)
+    leg = cast(Leg, SimpleNamespace(map=orders, company="USMF", direction="to_finance"))
+    transform = Transform(leg, stage.runtime, columns)
+    rows = stage.rows("orders", "to_finance", [ORDER | {"status": 7}, ORDER | {"status": 1}])
+    unknown, known = to_arrow(transform.piece(rows), transform.schema).to_pylist()
+    assert (unknown["w:Status"], known["w:Status"]) == (None, "Closed")
+    assert stop(unknown) == stop(known) == (None, None, None)
+    assert one(stage, {"status": 7})["rule"] == "orders.Status.unknown_value", "where it is written, it holds the row"

@@ -201,5 +201,5 @@ def test_a_map_without_a_base_has_no_parents(stage: Stage) -> None:
 def test_parents_in_the_same_map_are_left_for_later(stage: Stage) -> None:
     rows = stage.wanted("items", "to_finance", [{"itemid": "a", "number": "A", "parent": "b"}, {"itemid": "b"}])
     assert [(row["w:ParentNumber"], row["p:ParentNumber"]) for row in rows] == [(None, "b"), (None, None)]
-    assert [pair.target for pair in stage.transfer("items", "to_finance").self_pairs] == ["ParentNumber"]
+    assert [pair.target for pair in stage.columns("items", "to_finance").self_pairs] == ["ParentNumber"]
     assert not stage.bases
