@@ -15,7 +15,7 @@ import msgspec
 from dualsync_sandbox.dataverse.definitions.metadata import Metadata
 from dualsync_sandbox.dataverse.errors import NOT_FOUND, PARSE_ERROR, URI_ERROR
 from dualsync_sandbox.dataverse.model import Model
-from dualsync_sandbox.dataverse.reading.requests import check_options
+from dualsync_sandbox.dataverse.reading.requests import check_played
 from dualsync_sandbox.dataverse.writing.bulk import MESSAGES
 from dualsync_sandbox.errors import NotImplementedInSandbox
 from dualsync_sandbox.protocol.http import ApiError, Call, Reply
@@ -50,7 +50,7 @@ class Functions:
 
     def call(self, call: Call, name: str, arguments: str | None) -> Reply:
         """Call function ``name`` with the text in its parentheses."""
-        check_options(call, frozenset())
+        check_played(call, frozenset())
         return self.known[name](call, _aliased(call, arguments or ""))
 
     @staticmethod
@@ -94,7 +94,7 @@ class Functions:
 
     def message_filters(self, call: Call) -> Reply:
         """``sdkmessagefilters``: only the documented probe for bulk messages is played."""
-        check_options(call, frozenset({"$select", "$filter"}))
+        check_played(call, frozenset({"$select", "$filter"}))
         probe = _PROBE.fullmatch(call.options.get("$filter", "").strip())
         if probe is None:
             raise NotImplementedInSandbox("sdkmessagefilters", "other queries than the probe for a bulk message")
