@@ -272,7 +272,7 @@ def test_what_is_not_played_is_refused_by_name(api: httpx.Client, method: str, u
 @pytest.mark.parametrize(
     ("system", "path"),
     [
-        ("finance", "/metadata/DataEntities"),
+        ("finance", "/metadata/Labels"),
         ("finance", "/api/services/UserSessionService"),
         ("dataverse", "/api/data/v8.2/accounts"),
     ],

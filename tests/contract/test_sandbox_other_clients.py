@@ -164,11 +164,23 @@ def test_definitions_are_counted_and_say_what_they_show(dataverse: httpx.Client)
     assert "@odata.count" not in dataverse.get("EntityDefinitions?$select=LogicalName").json()
 
 
-@pytest.mark.parametrize("option", ["$top=1", "$expand=sdkmessageid($select=name)"])
-def test_options_that_are_not_played_are_refused_by_name(dataverse: httpx.Client, option: str) -> None:
+@pytest.mark.parametrize("path", ["sdkmessagefilters?$top=1", "EntityDefinitions?$orderby=LogicalName"])
+def test_options_that_are_not_played_are_refused_by_name(dataverse: httpx.Client, path: str) -> None:
     """What the service takes of rows it may take of its own tables as well."""
-    refused_by_name(dataverse.get(f"sdkmessagefilters?{option}"), option.partition("=")[0])
-    refused_by_name(dataverse.get("EntityDefinitions?$orderby=LogicalName"), "$orderby")
+    refused_by_name(dataverse.get(path), re.sub(r".*\?(\$\w+)=.*", r"\1", path))
+
+
+def test_bulk_messages_are_probed_by_name(dataverse: httpx.Client) -> None:
+    """bulk-operations, availability: a client may ask for several messages at once, and for their names."""
+    wanted = ("CreateMultiple", "DeleteMultiple")
+    messages = " or ".join(f"sdkmessageid/name eq '{name}'" for name in wanted)
+    asked = {"$select": "sdkmessagefilterid", "$expand": "sdkmessageid($select=name)"}
+    asked["$filter"] = f"({messages}) and primaryobjecttypecode eq 'account'"
+    rows = dataverse.get("sdkmessagefilters", params=asked).json()["value"]
+    assert [row["sdkmessageid"]["name"] for row in rows] == ["CreateMultiple"]
+    refused_by_name(dataverse.get("sdkmessagefilters", params=asked | {"$expand": "other"}), "sdkmessagefilters")
+    image = dataverse.get("EntityDefinitions(LogicalName='account')?$select=PrimaryImageAttribute").json()
+    assert image["PrimaryImageAttribute"] is None
 
 
 @pytest.mark.parametrize("version", ["v9.0", "v9.1"])
@@ -256,7 +268,18 @@ def test_public_entities_are_the_entity_sets(sandbox: Sandbox, finance: httpx.Cl
         assert len(api.get("PublicEntities?$top=2&$skip=1").json()["value"]) == 2
         assert api.get("PublicEntities('Nope')").status_code == 404
         refused_by_name(api.get("PublicEntities?$orderby=Name"), "$orderby")
-        refused_by_name(api.get("DataEntities"), "DataEntities")
+        refused_by_name(api.get("Labels(Id='@SYS1',Language='en-us')"), "Labels")
+
+
+def test_data_entities_lead_to_the_sets(sandbox: Sandbox) -> None:
+    """services-home-page.md: clients look an entity set up here when they have its name and need its entity's."""
+    with signed_in(sandbox, "finance", "/Metadata/") as api:
+        found = api.get("DataEntities?$filter=PublicCollectionName eq 'CustomerGroups'").json()["value"]
+        hidden = api.get("DataEntities?$filter=DataServiceEnabled eq false").json()["value"]
+        shown = {row["EntitySetName"] for row in api.get("PublicEntities?$select=EntitySetName").json()["value"]}
+    assert [row["PublicEntityName"] for row in found] == ["CustomerGroup"]
+    assert hidden
+    assert not {row["PublicCollectionName"] for row in hidden} & shown
 
 
 def test_public_enumerations_are_the_enums(sandbox: Sandbox, finance: httpx.Client) -> None:

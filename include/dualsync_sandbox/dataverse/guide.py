@@ -38,7 +38,7 @@ ROUTES = (
     ),
     Route("POST", "BulkDelete", "deletes rows of given ids, later", "delete-data-bulk"),
     Route("POST", "$batch", "many requests in one", "webapi/execute-batch-operations-using-web-api"),
-    Route("GET", "EntityDefinitions", "tables; `$select`, `$filter`, `$expand`", "webapi/query-metadata-web-api"),
+    Route("GET", "EntityDefinitions", "tables; `$select`, `$filter`, `$expand`, `$count`", "webapi/query-metadata-web-api"),
     Route("GET", "EntityDefinitions(LogicalName='TABLE')", "one table", "webapi/query-metadata-web-api"),
     Route(
         "GET",
@@ -77,7 +77,7 @@ def _query() -> str:
         ("headers refused with 501", _code([*api.UNPLAYED_HEADERS, "mscrm.suppressduplicatedetection: false"])),
         (
             "paths refused with 501",
-            "names of every environment (below), changes of definitions, actions bound to a row",
+            "the names below, which every environment knows; changes of definitions, actions bound to a row",
         ),
         ("functions refused with 501", _code(sorted(known_names.FUNCTIONS))),
         ("actions refused with 501", _code(sorted(known_names.ACTIONS))),

@@ -1,10 +1,10 @@
-"""The metadata service of Finance: ``/Metadata/PublicEntities`` and ``/Metadata/PublicEnumerations``, from the schema.
+"""The metadata service of Finance: public entities, data entities and public enumerations, from the schema.
 
 "Services overview" (dev-itpro/data-entities/services-home-page.md) names the service; the properties of an entity, a
 property and an enumeration are those that public clients read (the ``d365fo.integrations`` module for PowerShell, the
-Python package ``d365fo-client``). Assumed: the words of ``DataType``, which options of queries there are, that a list
-comes whole, and the body of 404. Label ids are not known here, so they are null; labels, ``DataEntities`` and
-navigation between entities are not served.
+Python package ``d365fo-client``, which also lists the words of ``DataType``). Assumed: which options of queries there
+are, that a list comes whole, and the body of 404. Label ids and categories of entities are not known here, so they are
+null; labels and navigation between entities are not served.
 """
 
 from __future__ import annotations
@@ -70,6 +70,20 @@ def _entity(table: Table) -> Facts:
     }
 
 
+def _data_entity(table: Table) -> Facts:
+    """The entity as data management knows it: also those that are not on OData."""
+    return {
+        "Name": table.aot,
+        "PublicEntityName": table.entity,
+        "PublicCollectionName": table.set,
+        "LabelId": None,
+        "DataServiceEnabled": table.public,
+        "DataManagementEnabled": True,
+        "EntityCategory": None,
+        "IsReadOnly": False,
+    }
+
+
 def _enumeration(name: str, members: Mapping[str, int]) -> Facts:
     listed = [
         {"Name": member, "Value": value, "LabelId": None, "ConfigurationEnabled": True}
@@ -88,6 +102,7 @@ class Definitions:
     def __init__(self, schema: SystemSchema) -> None:
         self._schema = schema
         self._lists: Mapping[str, Callable[[], list[Facts]]] = {
+            "DataEntities": lambda: [_data_entity(table) for table in schema.tables.values()],
             "PublicEntities": lambda: [_entity(table) for table in schema.by_set.values()],
             "PublicEnumerations": lambda: [_enumeration(*enum) for enum in schema.enums.items()],
         }

@@ -7,7 +7,7 @@ Follows "Query table definitions using the Web API" (webapi/query-metadata-web-a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from odata_query import ast
@@ -216,7 +216,7 @@ class _Query:
         shown = [*self._names, *(expansion.name for expansion in self.expansions)] if self._names else []
         return f"({','.join(shown)})" if shown else ""
 
-    def listed(self, context: str, shown: list[Facts]) -> Reply:
+    def listed(self, context: str, shown: Sequence[Facts]) -> Reply:
         """A list, with its length when asked for."""
         count = {"@odata.count": len(shown)} if self.counted else {}
         return Reply.json(200, {"@odata.context": f"{context}{self._fields}", **count, "value": shown})
