@@ -38,7 +38,9 @@ ROUTES = (
     ),
     Route("POST", "BulkDelete", "deletes rows of given ids, later", "delete-data-bulk"),
     Route("POST", "$batch", "many requests in one", "webapi/execute-batch-operations-using-web-api"),
-    Route("GET", "EntityDefinitions", "tables; `$select`, `$filter`, `$expand`, `$count`", "webapi/query-metadata-web-api"),
+    Route(
+        "GET", "EntityDefinitions", "tables; `$select`, `$filter`, `$expand`, `$count`", "webapi/query-metadata-web-api"
+    ),
     Route("GET", "EntityDefinitions(LogicalName='TABLE')", "one table", "webapi/query-metadata-web-api"),
     Route(
         "GET",
