@@ -35,8 +35,13 @@ def serve(
     port_finance: Port = 0,
     port_control: Port = 0,
     default_company: Annotated[str, typer.Option(help="Company of the Finance user.")] = "uspm",
+    host: Annotated[
+        list[str] | None,
+        typer.Option(help="identity=NAME, dataverse=NAME or finance=NAME: a further host name, made to lead here."),
+    ] = None,
 ) -> None:
     """Start the sandbox, print one JSON line with what a client needs, and serve until interrupted."""
+    hosts = {server: name for server, _, name in (given.partition("=") for given in host or ())}
     stopping = threading.Event()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
@@ -45,7 +50,11 @@ def serve(
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
     ports = Ports(port_identity, port_dataverse, port_finance, port_control)
-    with Sandbox(state, ports=ports, default_company=default_company) as sandbox:
+    try:
+        made = Sandbox(state, ports=ports, default_company=default_company, hosts=hosts)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--host") from error
+    with made as sandbox:
         typer.echo(to_json(sandbox.info).decode())
         stopping.wait()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -17,19 +17,22 @@ from typing import Any, Self
 from starlette.applications import Starlette
 
 from dualsync_sandbox.control import plane
+from dualsync_sandbox.dataverse.api import OLDER_ROOTS
 from dualsync_sandbox.dataverse.api import ROOT as DATAVERSE_ROOT
 from dualsync_sandbox.dataverse.errors import DIALECT as DATAVERSE_DIALECT
 from dualsync_sandbox.finance.api import ROOT as FINANCE_ROOT
 from dualsync_sandbox.finance.data_management.blobs import ROOT as BLOB_ROOT
 from dualsync_sandbox.finance.data_management.packages import exempt
 from dualsync_sandbox.finance.data_management.recurring import ROOT as QUEUE_ROOT
+from dualsync_sandbox.finance.definitions import OTHER_ROOT as METADATA_OTHER_ROOT
+from dualsync_sandbox.finance.definitions import ROOT as METADATA_ROOT
 from dualsync_sandbox.finance.errors import DIALECT as FINANCE_DIALECT
 from dualsync_sandbox.gateway.endpoint import Address, Endpoint, Services
 from dualsync_sandbox.identity.certificates import Certificates, client_certificate, write_private
 from dualsync_sandbox.identity.service import CLIENT, Client
 from dualsync_sandbox.identity.service import DIALECT as IDENTITY_DIALECT
 from dualsync_sandbox.protocol.http import to_json
-from dualsync_sandbox.serving import HOST, Ports, Servers, listen, urls
+from dualsync_sandbox.serving import HOST, Ports, Servers, checked, listen, urls
 from dualsync_sandbox.systems import Systems
 
 INFO_FILE = "sandbox.json"
@@ -44,6 +47,9 @@ class Sandbox(Systems):
             survive a restart.
         ports: Ports to listen on.
         default_company: The company of the Finance user that the client is mapped to.
+        hosts: Further names by which clients reach ``identity``, ``dataverse`` and ``finance``, for those that insist
+            on names of a certain form. The servers listen on 127.0.0.1 all the same: whoever uses a name makes it lead
+            there, for instance in the hosts file.
 
     Raises:
         RuntimeError: Another sandbox runs in the same folder.
@@ -52,7 +58,15 @@ class Sandbox(Systems):
         info: Addresses and files a client needs; what ``serve`` prints.
     """
 
-    def __init__(self, state_dir: Path, *, ports: Ports | None = None, default_company: str = "uspm") -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        *,
+        ports: Ports | None = None,
+        default_company: str = "uspm",
+        hosts: Mapping[str, str] | None = None,
+    ) -> None:
+        self._hosts = checked(hosts or {})
         super().__init__(state_dir, default_company=default_company)
         self._ports = ports or Ports()
         self._audiences: dict[str, list[str]] = {"dataverse": [], "finance": []}
@@ -75,12 +89,15 @@ class Sandbox(Systems):
             OSError: A port is taken.
             RuntimeError: A server did not come up.
         """
-        certificates = Certificates.make(self.state_dir / "tls")
+        certificates = Certificates.make(self.state_dir / "tls", sorted(self._hosts.values()))
         try:
             sockets = listen(self._ports)
             addresses = urls(sockets)
             for system, audiences in self._audiences.items():
                 audiences += [addresses[system], addresses[system].replace(HOST, "localhost")]
+                if system in self._hosts:
+                    named = addresses[system].replace(HOST, self._hosts[system])
+                    audiences += [named, named.rpartition(":")[0]]  # some clients drop the port
                 self.identity.audiences.update(audiences)
             self.info = self._sign_in_facts(addresses, certificates)
             self._servers = Servers(sockets, self._applications(addresses), certificates)
@@ -102,27 +119,36 @@ class Sandbox(Systems):
 
     def _applications(self, addresses: dict[str, str]) -> dict[str, Starlette]:
         def authority() -> str:
-            return self.identity.authority(addresses["identity"])
+            return self.identity.authority(addresses["identity"].replace(HOST, self._hosts.get("identity", HOST)))
 
         services = Services(self.clock, self.requests, self.faults, self.limits, self._cut, self.edit)
 
-        def signed_in(system: str, root: str, handle: Any, limited: Callable[[str], bool] = bool) -> Endpoint:
+        def signed_in(system: str, root: str, handle: Any, **more: Any) -> Endpoint:
             audiences = self._audiences[system]
             check = lambda header: self.identity.check(header, audiences)  # noqa: E731
-            return Endpoint(system, root, handle, services, _DIALECTS[system], check, authority, limited=limited)
+            return Endpoint(system, root, handle, services, _DIALECTS[system], check, authority, **more)
 
         def open_to_all(system: str, root: str, handle: Any) -> Endpoint:
             return Endpoint(system, root, handle, services, _DIALECTS[system], private=True)
 
-        dataverse = signed_in("dataverse", DATAVERSE_ROOT, self.dataverse.handle)
+        dataverse = signed_in("dataverse", DATAVERSE_ROOT, self.dataverse.handle, also=OLDER_ROOTS)
         finance = signed_in("finance", FINANCE_ROOT, self.finance.handle, limited=lambda path: not exempt(path))
+        definitions = signed_in("finance", METADATA_ROOT, self.finance_definitions.handle, also=(METADATA_OTHER_ROOT,))
         queues = signed_in("finance", QUEUE_ROOT, self.packages.recurring.handle, limited=lambda _: False)
         # Blob storage checks the right of access in the URL itself; it lies on the host of Finance to save a port.
         blobs = open_to_all("finance", BLOB_ROOT, self.packages.blobs.handle)
         return {
             "identity": Starlette(routes=[open_to_all("identity", "", self.identity.handle).route()]),
             "dataverse": Starlette(routes=[dataverse.route()]),
-            "finance": Starlette(routes=[blobs.route(BLOB_ROOT), queues.route(QUEUE_ROOT), finance.route()]),
+            "finance": Starlette(
+                routes=[
+                    blobs.route(BLOB_ROOT),
+                    queues.route(QUEUE_ROOT),
+                    definitions.route(METADATA_ROOT),
+                    definitions.route(METADATA_OTHER_ROOT),
+                    finance.route(),
+                ]
+            ),
             "control": plane.application(self),
         }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 import struct
@@ -21,6 +22,8 @@ from dualsync_sandbox.identity.certificates import Certificates
 HOST = "127.0.0.1"
 #: The server that speaks plain HTTP; the others serve over TLS.
 PLAIN = "control"
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
+_LONGEST_NAME = 253
 _START_TIMEOUT = 30.0  # seconds
 _STOP_TIMEOUT = 10.0  # seconds
 _FINISH_TIMEOUT = 3.0  # seconds a request under way gets at the end
@@ -34,6 +37,20 @@ class Ports:
     dataverse: int = 0
     finance: int = 0
     control: int = 0
+
+
+def checked(hosts: Mapping[str, str]) -> dict[str, str]:
+    """Names for the servers, in lower case.
+
+    Raises:
+        ValueError: There is no such server over TLS, or a name is none.
+    """
+    for server, name in hosts.items():
+        if server == PLAIN or server not in Ports.__dataclass_fields__:
+            raise ValueError(f"there is no server {server!r} to be named")
+        if len(name) > _LONGEST_NAME or not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no host name")
+    return {server: name.lower() for server, name in hosts.items()}
 
 
 def listen(ports: Ports) -> dict[str, socket.socket]:

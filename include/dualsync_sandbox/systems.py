@@ -22,6 +22,7 @@ from dualsync_sandbox.clock import CLOCK_FILE, Clock
 from dualsync_sandbox.dataverse.api import DataverseApi
 from dualsync_sandbox.finance.api import FinanceApi
 from dualsync_sandbox.finance.data_management.packages import Packages
+from dualsync_sandbox.finance.definitions import Definitions
 from dualsync_sandbox.gateway.faults import Edit, Faults
 from dualsync_sandbox.gateway.limits import Limits
 from dualsync_sandbox.gateway.trace import Trace, Writes
@@ -75,6 +76,7 @@ class Systems:
         self.identity = Identity(self.clock)
         self.dataverse = DataverseApi(self.dataverse_store, self.writes["dataverse"])
         self.finance = FinanceApi(self.finance_store, self.writes["finance"], default_company, self.limits)
+        self.finance_definitions = Definitions(self.finance_store.schema)
 
     def _take_folder(self) -> int:
         """Hold the folder: two processes writing to the same stores would give out the same versions.

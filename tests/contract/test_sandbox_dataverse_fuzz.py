@@ -69,6 +69,7 @@ class Described:
         self.sets = {
             str(item.get("Name")): of_types[str(item.get("EntityType")).rpartition(".")[2]]
             for item in document.iter(f"{edm}EntitySet")
+            if not str(item.get("Name")).endswith("Definitions")
         }
         self.names = sorted({name for properties in self.sets.values() for name in properties})
         self.actions = sorted({str(item.get("Name")) for item in document.iter(f"{edm}Action")})

@@ -272,9 +272,9 @@ def test_what_is_not_played_is_refused_by_name(api: httpx.Client, method: str, u
 @pytest.mark.parametrize(
     ("system", "path"),
     [
-        ("finance", "/metadata/PublicEntities"),
+        ("finance", "/metadata/Labels"),
         ("finance", "/api/services/UserSessionService"),
-        ("dataverse", "/api/data/v9.1/accounts"),
+        ("dataverse", "/api/data/v8.2/accounts"),
     ],
 )
 def test_other_services_are_refused_by_name(sandbox: Sandbox, system: str, path: str) -> None:

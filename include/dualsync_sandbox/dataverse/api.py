@@ -12,8 +12,9 @@ from http import HTTPStatus
 
 from dualsync_sandbox.dataverse.batches import run_batch
 from dualsync_sandbox.dataverse.definitions.metadata import Metadata
-from dualsync_sandbox.dataverse.errors import NO_SUCH_RESOURCE, URI_ERROR, refusal, reply
+from dualsync_sandbox.dataverse.errors import NO_CODE, NO_SUCH_RESOURCE, URI_ERROR, refusal, reply
 from dualsync_sandbox.dataverse.functions import Functions, without_aliases
+from dualsync_sandbox.dataverse.known_names import kind_of
 from dualsync_sandbox.dataverse.model import Model
 from dualsync_sandbox.dataverse.reading.requests import Reading
 from dualsync_sandbox.dataverse.reading.rows import Annotations
@@ -29,6 +30,9 @@ from dualsync_sandbox.schema import Table
 from dualsync_sandbox.store import Store
 
 ROOT = "/api/data/v9.2"
+#: Versions of the service that answer as v9.2 does, under their own address ("Compose HTTP requests and handle errors":
+#: within v9 versions add and change nothing; Microsoft's own samples use v9.0).
+OLDER_ROOTS = ("/api/data/v9.0", "/api/data/v9.1")
 #: Headers that would change what a request does (compose-http-requests, bypass-custom-business-logic).
 UNPLAYED_HEADERS = (
     "callerobjectid",
@@ -36,16 +40,6 @@ UNPLAYED_HEADERS = (
     "mscrm.bypassbusinesslogicexecution",
     "mscrm.bypassbusinesslogicexecutionstepids",
     "mscrm.bypasscustompluginexecution",
-)
-#: What a request may ask for below the service root besides tables and functions, and is not played.
-UNPLAYED_PATHS = (
-    "CreateEntities",
-    "GlobalOptionSetDefinitions",
-    "InitializeFrom",
-    "ManagedPropertyDefinitions",
-    "RetrieveEntity",
-    "asyncoperations",
-    "bulkdeleteoperations",
 )
 _NAMESPACE = "Microsoft.Dynamics.CRM."
 _LIMITS_OF_SQLITE = re.compile(r"too (complex|large|many)|stack overflow|too big")
@@ -63,7 +57,7 @@ class DataverseApi:
         self._store = store
         self._writes = writes
         model = Model(store.schema)
-        self._sets = store.schema.by_set
+        self._sets = model.by_set
         self._metadata = Metadata(model)
         self._functions = Functions(model, store, self._metadata)
         self._reading = Reading(model, store)
@@ -110,11 +104,9 @@ class DataverseApi:
         if name == "$batch":
             only(call, "POST")
             return run_batch(call, self.handle, self._store, self._writes)
-        if name == "BulkDelete":
-            only(call, "POST")
+        if name == "BulkDelete" and len(segments) == 1:
+            by_method(call, "POST")
             return self._bulk.delete_later(call)
-        if name in UNPLAYED_PATHS:
-            raise NotImplementedInSandbox(name)
         if name in ("EntityDefinitions", "RelationshipDefinitions", "$metadata") and call.method != "GET":
             if call.method in ("POST", "PUT", "PATCH", "DELETE") and name != "$metadata":
                 raise NotImplementedInSandbox("changes of table definitions", f"{call.method} {name}")
@@ -127,8 +119,11 @@ class DataverseApi:
             only(call, "GET")
             return self._functions.message_filters(call)
         if name in self._functions.known and len(segments) == 1:
-            only(call, "GET")
+            by_method(call, "GET")
             return self._functions.call(call, name, key)
+        kind = kind_of(name)
+        if kind:
+            raise NotImplementedInSandbox(f"{name} ({kind})")
         raise ApiError(404, NO_SUCH_RESOURCE, f"Resource not found for the segment '{name}'.")
 
     def _set(self, call: Call, table: Table, rest: list[str]) -> Reply:
@@ -170,6 +165,17 @@ def only(call: Call, *methods: str) -> None:
     if call.method not in methods:
         text = f"The requested resource does not support http method '{call.method}'."
         raise ApiError(HTTPStatus.METHOD_NOT_ALLOWED, URI_ERROR, text)
+
+
+def by_method(call: Call, method: str) -> None:
+    """Refuse a function or an action that is called by another method ("Web API client errors").
+
+    Raises:
+        ApiError: 404 without a code.
+    """
+    if call.method != method:
+        text = f"No HTTP resource was found that matches the request URI '{call.url}'."
+        raise ApiError(HTTPStatus.NOT_FOUND, NO_CODE, text)
 
 
 def _check_headers(call: Call) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from http import HTTPStatus
 
 from dualsync_sandbox.dataverse.errors import PARSE_ERROR, URI_ERROR, reply
@@ -38,10 +39,7 @@ def run_batch(call: Call, handle: Callable[[Call], Reply], store: Store, writes:
         ApiError: The batch cannot be read, or breaks a rule; nothing of it was done.
         BatchFault: As ``ApiError``.
     """
-    if not call.body.endswith(b"--\r\n") or _BARE_BREAK.search(call.body):
-        # "Web API client errors": line ends must be CRLF, the last included.
-        raise ApiError(400, PARSE_ERROR, "Stream was not readable.")
-    items = read_batch(call)
+    items = read_batch(replace(call, body=_with_breaks(call.body)))
     _check(call, items)
     failed: list[int] = []
 
@@ -70,6 +68,23 @@ def run_batch(call: Call, handle: Callable[[Call], Reply], store: Store, writes:
         whole.headers["preference-applied"] = "odata.continue-on-error"
     elif failed:
         whole.status = HTTPStatus.BAD_REQUEST
+    return whole
+
+
+def _with_breaks(body: bytes) -> bytes:
+    """The body of a batch with CRLF as its line ends.
+
+    "Web API client errors": they must be CRLF, the last included; a client that cannot write them ends the body with
+    two line ends of its own kind.
+
+    Raises:
+        ApiError: They are neither.
+    """
+    if body.endswith(b"--\n\n") and b"\r\n" not in body:
+        return body.rstrip(b"\n").replace(b"\n", b"\r\n") + b"\r\n"
+    whole = body.rstrip(b"\r\n") + b"\r\n"
+    if not body.startswith(whole) or not whole.endswith(b"--\r\n") or _BARE_BREAK.search(body):
+        raise ApiError(400, PARSE_ERROR, "Stream was not readable.")
     return whole
 
 

@@ -28,7 +28,11 @@ from dualsync_sandbox.schema import Column, Table
 from dualsync_sandbox.store import Row, Tx
 from dualsync_sandbox.store.values import parse_moment
 
-_SYSTEM = frozenset({"createdon", "modifiedon", "createdby", "modifiedby", "versionnumber"})
+#: What the platform sets: stamps, who owns a row in which unit, and the name of a person put together.
+_SYSTEM = frozenset(
+    {"createdon", "modifiedon", "createdby", "modifiedby", "versionnumber", "owninguser", "owningbusinessunit"}
+    | {"fullname"}
+)
 #: "Values containing these characters cannot be used in GET and PATCH by key" (define-alternate-keys-entity).
 FORBIDDEN_IN_KEYS = frozenset("/<>*%&:\\?+")
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE).fullmatch
@@ -111,6 +115,8 @@ class Bodies:
     def _related(self, table: Table, name: str, value: object, draft: Draft) -> None:
         if name in table.navigation:
             column, target = table.navigation[name]
+            if not writable(column):
+                return
             if value is None:
                 _clear(column, draft.values)
             elif isinstance(value, dict) and self._create is not None:

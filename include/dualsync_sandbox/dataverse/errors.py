@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from dualsync_sandbox.errors import (
     BusinessRuleViolation,
@@ -34,6 +35,8 @@ from dualsync_sandbox.protocol.odata import QueryError, UnknownProperty
 
 #: The sandbox's own code: the real service may well do this, the sandbox does not.
 NOT_IMPLEMENTED = "SandboxNotImplemented"
+#: Of a function or an action that is called by another method.
+NO_CODE = ""
 PARSE_ERROR = "0x80048d19"
 URI_ERROR = "0x80060888"
 UNKNOWN_PROPERTY = "0x0"
@@ -65,6 +68,7 @@ CODES: Mapping[str, Meaning] = {
     URI_ERROR: Meaning("400, 405, 414", "a bad query, key or URL; the status of a wrong method is documented alone"),
     UNKNOWN_PROPERTY: Meaning("400", "no such property, or no such key"),
     NO_SUCH_RESOURCE: Meaning("404", "no such entity set or segment"),
+    NO_CODE: Meaning("404", "a function or an action, called by another method"),
     NOT_FOUND: Meaning("404", "no row with this id; no such definition (assumed)"),
     NOT_FOUND_BY_KEY: Meaning("404", "no row with this alternate key (status assumed)"),
     DUPLICATE_ID: Meaning("412", "a row with this id is there; `If-None-Match: *` and a row is there"),
@@ -93,7 +97,9 @@ def not_found_by_key(table: str) -> ApiError:
 def refusal(error: SandboxError) -> ApiError:
     """The answer to what the store or the query compiler raised."""
     if isinstance(error, ApiError):
-        return error if error.code else ApiError(error.status, PARSE_ERROR, str(error), error.headers)
+        if error.code or error.status != HTTPStatus.BAD_REQUEST:
+            return error
+        return ApiError(error.status, PARSE_ERROR, str(error), error.headers)
     if isinstance(error, NotImplementedInSandbox):
         return ApiError(501, NOT_IMPLEMENTED, f"The sandbox does not implement {error}.")
     if isinstance(error, UnknownProperty):

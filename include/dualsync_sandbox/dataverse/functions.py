@@ -15,7 +15,7 @@ import msgspec
 from dualsync_sandbox.dataverse.definitions.metadata import Metadata
 from dualsync_sandbox.dataverse.errors import NOT_FOUND, PARSE_ERROR, URI_ERROR
 from dualsync_sandbox.dataverse.model import Model
-from dualsync_sandbox.dataverse.reading.requests import check_options
+from dualsync_sandbox.dataverse.reading.requests import check_played
 from dualsync_sandbox.dataverse.writing.bulk import MESSAGES
 from dualsync_sandbox.errors import NotImplementedInSandbox
 from dualsync_sandbox.protocol.http import ApiError, Call, Reply
@@ -24,9 +24,10 @@ from dualsync_sandbox.store import Store
 
 #: ``x-ms-dop-hint``: how many requests at a time are worth while ("Send parallel requests"). The number is assumed.
 PARALLEL_HINT = 4
-_PROBE = re.compile(
-    r"sdkmessageid/name eq '(?P<message>\w+)' and primaryobjecttypecode eq '(?P<table>\w+)'", re.IGNORECASE
-)
+_MESSAGE = r"sdkmessageid/name eq '\w+'"
+_NAMED = rf"\(?\s*{_MESSAGE}(?:\s+or\s+{_MESSAGE})*\s*\)?"
+_PROBE = re.compile(rf"(?P<messages>{_NAMED})\s+and\s+primaryobjecttypecode eq '(?P<table>\w+)'", re.IGNORECASE)
+_WITH_NAMES = "sdkmessageid($select=name)"
 
 
 class Functions:
@@ -50,7 +51,7 @@ class Functions:
 
     def call(self, call: Call, name: str, arguments: str | None) -> Reply:
         """Call function ``name`` with the text in its parentheses."""
-        check_options(call, frozenset())
+        check_played(call, frozenset())
         return self.known[name](call, _aliased(call, arguments or ""))
 
     @staticmethod
@@ -93,18 +94,25 @@ class Functions:
         return self._metadata.changes(call, query)
 
     def message_filters(self, call: Call) -> Reply:
-        """``sdkmessagefilters``: only the documented probe for bulk messages is played."""
-        check_options(call, frozenset({"$select", "$filter"}))
+        """``sdkmessagefilters``: only the documented probe for bulk messages is played, also of several."""
+        check_played(call, frozenset({"$select", "$filter", "$expand"}))
         probe = _PROBE.fullmatch(call.options.get("$filter", "").strip())
-        if probe is None:
-            raise NotImplementedInSandbox("sdkmessagefilters", "other queries than the probe for a bulk message")
-        played = (
-            probe["message"].lower() in {name.lower() for name in MESSAGES} and probe["table"] in self._model.tables
+        expand = call.options.get("$expand")
+        if probe is None or expand not in (None, _WITH_NAMES):
+            raise NotImplementedInSandbox("sdkmessagefilters", "other queries than the probe for bulk messages")
+        asked = {name.lower() for name in re.findall(r"'(\w+)'", probe["messages"])}
+        played = MESSAGES if probe["table"] in self._model.tables else ()
+        rows: list[dict[str, object]] = []
+        for message in played:
+            if message.lower() in asked:
+                row_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{message}/{probe['table']}".lower()))
+                rows.append({"@odata.etag": 'W/"1"', "sdkmessagefilterid": row_id})
+                if expand is not None:
+                    rows[-1]["sdkmessageid"] = {"name": message}
+        fields = "sdkmessagefilterid" if expand is None else "sdkmessagefilterid,sdkmessageid(name)"
+        return Reply.json(
+            200, {"@odata.context": f"{call.service}/$metadata#sdkmessagefilters({fields})", "value": rows}
         )
-        row_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{probe['message']}/{probe['table']}".lower()))
-        rows = [{"@odata.etag": 'W/"1"', "sdkmessagefilterid": row_id}] if played else []
-        context = f"{call.service}/$metadata#sdkmessagefilters(sdkmessagefilterid)"
-        return Reply.json(200, {"@odata.context": context, "value": rows})
 
 
 def _aliased(call: Call, text: str) -> str:

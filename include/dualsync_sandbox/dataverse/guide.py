@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from dualsync_sandbox.dataverse import api, batches, errors, functions
+from dualsync_sandbox.dataverse import api, batches, errors, functions, known_names
 from dualsync_sandbox.dataverse.reading import expand, paging, requests, rows
 from dualsync_sandbox.dataverse.writing import bulk
 from dualsync_sandbox.documentation import Route, table
@@ -38,7 +38,9 @@ ROUTES = (
     ),
     Route("POST", "BulkDelete", "deletes rows of given ids, later", "delete-data-bulk"),
     Route("POST", "$batch", "many requests in one", "webapi/execute-batch-operations-using-web-api"),
-    Route("GET", "EntityDefinitions", "tables; `$select`, `$filter`, `$expand`", "webapi/query-metadata-web-api"),
+    Route(
+        "GET", "EntityDefinitions", "tables; `$select`, `$filter`, `$expand`, `$count`", "webapi/query-metadata-web-api"
+    ),
     Route("GET", "EntityDefinitions(LogicalName='TABLE')", "one table", "webapi/query-metadata-web-api"),
     Route(
         "GET",
@@ -75,7 +77,13 @@ def _query() -> str:
         ("inside `$expand`", _code(sorted(expand.OPTIONS))),
         ("preferences", _code([*requests.APPLIED, "odata.continue-on-error", "return=representation"])),
         ("headers refused with 501", _code([*api.UNPLAYED_HEADERS, "mscrm.suppressduplicatedetection: false"])),
-        ("paths refused with 501", _code(api.UNPLAYED_PATHS) + ", changes of definitions, actions bound to a row"),
+        (
+            "paths refused with 501",
+            "the names below, which every environment knows; changes of definitions, actions bound to a row",
+        ),
+        ("functions refused with 501", _code(sorted(known_names.FUNCTIONS))),
+        ("actions refused with 501", _code(sorted(known_names.ACTIONS))),
+        ("sets refused with 501", _code(sorted(known_names.TABLES | known_names.DEFINITIONS))),
         ("annotations", _code([rows.FORMATTED, rows.LOOKUP_NAME, rows.NAVIGATION, *requests.COUNTS])),
         ("largest page, and count", f"{rows.LARGEST_PAGE:,} rows"),
         ("expansions in a query", expand.MOST_EXPANSIONS),
@@ -89,7 +97,9 @@ def _query() -> str:
 
 
 def _codes() -> str:
-    lines = ((f"`{code}`", known.statuses, known.meaning) for code, known in errors.CODES.items())
+    lines = (
+        (f"`{code}`" if code else "(empty)", known.statuses, known.meaning) for code, known in errors.CODES.items()
+    )
     return table(("code", "status", "means"), lines)
 
 

@@ -3,6 +3,10 @@
 Follows "Web API properties" (webapi/web-api-properties): lookups read as ``_name_value``; the other table is reached by
 navigation properties, single-valued from the row with the lookup, collection-valued from the row it points to.
 
+Tables that users own say beside the owner which user and which business unit that is (``owninguser``,
+``owningbusinessunit``: among the read-only columns of every such table in the table reference). There is one business
+unit, so neither is stored.
+
 Assumed: schema names of relationships, which are also the names of the collection-valued navigation properties. The
 service's own names follow no rule, so clients must read them from the metadata here as there.
 """
@@ -11,10 +15,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dualsync_sandbox.protocol.odata import Members, Operand, UnknownProperty
-from dualsync_sandbox.schema import Column, SystemSchema, Table
+from dualsync_sandbox.schema import BUSINESS_UNIT, Column, SystemSchema, Table
 from dualsync_sandbox.store import quoted
 
 
@@ -37,6 +41,54 @@ def column_of(table: Table, name: str) -> Column:
 
 
 @dataclass(frozen=True)
+class Computed(Column):
+    """A column that is not stored.
+
+    Attributes:
+        sql: What stands for it, with ``{row}`` for the alias of the row's table.
+        source: The column that has its value; empty where the value is always the same.
+        value: That value.
+    """
+
+    sql: str = ""
+    source: str = ""
+    value: str = ""
+
+
+_OWNERS = (
+    Computed(
+        "owninguser", "lookup", "Lookup", targets={"systemuser": "owninguser"}, sql="{row}.ownerid", source="ownerid"
+    ),
+    Computed(
+        "owningbusinessunit",
+        "lookup",
+        "Lookup",
+        targets={"businessunit": "owningbusinessunit"},
+        sql=f"'{BUSINESS_UNIT}'",
+        value=BUSINESS_UNIT,
+    ),
+)
+
+
+def _with_owners(table: Table) -> Table:
+    """The table as the Web API shows it."""
+    more = {column.name: column for column in _OWNERS if column.name not in table.columns}
+    return replace(table, columns={**table.columns, **more}) if "ownerid" in table.columns else table
+
+
+def value_of(column: Column, row: Mapping[str, object]) -> object:
+    """The value of a column in a row of the store."""
+    if isinstance(column, Computed):
+        return row[column.source] if column.source else column.value
+    return row[column.name]
+
+
+def sql_of(column: Column, alias: str) -> str:
+    """SQL of a column of the row behind an alias."""
+    return column.sql.format(row=alias) if isinstance(column, Computed) else f"{alias}.{quoted(column.name)}"
+
+
+@dataclass(frozen=True)
 class Relationship:
     """A lookup of ``child`` that may point to ``parent``.
 
@@ -56,7 +108,7 @@ class Relationship:
 
     def joined(self, child: str, parent_id: str) -> str:
         """The SQL condition that row ``child`` (an alias) points to the row whose id is ``parent_id`` (SQL)."""
-        condition = f"{child}.{quoted(self.column.name)} = {parent_id}"
+        condition = f"{sql_of(self.column, child)} = {parent_id}"
         if self.column.polymorphic:
             condition += f" AND {child}.{quoted(self.column.name + '@type')} = '{self.parent.name}'"
         return condition
@@ -69,19 +121,22 @@ class Model:
         schema: Of Dataverse.
 
     Attributes:
+        tables: By logical name.
+        by_set: The same by entity set.
         relationships: All of them, by schema name.
         collections: By parent table, its collection-valued navigation properties.
     """
 
     def __init__(self, schema: SystemSchema) -> None:
         self.schema = schema
-        self.tables = schema.tables
+        self.tables = {name: _with_owners(table) for name, table in schema.tables.items()}
+        self.by_set = {table.set: table for table in self.tables.values()}
         self.relationships: dict[str, Relationship] = {}
         self.collections: dict[str, dict[str, Relationship]] = {name: {} for name in schema.tables}
-        for table in schema.tables.values():
+        for table in self.tables.values():
             for navigation, (column, target) in table.navigation.items():
                 name = f"{table.name}_{column.name}_{target}"
-                found = Relationship(name, table, column, schema.tables[target], navigation)
+                found = Relationship(name, table, column, self.tables[target], navigation)
                 self.relationships[name] = found
                 self.collections[target][name] = found
 
@@ -120,7 +175,8 @@ class Scope:
 
     def column(self, name: str) -> str:
         """SQL of a column."""
-        return f"{self.alias}.{quoted(name)}"
+        column = self.table.columns.get(name)
+        return f"{self.alias}.{quoted(name)}" if column is None else sql_of(column, self.alias)
 
     def below(self, table: Table) -> Scope:
         """Rows of another table in the same statement."""

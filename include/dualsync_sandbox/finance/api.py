@@ -16,6 +16,7 @@ from dualsync_sandbox.finance import metadata
 from dualsync_sandbox.finance.data_management.packages import SET as DATA_MANAGEMENT
 from dualsync_sandbox.finance.data_management.packages import Packages
 from dualsync_sandbox.finance.errors import ODATA_ERROR, WRITE_ERROR, FinanceError, no_route, no_rows, refusal, reply
+from dualsync_sandbox.finance.known_sets import known_sets
 from dualsync_sandbox.finance.rows import Shape, etag, find, key_values
 from dualsync_sandbox.gateway.limits import Limits
 from dualsync_sandbox.gateway.trace import Writes
@@ -64,6 +65,7 @@ class FinanceApi:
         return answer
 
     def _route(self, call: Call) -> Reply:
+        _check_accepted(call)
         segments = split_path(unescape(call.path))
         if not segments:
             return self._service_document(call)
@@ -76,7 +78,10 @@ class FinanceApi:
             return self.packages.action(call, segments[1:])
         table = self._schema.by_set.get(name)
         if table is None:
-            return no_route(call)
+            return _not_served(call, name)
+        return self._table(call, table, key, segments)
+
+    def _table(self, call: Call, table: Table, key: str | None, segments: list[str]) -> Reply:
         if call.options.get("$format", "json") != "json":
             raise NotImplementedInSandbox("$format", call.options["$format"])
         if segments[1:] == ["$count"] and key is None:
@@ -95,7 +100,8 @@ class FinanceApi:
         raise ApiError(405, "", f"The requested resource does not support http method '{call.method}'.")
 
     def _service_document(self, call: Call) -> Reply:
-        sets = [{"name": table.set, "kind": "EntitySet", "url": table.set} for table in self._schema.by_set.values()]
+        names = sorted([*self._schema.by_set, DATA_MANAGEMENT])
+        sets = [{"name": name, "kind": "EntitySet", "url": name} for name in names]
         return Reply.json(200, {"@odata.context": f"{call.service}/$metadata", "value": sets})
 
     def _batch(self, call: Call) -> Reply:
@@ -178,7 +184,7 @@ class FinanceApi:
         top, skip = whole(call.options, "$top"), whole(call.options, "$skip") or 0
         largest = self._limits.grants.finance.page
         limit = largest if top is None else min(top, largest)
-        body: dict[str, object] = {"@odata.context": f"{call.service}/$metadata#{table.set}"}
+        body: dict[str, object] = {"@odata.context": f"{call.service}/$metadata#{table.set}{shape.fields}"}
         sql = f"{shape.sql}{where} ORDER BY {', '.join(terms)} LIMIT ? OFFSET ?"
         with self._store.reading() as tx:
             if call.options.get("$count") == "true":
@@ -234,7 +240,7 @@ class FinanceApi:
     def _represent(call: Call, tx: Tx, shape: Shape, table: Table, rec_id: object) -> Row:
         assert isinstance(rec_id, int)
         found = tx.query(f'{shape.sql} WHERE "RecId" = ?', (rec_id,)).fetchone()
-        return {"@odata.context": f"{call.service}/$metadata#{table.set}/$entity", **shape.row(found)}
+        return {"@odata.context": f"{call.service}/$metadata#{table.set}{shape.fields}/$entity", **shape.row(found)}
 
     # -- writing
 
@@ -304,6 +310,29 @@ class FinanceApi:
                 f"Cannot edit a record in {table.label} ({table.aot}). An update conflict occurred due to another user "
                 "process deleting the record or changing one or more fields in the record.",
             )
+
+
+def _not_served(call: Call, name: str) -> Reply:
+    """No such route.
+
+    Raises:
+        NotImplementedInSandbox: Finance has the set all the same.
+    """
+    if name in known_sets():
+        raise NotImplementedInSandbox(f"{name} (entity set)")
+    return no_route(call)
+
+
+def _check_accepted(call: Call) -> None:
+    """Refuse forms of JSON that are not played.
+
+    Raises:
+        NotImplementedInSandbox: The caller accepts one of them.
+    """
+    accepted = call.headers.get("accept", "").replace(" ", "").lower()
+    for words in ("odata.metadata=full", "odata.metadata=none", "ieee754compatible=true"):
+        if words in accepted:
+            raise NotImplementedInSandbox("Accept", words)
 
 
 def _key_text(table: Table, row: Row) -> str:

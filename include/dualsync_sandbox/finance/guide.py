@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from dualsync_sandbox.documentation import Route, table
-from dualsync_sandbox.finance import api
+from dualsync_sandbox.finance import api, definitions
 from dualsync_sandbox.finance.data_management import blobs, jobs, packages, recurring
+from dualsync_sandbox.finance.known_sets import known_sets
 from dualsync_sandbox.gateway.limits import FinanceLimits
 from dualsync_sandbox.schema import SystemSchema
 
@@ -28,7 +29,20 @@ ROUTES = (
         "data packages; see below",
         "data-management-api.md",
     ),
-    Route("PUT GET", f"{blobs.ROOT}/...", "files of data packages, by links that expire", "(Azure Storage)"),
+    Route(
+        "GET",
+        f"{definitions.ROOT}/PublicEntities",
+        "entities with their properties, all or one (`('NAME')`)",
+        "services-home-page.md",
+    ),
+    Route("GET", f"{definitions.ROOT}/PublicEnumerations", "enums with their members", "services-home-page.md"),
+    Route("GET", f"{definitions.ROOT}/DataEntities", "entities of data management", "services-home-page.md"),
+    Route(
+        "PUT GET",
+        f"{blobs.ROOT}/...",
+        "files of data packages, by links that expire; by range, in blocks",
+        "(Azure Storage)",
+    ),
     Route("POST", f"{recurring.ROOT}/enqueue/JOB?entity=", "puts a file or package", "recurring-integrations.md"),
     Route("GET", f"{recurring.ROOT}/dequeue/JOB", "takes a message", "recurring-integrations.md"),
     Route("GET", f"{recurring.ROOT}/download/JOB", "its package", "recurring-integrations.md"),
@@ -44,10 +58,12 @@ def _routes() -> str:
 def _query() -> str:
     options = ", ".join(f"`{name}`" for name in sorted(api.READ_OPTIONS))
     limits = FinanceLimits()
+    unserved = len(known_sets() - SystemSchema.load("finance").by_set.keys() - {packages.SET})
     lines = (
         ("query options", f"{options}, `cross-company`"),
         ("in `$filter`", "`eq ne gt ge lt le and or not`; `*` inside of a text with `eq` and `ne`; enum literals"),
         ("refused with 501", "`$expand`, `$apply`, `add sub mul div divby mod`, functions, `has`, `in`, `null`"),
+        ("sets refused with 501", f"the {unserved:,} other public sets that `finance/known_sets.txt` names"),
         ("largest page", f"{limits.page:,} rows"),
         ("operations in a batch", f"{api.LARGEST_BATCH:,}"),
         ("a job ends", f"at the {jobs.POLLS}rd question after it, or {jobs.PICK_UP.seconds} seconds later (assumed)"),

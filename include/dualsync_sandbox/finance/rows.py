@@ -36,6 +36,9 @@ class Shape:
         names = ["RecId", "RecVersion"] + [column.name for column in self.columns]
         self.sql = f"SELECT {', '.join(quoted(name) for name in names)} FROM {quoted(table.name)}"
         self._names = [column.name for column in self.columns]
+        #: The part of ``@odata.context`` that says what is shown (OData JSON format 4.0, "Context URL"; that Finance
+        #: writes it is assumed).
+        self.fields = f"({','.join(dict.fromkeys(select))})" if select else ""
         self._numbers = [
             (column.name, _number(column.scale or 0)) for column in self.columns if column.kind == "decimal"
         ]

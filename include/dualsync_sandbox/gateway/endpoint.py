@@ -27,6 +27,7 @@ from dualsync_sandbox.gateway.faults import Delivery, Edit, Fault, Faults
 from dualsync_sandbox.gateway.limits import Limits, Ticket
 from dualsync_sandbox.gateway.trace import Trace
 from dualsync_sandbox.protocol.batch import ServiceBroke
+from dualsync_sandbox.protocol.headers import raw
 from dualsync_sandbox.protocol.http import ApiError, Call, NotSignedIn, Reply, parse_options, unescape
 
 #: Longest URL the services take (query/overview of the Web API; assumed for Finance).
@@ -112,6 +113,7 @@ class Endpoint:
     Attributes:
         system: ``identity``, ``dataverse`` or ``finance``.
         root: Path of the service root.
+        also: Further roots below which the same service answers.
         handle: Answers requests.
         services: What all endpoints share.
         dialect: How the system words what goes wrong.
@@ -130,6 +132,7 @@ class Endpoint:
     authority: Callable[[], str] = str
     private: bool = False
     limited: Callable[[str], bool] = bool
+    also: tuple[str, ...] = ()
 
     def route(self, below: str = "") -> Route:
         """The route to this endpoint; ``below`` leaves the rest of the host to others."""
@@ -157,10 +160,11 @@ class Endpoint:
             fault="" if fault is None else fault.kind,
         )
         if incoming.method == "HEAD":
+            reply.headers.setdefault("content-length", str(len(reply.body)))
             reply.body = b""
         reply.headers.setdefault("date", format_datetime(self.services.clock.now(), usegmt=True))
         if how is None:
-            return Response(reply.body, reply.status, reply.headers)
+            return _Answer(reply)
         return _Disturbed(reply, how, self.services.cut)
 
     async def _reply(self, incoming: IncomingRequest, fault: Fault | None) -> Reply:
@@ -190,13 +194,16 @@ class Endpoint:
         header = _discovery_header(self.authority(), incoming.base)
         return Reply(401, b"", {"www-authenticate": header, "x-sandbox-reason": why})
 
-    def _inner(self, incoming: IncomingRequest) -> str | None:
-        """The path below the root of the service; ``None`` where it lies elsewhere."""
-        below = incoming.path == self.root or incoming.path.startswith(self.root + "/")
-        return incoming.path.removeprefix(self.root).strip("/") if below else None
+    def _inner(self, incoming: IncomingRequest) -> tuple[str, str] | None:
+        """The root of the service and the path below it; ``None`` where the path lies elsewhere."""
+        for root in (self.root, *self.also):
+            if incoming.path == root or incoming.path.startswith(root + "/"):
+                return root, incoming.path.removeprefix(root).strip("/")
+        return None
 
     def _enter(self, incoming: IncomingRequest, caller: str) -> Ticket:
-        if self.check is None or not self.limited(self._inner(incoming) or "/"):
+        _, path = self._inner(incoming) or ("", "")
+        if self.check is None or not self.limited(path or "/"):
             return Ticket()
         return self.services.limits.enter(self.system, caller, incoming.headers.get("cookie", ""))
 
@@ -209,8 +216,7 @@ class Endpoint:
         call = Call(
             incoming.method,
             incoming.base,
-            self.root,
-            inner,
+            *inner,
             incoming.options,
             incoming.headers,
             incoming.body,
@@ -241,11 +247,19 @@ def _discovery_header(authority: str, base: str) -> str:
     return f"Bearer authorization_uri={tenant}/oauth2/authorize, resource_id={base}/"
 
 
-class _Disturbed(Response):
+class _Answer(Response):
+    """An answer whose headers are spelled as the services spell them."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.body, reply.status)
+        self.raw_headers = raw(reply.headers, reply.body, reply.status)
+
+
+class _Disturbed(_Answer):
     """An answer that does not reach the caller as it should."""
 
     def __init__(self, reply: Reply, how: Delivery, cut: Callable[[Address], None]) -> None:
-        super().__init__(reply.body, reply.status, reply.headers)
+        super().__init__(reply)
         self._how = how
         self._cut = cut
 

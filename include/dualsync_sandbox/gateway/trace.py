@@ -13,7 +13,20 @@ import msgspec
 
 _MOST_ENTRIES = 50_000
 _MOST_BYTES = 64 * 1024 * 1024
-_SIGNATURE = re.compile(rb"(\bsig=)[^&\"\s<]+")
+#: Rights of access in links; secrets of a sign-in that went to the wrong address; sign-in headers, as parts of a batch
+#: carry them; tokens (signed JSON) wherever they stand.
+_SECRETS = (
+    re.compile(rb"(\bsig=)[^&\"\s<]+"),
+    re.compile(rb"(\bclient_(?:secret|assertion)=)[^&\s]+"),
+    re.compile(rb"((?:^|\n)[ \t]*(?:proxy-)?authorization[ \t]*:[ \t]*)[^\r\n]+", re.IGNORECASE),
+    re.compile(rb"()\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"),
+)
+
+
+def _without_secrets(text: bytes) -> bytes:
+    for secret in _SECRETS:
+        text = secret.sub(rb"\1...", text)
+    return text
 
 
 @dataclass(frozen=True)
@@ -45,10 +58,10 @@ class Entry:
     fault: str = ""
 
     def as_json(self) -> dict[str, object]:
-        """The entry with its body decoded where it is JSON, and without the rights of access that links carry."""
+        """The entry with its body decoded where it is JSON, and without tokens and the rights of access of links."""
         body: object = None
         if self.body:
-            shown = _SIGNATURE.sub(rb"\1...", self.body)
+            shown = _without_secrets(self.body)
             try:
                 body = msgspec.json.decode(shown)
             except msgspec.DecodeError:
@@ -60,7 +73,7 @@ class Entry:
             "system": self.system,
             "method": self.method,
             "path": self.path,
-            "query": self.query,
+            "query": {name: _without_secrets(value.encode()).decode() for name, value in self.query.items()},
             "body": body,
             "status": self.status,
             "ms": self.ms,

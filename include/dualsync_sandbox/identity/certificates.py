@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,7 +29,7 @@ class Certificates:
 
     Attributes:
         ca_file: What clients must trust.
-        certificate_file: The server's certificate, for ``127.0.0.1`` and ``localhost``.
+        certificate_file: The server's certificate, for ``127.0.0.1``, ``localhost`` and the names asked for.
         key_file: Its key.
     """
 
@@ -37,14 +38,20 @@ class Certificates:
     key_file: Path
 
     @staticmethod
-    def make(folder: Path) -> Certificates:
-        """Make an authority and a server certificate; the authority's key is thrown away."""
+    def make(folder: Path, names: Sequence[str] = ()) -> Certificates:
+        """Make an authority and a server certificate; the authority's key is thrown away.
+
+        Args:
+            folder: Where the files go.
+            names: Further names of the server.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         now = datetime.now(UTC)
         authority = trustme.CA(path_length=0, organization_name="Sandbox certificate authority")
         server = authority.issue_cert(
             "localhost",
             "127.0.0.1",
+            *names,
             common_name="localhost",
             not_before=now - timedelta(days=1),
             not_after=now + timedelta(days=365),

@@ -2,7 +2,10 @@
 
 Follows "Microsoft identity platform and the OAuth 2.0 client credentials flow" and "Microsoft identity platform
 application authentication certificate credentials". Unmodified msal and azure-identity sign in when instance discovery
-is off. The texts of the AADSTS errors are shortened.
+is off. A client may also name itself and its secret in an ``Authorization`` header (``client_secret_basic``, RFC 6749,
+section 2.3.1), as the methods in Entra's discovery document say (a copy: orpheus.data.kit.edu/metadata/Microsoft). The
+texts of the AADSTS errors are shortened. Grants and endpoints that Entra knows and the sandbox does not play are
+refused with 501 and the error ``SandboxNotImplemented``.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import uuid
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_plus
 
 import jwt
 from cryptography import x509
@@ -32,6 +35,21 @@ CLIENT = "0a0b0c0d-0000-4000-8000-0000000000c1"
 TOKEN_LIFETIME = timedelta(seconds=3599)
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _LONGEST_ASSERTION = timedelta(hours=25)
+#: The sandbox's own error: Entra does this, the sandbox does not.
+NOT_IMPLEMENTED = "SandboxNotImplemented"
+#: Other grants of the identity platform ("OAuth 2.0 and OpenID Connect protocols", and the pages of each flow).
+UNPLAYED_GRANTS = (
+    "authorization_code",
+    "device_code",
+    "password",
+    "refresh_token",
+    "urn:ietf:params:oauth:grant-type:device_code",
+    "urn:ietf:params:oauth:grant-type:jwt-bearer",
+    "urn:ietf:params:oauth:grant-type:saml1_1-bearer",
+    "urn:ietf:params:oauth:grant-type:saml2-bearer",
+)
+#: Other endpoints of a tenant, below ``oauth2/`` or ``oauth2/v2.0/``.
+UNPLAYED_ENDPOINTS = ("authorize", "devicecode", "logout")
 
 
 class SignInError(Exception):
@@ -96,9 +114,11 @@ class Identity:
             return Reply.json(200, {"keys": [self._public_key()]})
         if call.method == "POST" and rest in ("oauth2/v2.0/token", "oauth2/token"):
             try:
-                return self._token(call, dict(parse_qsl(call.body.decode())))
+                return self._token(call, _with_basic(call, dict(parse_qsl(call.body.decode()))))
             except SignInError as refused:
                 return self._refuse(refused)
+        if rest.removeprefix("oauth2/").removeprefix("v2.0/") in UNPLAYED_ENDPOINTS:
+            return _unplayed(f"{rest}: it signs in applications by the client-credentials grant only")
         return Reply.json(404, {"error": "not_found", "error_description": f"The sandbox does not implement {rest!r}."})
 
     def authority(self, base: str) -> str:
@@ -112,8 +132,9 @@ class Identity:
             "issuer": f"{authority}{version}",
             "authorization_endpoint": f"{authority}/oauth2{version}/authorize",
             "token_endpoint": token,
+            "device_authorization_endpoint": f"{authority}/oauth2{version}/devicecode",
             "jwks_uri": f"{authority}/discovery/v2.0/keys",
-            "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt"],
+            "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt", "client_secret_basic"],
             "response_types_supported": ["code"],
             "subject_types_supported": ["pairwise"],
             "id_token_signing_alg_values_supported": ["RS256"],
@@ -139,6 +160,11 @@ class Identity:
 
     def _token(self, call: Call, form: dict[str, str]) -> Reply:
         grant = form.get("grant_type")
+        if grant in UNPLAYED_GRANTS:
+            return _unplayed(f"grant_type '{grant}': use client_credentials")
+        if not grant:
+            text = "The request body must contain the following parameter: 'grant_type'."
+            raise SignInError(400, "invalid_request", 900144, text)
         if grant != "client_credentials":
             raise SignInError(
                 400, "unsupported_grant_type", 70003, f"The app requested an unsupported grant type '{grant}'."
@@ -175,12 +201,16 @@ class Identity:
         return Reply.json(200, answer, **{"cache-control": "no-store"})
 
     def _audience(self, form: dict[str, str]) -> str:
-        """Scope ``<url>/.default`` (v2) or resource ``<url>`` (v1), without a slash at the end of the URL."""
+        """Scope ``<url>/.default`` (v2) or resource ``<url>`` (v1).
+
+        The URL may end with a slash, as it does where the systems name themselves to those who are refused; the scope
+        has two then ("Trailing slash and .default", scopes-oidc).
+        """
         scope = form.get("scope", "")
         resource = form.get("resource") or scope.removesuffix("/.default")
         if not form.get("resource") and not scope.endswith("/.default"):
             raise SignInError(400, "invalid_scope", 1002012, f"The provided value for scope {scope} is not valid.")
-        if resource not in self.audiences:
+        if resource.removesuffix("/") not in self.audiences:
             raise SignInError(
                 400, "invalid_resource", 500011, f"The resource principal named {resource} was not found in the tenant."
             )
@@ -252,7 +282,7 @@ class Identity:
 
         Args:
             authorization: The ``Authorization`` header.
-            audiences: The base URLs of the system asked.
+            audiences: The base URLs of the system asked, without a slash at the end.
 
         Raises:
             NotSignedIn: The request may not pass.
@@ -265,7 +295,7 @@ class Identity:
                 token,
                 self._key.public_key(),
                 algorithms=["RS256"],
-                audience=audiences,
+                audience=[*audiences, *(f"{audience}/" for audience in audiences)],
                 options={
                     "require": ["aud", "exp", "oid", "tid"],
                     "verify_exp": False,
@@ -281,6 +311,29 @@ class Identity:
         if not claims["nbf"] - 300 <= now < claims["exp"]:
             raise NotSignedIn("the token has expired")
         return str(claims["appid"])
+
+
+def _with_basic(call: Call, form: dict[str, str]) -> dict[str, str]:
+    """The form with the name and secret of an ``Authorization: Basic`` header, each form-encoded in it.
+
+    Raises:
+        SignInError: The header cannot be read.
+    """
+    scheme, _, given = call.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return form
+    try:
+        name, colon, secret = base64.b64decode(given, validate=True).decode().partition(":")
+    except ValueError:
+        colon = ""
+    if not colon:
+        raise SignInError(401, "invalid_client", 7000215, "The Authorization header cannot be read.")
+    return {**form, "client_id": unquote_plus(name), "client_secret": unquote_plus(secret)}
+
+
+def _unplayed(what: str) -> Reply:
+    text = f"The sandbox does not implement {what}."
+    return Reply.json(501, {"error": NOT_IMPLEMENTED, "error_description": text})
 
 
 def _outside_its_time() -> SignInError:

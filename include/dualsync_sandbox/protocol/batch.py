@@ -15,6 +15,7 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from dualsync_sandbox.errors import SandboxError
+from dualsync_sandbox.protocol.headers import spelled
 from dualsync_sandbox.protocol.http import Call, Reply, parse_options
 
 _BREAK = b"\r\n"
@@ -275,5 +276,5 @@ def _http(reply: Reply, content_id: str) -> bytes:
     if content_id:
         lines.append(f"Content-ID: {content_id}")
     lines += ["", f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}"]
-    lines += [f"{name}: {value}" for name, value in reply.headers.items()]
+    lines += [f"{spelled(name)}: {value}" for name, value in reply.headers.items()]
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + reply.body

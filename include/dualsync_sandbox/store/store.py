@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dualsync_sandbox.clock import Clock
 from dualsync_sandbox.errors import SandboxError
-from dualsync_sandbox.schema import APPLICATION_USER, SystemSchema
+from dualsync_sandbox.schema import APPLICATION_USER, BUSINESS_UNIT, SystemSchema
 from dualsync_sandbox.store.catalog import FIRST_REC_ID, Catalog, EventKind, When, layouts_of
 from dualsync_sandbox.store.layout import quoted
 from dualsync_sandbox.store.transaction import Hook, Tx
@@ -80,10 +80,11 @@ class Store(Catalog):
         self.version, self.rec_id = int(meta_values["version"]), int(meta_values["rec_id"])
 
     def _first_rows(self) -> None:
-        """A tenant is never empty: the application user that every request acts as is there from the start."""
+        """A tenant is never empty: there is the application user that every request acts as, and its business unit."""
         if self.schema.system == "dataverse":
             with self.transaction() as tx:
                 tx.insert("systemuser", {"systemuserid": APPLICATION_USER, "fullname": "# Integration application"})
+                tx.insert("businessunit", {"businessunitid": BUSINESS_UNIT, "name": "Sandbox"})
 
     def on(self, table: str, kinds: set[EventKind], fn: Hook, *, when: When = "after") -> None:
         """Let ``fn`` see writes to ``table``.

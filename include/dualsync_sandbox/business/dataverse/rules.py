@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dualsync_sandbox.business.dataverse import estimates, guards, numbers
+from dualsync_sandbox.business.dataverse import estimates, guards, numbers, people
 from dualsync_sandbox.business.dataverse.contracts import actuals, customers, projects
 from dualsync_sandbox.business.dataverse.entries import approvals, expense_checks, material_usages
 from dualsync_sandbox.business.dataverse.invoicing import customer_invoices, proformas
@@ -25,6 +25,7 @@ def install(store: Store, parameters: Parameters, switches: Switches) -> None:
         switches: Behaviours that can be switched while the sandbox runs.
     """
     numbers.install(store)
+    people.install(store)
     customers.install(store)
     projects.install(store)
     actuals.install(store, parameters.prices)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 from xml.etree import ElementTree as ET
 
+from dualsync_sandbox.dataverse.definitions import operations
 from dualsync_sandbox.dataverse.model import Model, wire_name
 from dualsync_sandbox.dataverse.writing.bulk import MESSAGES
 from dualsync_sandbox.schema import Column, Table
@@ -24,10 +25,6 @@ _TYPES = {
     "date": "Date",
     "lookup": "Guid",
 }
-_ANSWERS = {
-    "WhoAmIResponse": {"BusinessUnitId": "Edm.Guid", "UserId": "Edm.Guid", "OrganizationId": "Edm.Guid"},
-    "CreateMultipleResponse": {"Ids": "Collection(Edm.Guid)"},
-}
 
 
 def csdl(model: Model, *, annotations: bool = False) -> bytes:
@@ -41,19 +38,14 @@ def csdl(model: Model, *, annotations: bool = False) -> bytes:
     ET.SubElement(schema, "EntityType", {"Name": "crmbaseentity", "Abstract": "true"})
     for table in model.tables.values():
         _entity_type(schema, model, table)
-    for name, properties in _ANSWERS.items():
-        answer = ET.SubElement(schema, "ComplexType", {"Name": name})
-        for property_name, kind in properties.items():
-            ET.SubElement(answer, "Property", {"Name": property_name, "Type": kind, "Nullable": "false"})
+    operations.describe(schema, model)
     for message in MESSAGES:
         for table in model.tables.values():
             _message(schema, message, table)
-    function = ET.SubElement(schema, "Function", {"Name": "WhoAmI"})
-    ET.SubElement(function, "ReturnType", {"Type": "mscrm.WhoAmIResponse", "Nullable": "false"})
     container = ET.SubElement(schema, "EntityContainer", {"Name": "System"})
     for table in model.tables.values():
         _entity_set(container, model, table, annotations=annotations)
-    ET.SubElement(container, "FunctionImport", {"Name": "WhoAmI", "Function": "mscrm.WhoAmI"})
+    operations.contain(container)
     return cast(bytes, ET.tostring(edmx, encoding="utf-8", xml_declaration=True))
 
 

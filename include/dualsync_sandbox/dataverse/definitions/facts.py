@@ -38,7 +38,7 @@ IsReadOnlyInMobileClient IsReadingPaneEnabled IsRenameable IsRequiredForForm IsR
 IsRetrieveMultipleAuditEnabled IsRetrieveMultipleEnabled IsSLAEnabled IsSearchable IsSecured IsSolutionAware
 IsSortableEnabled IsStateModelAware IsValidForForm IsValidForGrid IsValidForQueue IsVisibleInMobile
 IsVisibleInMobileClient LinkedAttributeId MobileOfflineFilters ModifiedOn ObjectTypeCode OwnerId OwnerIdType
-PrimaryImageAttribute Privileges RecurrenceBaseEntityLogicalName ReportViewName SecurityTypes Settings SourceType
+Privileges RecurrenceBaseEntityLogicalName ReportViewName SecurityTypes Settings SourceType
 SourceTypeMask SyncToExternalSearchIndex UsesBusinessDataLabelTable YomiOf
 """
 UNSERVED = frozenset(_UNSERVED.split())
@@ -71,6 +71,7 @@ def entity_facts(table: Table) -> Facts:
         "CollectionSchemaName": table.set,
         "PrimaryIdAttribute": table.id,
         "PrimaryNameAttribute": table.primary_name or None,
+        "PrimaryImageAttribute": None,
         "ChangeTrackingEnabled": True,
         "CanChangeTrackingBeEnabled": _managed(True, "canchangetrackingbeenabled"),
         "IsOptimisticConcurrencyEnabled": True,

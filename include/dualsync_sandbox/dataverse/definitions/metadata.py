@@ -7,7 +7,7 @@ Follows "Query table definitions using the Web API" (webapi/query-metadata-web-a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from odata_query import ast
@@ -15,10 +15,11 @@ from odata_query import ast
 from dualsync_sandbox.dataverse.definitions import facts
 from dualsync_sandbox.dataverse.definitions.csdl import csdl
 from dualsync_sandbox.dataverse.definitions.facts import Facts
+from dualsync_sandbox.dataverse.definitions.operations import SETS
 from dualsync_sandbox.dataverse.errors import NO_SUCH_RESOURCE, NOT_FOUND, UNKNOWN_PROPERTY, URI_ERROR
 from dualsync_sandbox.dataverse.model import Model
 from dualsync_sandbox.dataverse.reading.expand import Expansion, parse_expand
-from dualsync_sandbox.dataverse.reading.requests import check_options
+from dualsync_sandbox.dataverse.reading.requests import check_options, check_played
 from dualsync_sandbox.dataverse.reading.rows import Annotations
 from dualsync_sandbox.errors import NotImplementedInSandbox
 from dualsync_sandbox.protocol.http import ApiError, Call, Reply
@@ -27,7 +28,7 @@ from dualsync_sandbox.protocol.odata import Parsed, QueryError, parse_filter, se
 from dualsync_sandbox.schema import Column, Table
 
 _CAST = re.compile(r"Microsoft\.Dynamics\.CRM\.(\w+)AttributeMetadata")
-_OPTIONS = frozenset({"$select", "$filter", "$expand"})
+_OPTIONS = frozenset({"$select", "$filter", "$expand", "$count"})
 _NO_VALUE = object()
 
 
@@ -45,8 +46,8 @@ class Metadata:
     def service_document(self, call: Call) -> Reply:
         """The entity sets by name."""
         check_options(call, frozenset())
-        tables = self._model.tables.values()
-        sets = [{"name": table.set, "kind": "EntitySet", "url": table.set} for table in tables]
+        names = [*(table.set for table in self._model.tables.values()), *SETS]
+        sets = [{"name": name, "kind": "EntitySet", "url": name} for name in names]
         return Reply.json(200, {"@odata.context": f"{call.service}/$metadata", "value": sets})
 
     def csdl(self, call: Call) -> Reply:
@@ -59,8 +60,9 @@ class Metadata:
 
     def answer(self, call: Call, segments: list[str]) -> Reply:
         """``EntityDefinitions``, ``RelationshipDefinitions`` and what lies below them."""
-        check_options(call, _OPTIONS)
+        check_played(call, _OPTIONS)
         query = _Query(call.options.get("$select"), call.options.get("$filter"), call.options.get("$expand"))
+        query.counted = call.options.get("$count") == "true"
         name, key = split_segment(segments[0])
         base = f"{call.service}/$metadata#{name}"
         if name == "RelationshipDefinitions":
@@ -69,11 +71,11 @@ class Metadata:
             if len(segments) > 1:
                 raise _no_segment(segments[1])
             found = query.list((table, facts.entity_facts(table)) for table in self._model.tables.values())
-            return _listed(base, [self._expanded(table, chosen, query.expansions) for table, chosen in found])
+            return query.listed(base, [self._expanded(table, chosen, query.expansions) for table, chosen in found])
         table = self._table(key)
         if len(segments) == 1:
             chosen = query.one(facts.entity_facts(table))
-            return _single(base, self._expanded(table, chosen, query.expansions))
+            return query.single(base, self._expanded(table, chosen, query.expansions))
         return self._below(table, segments[1:], query, f"{base}('{table.name}')")
 
     def _table(self, key: str) -> Table:
@@ -119,8 +121,9 @@ class Metadata:
             raise NotImplementedInSandbox("$expand", f"below {name}")
         items = lists[name]()
         if key is None:
-            return _listed(f"{base}/{name}", [chosen for _, chosen in query.list((None, item) for item in items)])
-        return _single(f"{base}/{name}", query.one(_by_key(items, key)))
+            shown = [chosen for _, chosen in query.list((None, item) for item in items)]
+            return query.listed(f"{base}/{name}", shown)
+        return query.single(f"{base}/{name}", query.one(_by_key(items, key)))
 
     def _attributes(self, table: Table, key: str | None, rest: list[str], query: _Query, base: str) -> Reply:
         cast_to = _cast_name(rest) if rest else ""
@@ -135,15 +138,15 @@ class Metadata:
             for expansion in query.expansions:
                 chosen[expansion.name] = _options(table, column, cast_to, expansion)
             shown.append(chosen)
-        return _listed(base, shown) if key is None else _single(base, shown[0])
+        return query.listed(base, shown) if key is None else query.single(base, shown[0])
 
     def _relationships(self, query: _Query, key: str | None, segments: list[str], base: str) -> Reply:
         if query.expansions or len(segments) > 1:
             raise NotImplementedInSandbox("RelationshipDefinitions", "$expand, and paths below")
         items = [facts.relationship_facts(found) for found in self._model.relationships.values()]
         if key is None:
-            return _listed(base, [chosen for _, chosen in query.list((None, item) for item in items)])
-        return _single(base, query.one(_by_key(items, key)))
+            return query.listed(base, [chosen for _, chosen in query.list((None, item) for item in items)])
+        return query.single(base, query.one(_by_key(items, key)))
 
     # -- RetrieveMetadataChanges
 
@@ -181,6 +184,7 @@ class _Query:
         self._names = selected(select)
         self._condition = parse_filter(condition) if condition is not None else None
         self.expansions = parse_expand(expand)
+        self.counted = False
 
     @staticmethod
     def of(expansion: Expansion) -> _Query:
@@ -205,6 +209,21 @@ class _Query:
             _value(item, name.partition("/")[0])
         heads = {name.partition("/")[0] for name in self._names}
         return {name: value for name, value in item.items() if name in heads or name in ("MetadataId", "@odata.type")}
+
+    @property
+    def _fields(self) -> str:
+        """The part of ``@odata.context`` that says what is shown."""
+        shown = [*self._names, *(expansion.name for expansion in self.expansions)] if self._names else []
+        return f"({','.join(shown)})" if shown else ""
+
+    def listed(self, context: str, shown: Sequence[Facts]) -> Reply:
+        """A list, with its length when asked for."""
+        count = {"@odata.count": len(shown)} if self.counted else {}
+        return Reply.json(200, {"@odata.context": f"{context}{self._fields}", **count, "value": shown})
+
+    def single(self, context: str, shown: Facts) -> Reply:
+        """One thing."""
+        return Reply.json(200, {"@odata.context": f"{context}{self._fields}/$entity", **shown})
 
 
 def _value(item: Facts, path: str) -> object:
@@ -345,14 +364,6 @@ def _by_key(items: Iterable[Facts], key: str) -> Facts:
         if _is(item, key):
             return item
     raise ApiError(404, NOT_FOUND, f"Could not find a definition with the specified key ({key}).")
-
-
-def _listed(context: str, shown: list[Facts]) -> Reply:
-    return Reply.json(200, {"@odata.context": context, "value": shown})
-
-
-def _single(context: str, shown: Facts) -> Reply:
-    return Reply.json(200, {"@odata.context": f"{context}/$entity", **shown})
 
 
 def _no_segment(name: str) -> ApiError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dualsync_sandbox.dataverse import bodies
 from dualsync_sandbox.dataverse.errors import NO_SUCH_RESOURCE, URI_ERROR
-from dualsync_sandbox.dataverse.model import Model, Relationship, Scope, column_of
+from dualsync_sandbox.dataverse.model import Model, Relationship, Scope, column_of, value_of
 from dualsync_sandbox.dataverse.reading import paging
 from dualsync_sandbox.dataverse.reading.expand import parse_expand
 from dualsync_sandbox.dataverse.reading.paging import Condition
@@ -63,6 +63,19 @@ def check_options(call: Call, allowed: frozenset[str]) -> None:
             raise ApiError(400, URI_ERROR, f"The query parameter {name} is not supported here.")
         else:
             raise ApiError(400, URI_ERROR, f"'{name}' is no query parameter.")
+
+
+def check_played(call: Call, allowed: frozenset[str]) -> None:
+    """Like :func:`check_options`, where the service may take the options of queries that the sandbox does not play.
+
+    Raises:
+        ApiError: The service takes no such option anywhere.
+        NotImplementedInSandbox: It may take it here.
+    """
+    for name in call.options:
+        if name in LIST_OPTIONS - allowed:
+            raise NotImplementedInSandbox("query option", f"{name} of {call.path.partition('(')[0]}")
+    check_options(call, allowed)
 
 
 def view_of(call: Call) -> View:
@@ -187,9 +200,10 @@ class Reading:
         if single_valued is not None:
             column = single_valued.column
             target = row.get(f"{column.name}@type") if column.polymorphic else single_valued.parent.name
-            if row[column.name] is None or target != single_valued.parent.name:
+            value = value_of(column, row)
+            if value is None or target != single_valued.parent.name:
                 return Reply(204)
-            return self.one(call, single_valued.parent, str(row[column.name]))
+            return self.one(call, single_valued.parent, str(value))
         check_options(call, frozenset())
         return self._property(call, table, row_id, row, name, more)
 
@@ -201,7 +215,7 @@ class Reading:
             raise ApiError(404, NO_SUCH_RESOURCE, f"Resource not found for the segment '{name}'.") from None
         if more not in ([], ["$value"]):
             raise ApiError(404, NO_SUCH_RESOURCE, f"Resource not found for the segment '{more[0]}'.")
-        value = row[column.name]
+        value = value_of(column, row)
         if value is None:
             return Reply(204)
         if more:

@@ -19,6 +19,7 @@ from dualsync_sandbox.dataverse.errors import (
 from dualsync_sandbox.dataverse.model import Model, Relationship, column_of
 from dualsync_sandbox.dataverse.reading.requests import check_options, represent
 from dualsync_sandbox.dataverse.reading.rows import etag
+from dualsync_sandbox.errors import NotImplementedInSandbox
 from dualsync_sandbox.gateway.trace import Writes
 from dualsync_sandbox.protocol.http import ApiError, Call, Reply
 from dualsync_sandbox.protocol.odata import UnknownProperty
@@ -112,10 +113,14 @@ class Writing:
 
         Raises:
             ApiError: There is no such property, or it cannot be written so.
+            NotImplementedInSandbox: A PATCH, which is for files.
         """
         check_options(call, frozenset({"$id"}))
         if rest[-1] == "$ref" and len(rest) == 2:
             return self._link(call, table, key, rest[0])
+        if call.method == "PATCH" and len(rest) == 1:
+            # "Use file column data": files travel so, in pieces; no table here has a file column.
+            raise NotImplementedInSandbox("PATCH", f"of a single column ({rest[0]})")
         if len(rest) > 1 or call.method not in ("PUT", "DELETE"):
             raise _no_method(call)
         try:

@@ -59,7 +59,7 @@ _EXPORT = Action(
 )
 _PREVIEW = Action(
     "_preview",
-    "as ExportToPackage, and count (or exportPreviewCount)",
+    "definitionGroupId, packageName, executionId, reExecute, legalEntityId, count (or exportPreviewCount)",
     "the execution id; moves no position",
 )
 _OF_ENTITY = "executionId, entityName"

@@ -118,6 +118,8 @@ def _name(prepared: Prepared, text: str, match: re.Match[str]) -> str:
     following = text[match.end() :].lstrip()
     if lower == "not":
         return "not "
+    if lower == "has":
+        raise NotImplementedInSandbox("$filter", "operator has")
     if token in _KEYWORDS:
         return token
     if following.startswith("("):
