@@ -134,6 +134,9 @@ def test_breaks_are_sent_again_from_their_owner(evening: World) -> None:
     assert world.writes() == []
 
     printed = dualsync(world, "exceptions", "resend", "1717", code=2)
-    assert printed.err == "there is no exception number 1717; `dualsync exceptions list` lists them\n"
+    assert printed.err == "error [request]: there is no exception number 1717; `dualsync exceptions list` lists them\n"
     printed = dualsync(world, "exceptions", "resend", code=2)
-    assert printed.err == "name exceptions by their numbers, or choose them by control, class or company\n"
+    assert (
+        printed.err
+        == "error [request]: name exceptions by their numbers, or choose them by control, class or company\n"
+    )
