@@ -18,7 +18,7 @@ from support.worlds import World
 
 MAPS = ("projects", "actuals", "project_tasks", "payment_days")
 CONTROLS = ("R1", "R6")
-CUT_OVER = {"CUTOVER__USPM": "2026-01-01", "CUTOVER__GBPM": "2026-01-01"}
+CUT_OVER: dict[str, Any] = {"CUTOVER__USPM": "2026-01-01", "CUTOVER__GBPM": "2026-01-01"}
 
 
 def night(world: World) -> dict[tuple[str, str, str], BreakRecord]:
