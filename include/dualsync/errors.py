@@ -150,7 +150,7 @@ class SettingsError(Terminal):
 
     id = "settings"
     cause = "A setting is missing or wrong, or a file that a setting names cannot be used."
-    way_out = "Correct the setting in one of the places that the message names. README.md lists the settings."
+    way_out = "Correct the setting in one of the places that the message names."
 
 
 class RequestError(Terminal):
