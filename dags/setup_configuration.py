@@ -1,4 +1,4 @@
-"""Setup & configuration: the parties, workers, roles, categories, contracts and projects that everything else needs."""
+"""Setup & configuration data: the parties, workers, roles, categories, contracts and projects that all else needs."""
 
 from dualsync_airflow.sync.dag import area_dag
 

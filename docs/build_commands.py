@@ -32,8 +32,9 @@ the same settings, and works on the same ledger. `--help` behind a command print
 and [The nightly reconciliation](reconciliation.md) show the commands at work.
 
 Exit codes: 0 all went well; 1 something failed, needs approval or has errors; 2 a setting, a map or an argument is
-wrong. Where a command means more by them, it says so. With `--json` a command prints JSON and nothing else to stdout;
-keys and ids in it stay as they are from release to release.
+wrong. Where a command means more by them, it says so. An error begins with its id, such as `error [settings]`;
+[Messages](messages.md#errors) says what causes it and what helps. With `--json` a command prints JSON and nothing else
+to stdout; keys and ids in it stay as they are from release to release.
 
 Earlier names still work: `dualsync units` is `dualsync documents`, `dualsync breaks` is `dualsync exceptions`,
 `dualsync held` is `dualsync approvals`.

@@ -120,7 +120,7 @@ class Systems:
                 return summary.as_dict()
         raise ValueError(f"{profile!r} is none of {', '.join(PROJECTS)}")
 
-    def play(self, days: int = 1, seed: int = 1) -> dict[str, object]:
+    def play(self, days: int = 1, seed: int = 1) -> dict[str, Any]:
         """Play working days in both systems; see ``dualsync_sandbox.play.play``. It moves the clock."""
         return playing.play(self.dataverse_store, self.finance_store, self.clock, days, seed).as_dict()
 
@@ -200,7 +200,7 @@ class Systems:
         """The data package service of Finance."""
         return self.finance.packages
 
-    def trace(self, **wanted: Any) -> list[dict[str, object]]:
+    def trace(self, **wanted: Any) -> list[dict[str, Any]]:
         """Requests so far; arguments as :meth:`dualsync_sandbox.gateway.trace.Trace.find` takes them."""
         return self.requests.find(**wanted)
 

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
         served._start("dag-processor")
         wait_for("Starting Airflow", 180, served._answers, services)
         for dag_id in ("replay_rows", "repair_breaks"):
-            wait_for(f"Reading DAG {dag_id}", 180, lambda dag_id=dag_id: served._known(dag_id), services)
+            wait_for(f"Reading DAG {dag_id}", 180, partial(served._known, dag_id), services)
         yield served
     finally:
         served.__dict__.pop("_client", httpx.Client()).close()

@@ -6,6 +6,7 @@ Reads ``left.parquet`` and ``right.parquet`` of every folder below the one named
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import datacompy
 import polars as pl
@@ -13,7 +14,7 @@ import polars as pl
 KEY = "join_key"
 
 
-def differences(folder: Path) -> dict[str, object]:
+def differences(folder: Path) -> dict[str, Any]:
     """Keys of one side alone, and keys whose cells differ, column by column."""
     left, right = (pl.read_parquet(folder / f"{side}.parquet") for side in ("left", "right"))
     found = datacompy.PolarsCompare(left, right, join_columns=[KEY], cast_column_names_lower=False)

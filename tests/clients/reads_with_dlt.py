@@ -6,6 +6,7 @@ Runs in an environment of its own, which holds dlt and nothing of this project: 
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from dlt.sources.helpers.rest_client.auth import OAuth2ClientCredentials
 from dlt.sources.rest_api import rest_api_source
@@ -14,7 +15,7 @@ info = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
 LINKS = {"type": "json_link", "next_url_path": "['@odata.nextLink']"}
 
 
-def read(system: str, root: str, resources: list[dict[str, object]]) -> dict[str, list[dict[str, object]]]:
+def read(system: str, root: str, resources: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """All rows of some entity sets, by set."""
     auth = OAuth2ClientCredentials(
         access_token_url=f"{info['identity']}/oauth2/v2.0/token",

@@ -1,6 +1,7 @@
 """One seeded sandbox for all contract tests of a session, and settings that lead to it."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck
@@ -10,7 +11,10 @@ from dualsync.settings import Settings
 from dualsync_sandbox import Sandbox
 
 # The suite tries the same few examples every time; `make fuzz` tries many, and others each time.
-_COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]}
+_COMMON: dict[str, Any] = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+}
 examples.register_profile("suite", max_examples=40, derandomize=True, database=None, **_COMMON)
 examples.register_profile("fuzz", max_examples=3000, **_COMMON)
 examples.load_profile("suite")

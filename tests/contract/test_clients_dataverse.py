@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -55,7 +56,7 @@ def group(name: str, company: str, description: str | None = "made by a test") -
     )
 
 
-def find(dataverse: Dataverse, name: str) -> dict[str, object]:
+def find(dataverse: Dataverse, name: str) -> dict[str, Any]:
     (row,) = dataverse.read_keys(GROUPS, [{"msdyn_groupid": name}], select=GROUP_COLUMNS)
     return row
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -23,12 +24,12 @@ def finance(settings: Settings) -> Iterator[Finance]:
 
 
 @pytest.fixture
-def key() -> dict[str, object]:
+def key() -> dict[str, Any]:
     """The key of a customer group no other test uses."""
     return {"dataAreaId": "GBPM", "CustomerGroupId": f"T{uuid4().hex[:12]}"}
 
 
-def find(finance: Finance, key: dict[str, object]) -> list[dict[str, object]]:
+def find(finance: Finance, key: dict[str, Any]) -> list[dict[str, Any]]:
     return finance.read_keys(GROUPS, [key], select=["CustomerGroupId", "Description"])
 
 
@@ -118,7 +119,7 @@ def test_filters_by_enumeration(finance: Finance) -> None:
     assert {row["PartyType"] for row in rows} <= {"Person"}
 
 
-def test_creates_updates_and_deletes(finance: Finance, key: dict[str, object]) -> None:
+def test_creates_updates_and_deletes(finance: Finance, key: dict[str, Any]) -> None:
     created = finance.create(GROUPS, key | {"Description": "made by a test"})
     assert (created["dataAreaId"], created["Description"]) == ("gbpm", "made by a test")
     assert created["@etag"]
@@ -134,7 +135,7 @@ def test_creates_updates_and_deletes(finance: Finance, key: dict[str, object]) -
         finance.update(GROUPS, key, {"Description": "must not create"})
 
 
-def test_keys_of_any_characters(finance: Finance, key: dict[str, object]) -> None:
+def test_keys_of_any_characters(finance: Finance, key: dict[str, Any]) -> None:
     odd = key | {"CustomerGroupId": f"A/B 1'ü#&{uuid4().hex[:4]}"}
     finance.create(GROUPS, odd)
     finance.update(GROUPS, odd, {"Description": "found"})
@@ -158,7 +159,7 @@ def test_a_key_must_be_complete(finance: Finance) -> None:
         finance.update(GROUPS, {"CustomerGroupId": "10"}, {"Description": "x"})
 
 
-def test_unknown_columns_and_nulls_are_not_sent(finance: Finance, key: dict[str, object]) -> None:
+def test_unknown_columns_and_nulls_are_not_sent(finance: Finance, key: dict[str, Any]) -> None:
     with pytest.raises(SchemaMismatch, match="no column Nothing"):
         finance.create(GROUPS, key | {"Nothing": 1})
     with pytest.raises(SchemaMismatch, match="no column Nothing"):
@@ -167,7 +168,7 @@ def test_unknown_columns_and_nulls_are_not_sent(finance: Finance, key: dict[str,
         finance.create(GROUPS, key | {"Description": None})
 
 
-def test_a_refusal_is_what_a_person_needs_to_know(finance: Finance, key: dict[str, object]) -> None:
+def test_a_refusal_is_what_a_person_needs_to_know(finance: Finance, key: dict[str, Any]) -> None:
     customer = {"dataAreaId": "GBPM", "CustomerAccount": f"T{uuid4().hex[:8]}", "CustomerGroupId": "Local"}
     with pytest.raises(Refused) as unknown:
         finance.create("CustomersV3", customer)

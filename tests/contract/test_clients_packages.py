@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -22,8 +23,8 @@ def finance(settings: Settings, sandbox: Sandbox) -> Iterator[Finance]:
         yield client
 
 
-def relationship(**changes: object) -> dict[str, object]:
-    row: dict[str, object] = {"ConnectionId": str(uuid4())}
+def relationship(**changes: object) -> dict[str, Any]:
+    row: dict[str, Any] = {"ConnectionId": str(uuid4())}
     for end, role in ((1, "Unbilled sales"), (2, "Cost")):
         row |= {
             f"Transaction{end}Id": str(uuid4()),
@@ -33,14 +34,14 @@ def relationship(**changes: object) -> dict[str, object]:
     return row | changes
 
 
-def load(finance: Finance, rows: list[dict[str, object]], legal_entity: str = "USPM") -> ImportResult:
+def load(finance: Finance, rows: list[dict[str, Any]], legal_entity: str = "USPM") -> ImportResult:
     assert RELATIONSHIPS.target
     return finance.import_rows(
         RELATIONSHIPS.entity, COLUMNS, rows, legal_entity, target=RELATIONSHIPS.target, key=RELATIONSHIPS.key
     )
 
 
-def stored(sandbox: Sandbox, row: dict[str, object]) -> dict[str, object] | None:
+def stored(sandbox: Sandbox, row: dict[str, Any]) -> dict[str, Any] | None:
     with sandbox.finance_store.reading() as tx:
         return tx.find_one("TransactionRelationships", ConnectionId=row["ConnectionId"])
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from typing import Any
 
 import httpx
 import pytest
@@ -113,7 +114,7 @@ def test_columns_of_dual_write(api: httpx.Client, protected: Callable[..., None]
     assert api.patch(f"{ACTUAL}({actual})", json={"msdyn_vouchernumber": "V-000003"}).status_code == 204
 
 
-def expense(sandbox: Sandbox, number: str, *, leaf: bool) -> dict[str, object]:
+def expense(sandbox: Sandbox, number: str, *, leaf: bool) -> dict[str, Any]:
     """What the integration writes of an expense that Finance posted."""
     with sandbox.dataverse_store.transaction() as tx:
         tasks = tx.find("msdyn_projecttask")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 from xml.etree import ElementTree as ET
 
@@ -71,7 +72,7 @@ def refused(response: httpx.Response, status: int, code: str) -> str:
     return str(error["message"])
 
 
-def pages(api: httpx.Client, url: str, **headers: str) -> list[dict[str, object]]:
+def pages(api: httpx.Client, url: str, **headers: str) -> list[dict[str, Any]]:
     """All answers of a read, page by page."""
     found = [api.get(url, headers=headers).raise_for_status().json()]
     while "@odata.nextLink" in found[-1]:
@@ -133,7 +134,7 @@ def test_entity_definitions(api: httpx.Client) -> None:
         ("Lookup", "msdyn_vendor", {"Targets": ["msdyn_vendor"]}),
     ],
 )
-def test_attributes_by_type(api: httpx.Client, cast: str, attribute: str, facts: dict[str, object]) -> None:
+def test_attributes_by_type(api: httpx.Client, cast: str, attribute: str, facts: dict[str, Any]) -> None:
     """webapi/query-metadata-web-api: facets of a type need a cast."""
     url = f"EntityDefinitions(LogicalName='account')/Attributes/Microsoft.Dynamics.CRM.{cast}AttributeMetadata"
     found = {row["LogicalName"]: row for row in api.get(url).json()["value"]}
@@ -423,7 +424,7 @@ def test_conditional_writes(api: httpx.Client, account: str) -> None:
         ({"createdon": "2001-01-01T00:00:00Z", "versionnumber": 1}, 204, ""),
     ],
 )
-def test_refused_values(api: httpx.Client, account: str, body: dict[str, object], status: int, code: str) -> None:
+def test_refused_values(api: httpx.Client, account: str, body: dict[str, Any], status: int, code: str) -> None:
     """webapi/compose-http-requests-handle-errors and codes quoted by clients; what the platform sets is dropped."""
     answer = api.patch(f"accounts({account})", json=body)
     if status == 204:
@@ -459,7 +460,7 @@ def test_deletes_cascade_and_release(api: httpx.Client, make: Callable[..., str]
 # -- many rows at once
 
 
-def target(table: str, **values: object) -> dict[str, object]:
+def target(table: str, **values: object) -> dict[str, Any]:
     return {"@odata.type": f"Microsoft.Dynamics.CRM.{table}", **values}
 
 
@@ -484,7 +485,7 @@ def test_upsert_multiple_is_all_or_nothing(api: httpx.Client, sandbox: Sandbox) 
     action = "cdm_workers/Microsoft.Dynamics.CRM.UpsertMultiple"
     old, new = unique("W"), unique("W")
 
-    def row(number: str, name: str) -> dict[str, object]:
+    def row(number: str, name: str) -> dict[str, Any]:
         return target("cdm_worker", cdm_lastname=name, **{"@odata.id": f"cdm_workers(cdm_workernumber='{number}')"})
 
     def name_of(number: str) -> object:
@@ -526,7 +527,7 @@ def test_upsert_multiple_is_quick(api: httpx.Client, company: str) -> None:
 TRACK = {"prefer": "odata.track-changes,odata.maxpagesize=2"}
 
 
-def track(api: httpx.Client, url: str) -> tuple[list[dict[str, object]], str]:
+def track(api: httpx.Client, url: str) -> tuple[list[dict[str, Any]], str]:
     """Rows and deletions of a tracked read, and the link to the next changes."""
     answers = pages(api, url, **TRACK)
     assert all("@odata.deltaLink" not in answer for answer in answers[:-1])

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -21,11 +22,11 @@ def number() -> str:
     return f"W-{uuid.uuid4().hex[:10]}"
 
 
-def worker(worker_number: str, **values: object) -> dict[str, object]:
+def worker(worker_number: str, **values: object) -> dict[str, Any]:
     return {"cdm_workernumber": worker_number, **values}
 
 
-def names(api: httpx.Client, *numbers: str) -> dict[str, object]:
+def names(api: httpx.Client, *numbers: str) -> dict[str, Any]:
     """Last names of the workers that are there."""
     listed = ",".join(f'"{item}"' for item in numbers)
     condition = f"Microsoft.Dynamics.CRM.In(PropertyName='cdm_workernumber',PropertyValues=[{listed}])"

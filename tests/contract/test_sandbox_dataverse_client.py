@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pandas as pd
@@ -95,7 +96,7 @@ def test_many_rows(client: DataverseClient, bare: Sandbox) -> None:
     job = client.records.delete("cdm_worker", ids[:3])
     assert job is not None
     assert uuid.UUID(job)
-    wanted = {"filter": col("cdm_workerid").in_(ids), "select": ["cdm_workernumber"]}
+    wanted: dict[str, Any] = {"filter": col("cdm_workerid").in_(ids), "select": ["cdm_workernumber"]}
     assert len(client.records.list("cdm_worker", **wanted)) == 4
     bare.clock.advance(timedelta(seconds=10))
     assert [row["cdm_workerid"] for row in client.records.list("cdm_worker", **wanted)] == ids[3:]
@@ -130,8 +131,8 @@ def test_queries(client: DataverseClient) -> None:
     number = col("cdm_workernumber")
     own = number.startswith(f"{prefix}-")
 
-    def found(expression: object) -> list[str]:
-        rows = client.query.builder("cdm_worker").select("cdm_workernumber").where(own).where(expression).execute()
+    def found(expression: Any) -> list[str]:
+        rows: Any = client.query.builder("cdm_worker").select("cdm_workernumber").where(own).where(expression).execute()
         return sorted(row["cdm_workernumber"].removeprefix(f"{prefix}-") for row in rows)
 
     assert found(number == f"{prefix}-3".upper()) == ["3"]
@@ -147,15 +148,17 @@ def test_queries(client: DataverseClient) -> None:
     pages = list(query.page_size(3).count().execute_pages())
     assert [len(page) for page in pages] == [3, 3, 1]
     assert [row["cdm_workerid"] for page in pages for row in page] == ids
-    top = client.query.builder("cdm_worker").where(own).order_by("cdm_lastname", descending=True).top(2).execute()
+    top: Any = client.query.builder("cdm_worker").where(own).order_by("cdm_lastname", descending=True).top(2).execute()
     assert [row["cdm_workerid"] for row in top] == [ids[6], ids[5]]
 
     user = ExpandOption("createdby").select("fullname")
-    row = client.query.builder("cdm_worker").where(own).expand(user).include_formatted_values().execute().first()
+    expanded: Any = client.query.builder("cdm_worker").where(own).expand(user).include_formatted_values().execute()
+    row = expanded.first()
     assert row is not None
     assert row["createdby"]["fullname"] == "# Integration application"
     assert row["statecode@OData.Community.Display.V1.FormattedValue"] == "Active"
-    frame = client.query.builder("cdm_worker").select("cdm_lastname").where(own).execute().to_dataframe()
+    named: Any = client.query.builder("cdm_worker").select("cdm_lastname").where(own).execute()
+    frame = named.to_dataframe()
     assert sorted(frame["cdm_lastname"]) == [f"Name {n}" for n in range(7)]
 
 
@@ -178,7 +181,9 @@ def test_batches(client: DataverseClient) -> None:
     result = batch.execute()
     assert not result.has_errors, result.failed
     assert [answer.status_code for answer in result.responses] == [204, 200, 204, 204, 204, 204, 200, 200]
-    rows = result.responses[6].data["value"]
+    listed = result.responses[6].data
+    assert listed is not None
+    rows = listed["value"]
     assert [row["cdm_lastname"] for row in rows] == [None, None, "Upserted 2", "Upserted 3"]
     child = client.records.retrieve("account", result.entity_ids[2], expand=["parentaccountid"])
     assert child is not None
@@ -205,10 +210,11 @@ def test_data_frames(client: DataverseClient, bare: Sandbox) -> None:
         {"cdm_workernumber": [f"{prefix}-{n}" for n in range(3)], "cdm_lastname": ["Ash", None, "Oak"]}
     )
     frame["cdm_workerid"] = client.dataframe.create("cdm_worker", frame)
-    changes = frame.assign(cdm_lastname=["Elm", "Fir", None])[["cdm_workerid", "cdm_lastname"]]
+    texts: Any = ["Elm", "Fir", None]
+    changes = frame.assign(cdm_lastname=texts)[["cdm_workerid", "cdm_lastname"]]
     client.dataframe.update("cdm_worker", changes, id_column="cdm_workerid")
 
-    def names() -> list[object]:
+    def names() -> list[Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of its own method
             read = client.dataframe.get(
@@ -241,7 +247,9 @@ def test_definitions(client: DataverseClient) -> None:
     assert [key.key_attributes for key in client.tables.get_alternate_keys("cdm_worker")] == [["cdm_workernumber"]]
     relationships = client.tables.list_table_relationships("cdm_worker")
     owner = next(row for row in relationships if row["ReferencingAttribute"] == "ownerid")
-    assert client.tables.get_relationship(owner["SchemaName"]).referenced_entity == "systemuser"
+    relationship = client.tables.get_relationship(owner["SchemaName"])
+    assert relationship is not None
+    assert relationship.referenced_entity == "systemuser"
     with pytest.raises(MetadataError):
         client.records.create("nothing", {"name": "x"})
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
@@ -271,8 +272,8 @@ class Writer:
                 fitting = ["POST"] if "CRM" in below else ["GET", "PUT", "DELETE", "POST"]
         return path, self.one(*METHODS) if self.odds(10) else self.one(*fitting)
 
-    def row(self, depth: int = 0) -> dict[str, object]:
-        found: dict[str, object] = {}
+    def row(self, depth: int = 0) -> dict[str, Any]:
+        found: dict[str, Any] = {}
         for _ in range(self._draw(st.integers(0, 3))):
             name = self.name()
             if self.odds(4):

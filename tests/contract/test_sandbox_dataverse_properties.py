@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -47,21 +48,21 @@ class Service:
         self.store.load(self._empty)
         self.clock.set(START, frozen=True)
 
-    def send(self, method: str, url: str, body: object = None, **headers: str) -> Reply:
+    def send(self, method: str, url: str, body: Any = None, **headers: str) -> Reply:
         url = url.removeprefix(f"{BASE}{ROOT}/")
         path, _, query = url.partition("?")
         content = body if isinstance(body, bytes) else (b"" if body is None else json.dumps(body).encode())
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.api.handle(Call(method, BASE, ROOT, path, parse_options(query), named, content))
 
-    def read(self, url: str, **headers: str) -> dict[str, object]:
+    def read(self, url: str, **headers: str) -> dict[str, Any]:
         reply = self.send("GET", url, **headers)
         assert reply.status == 200, reply.body
         return json.loads(reply.body, parse_float=Decimal)
 
-    def pages(self, url: str, **headers: str) -> tuple[list[dict[str, object]], str | None]:
+    def pages(self, url: str, **headers: str) -> tuple[list[dict[str, Any]], str | None]:
         """All rows of a read, and its delta link."""
-        rows: list[dict[str, object]] = []
+        rows: list[dict[str, Any]] = []
         link: str | None = url
         while link is not None:
             page = self.read(link, **headers)
@@ -94,7 +95,7 @@ COLUMNS = {
 }
 WORDS = ["Ash", "ash", "BIRCH", "birch tree", "O'Neil", "50% off", "a_b", "a*b", "x[1]", "Ärger", "東京", "z"]
 IDS = [str(uuid.UUID(int=number)) for number in range(1, 7)]
-VALUES: dict[str, st.SearchStrategy[object]] = {
+VALUES: dict[str, st.SearchStrategy[Any]] = {
     "text": st.sampled_from(WORDS) | st.text("aAbB%_ '", max_size=6),
     "money": st.decimals(-5, 5, places=4) | st.sampled_from([Decimal("0.00001"), Decimal(10) ** 25, Decimal("-1e40")]),
     "int": st.integers(-3, 3) | st.sampled_from([2**31 - 1, 2**62]),
@@ -107,7 +108,7 @@ VALUES: dict[str, st.SearchStrategy[object]] = {
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
-def comparable(kind: str, value: object) -> object:
+def comparable(kind: str, value: Any) -> Any:
     """A value as it is compared: texts without regard to the case of A to Z."""
     return value.translate(_LOWER) if kind == "text" and isinstance(value, str) else value
 
@@ -120,7 +121,7 @@ class Filter:
     holds: Callable[[pd.DataFrame], "pd.Series[bool]"]
 
 
-def literal(kind: str, value: object) -> str:
+def literal(kind: str, value: Any) -> str:
     if kind == "text":
         return "'" + str(value).replace("'", "''") + "'"
     if kind == "instant":
@@ -129,7 +130,7 @@ def literal(kind: str, value: object) -> str:
     return str(value).lower() if kind == "bool" else str(value)
 
 
-def three_valued(frame: pd.DataFrame, name: str, test: Callable[[object], bool]) -> "pd.Series[bool]":
+def three_valued(frame: pd.DataFrame, name: str, test: Callable[[Any], bool]) -> "pd.Series[bool]":
     """Unknown where there is no value."""
     return pd.Series([None if value is None else test(value) for value in frame[name]], dtype="boolean")
 
@@ -205,9 +206,9 @@ FILTERS = st.recursive(comparisons() | text_functions() | lists(), combined, max
 @functools.cache
 def accounts(service: Service) -> pd.DataFrame:
     """Accounts with all sorts of values, in the service and as compared in pandas."""
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     for number in range(60):
-        row: dict[str, object] = {
+        row: dict[str, Any] = {
             "name": WORDS[number % len(WORDS)],
             "accountnumber": None if number % 4 == 0 else f"{WORDS[number * 7 % len(WORDS)]}{number % 3}",
             "creditlimit": None if number % 5 == 0 else Decimal(number - 30) / 8,
@@ -222,7 +223,7 @@ def accounts(service: Service) -> pd.DataFrame:
         rows.append(row)
     with service.store.transaction() as tx:
         tx.insert_all("account", [dict(row) for row in rows])
-    read = {
+    read: dict[str, Any] = {
         "name": functools.partial(comparable, "text"),
         "accountnumber": functools.partial(comparable, "text"),
         "opendeals_date": date.fromisoformat,
@@ -270,19 +271,19 @@ BODIES = st.fixed_dictionaries(
         "nothing": st.just(1),
     },
 )
-CREATES = st.builds(
+CREATES: st.SearchStrategy[Any] = st.builds(
     lambda row_id, body: ("POST", "cdm_workers", {"cdm_workerid": row_id, **body}, {}), st.sampled_from(IDS[:4]), BODIES
 )
 MATCHES = st.sampled_from([{}, {"if-match": "*"}, {"if-none-match": "*"}, {"if-match": 'W/"3"'}])
 UPSERTS = st.builds(lambda key, body, headers: ("PATCH", key, body, headers), KEYS, BODIES, MATCHES)
-DELETES = st.builds(lambda key: ("DELETE", key, None, {}), KEYS)
-READS = st.builds(lambda key: ("GET", f"{key}?$select=cdm_lastname", None, {}), KEYS)
-Operation = tuple[str, str, object, dict[str, str]]
+DELETES: st.SearchStrategy[Any] = st.builds(lambda key: ("DELETE", key, None, {}), KEYS)
+READS: st.SearchStrategy[Any] = st.builds(lambda key: ("GET", f"{key}?$select=cdm_lastname", None, {}), KEYS)
+Operation = tuple[str, str, Any, dict[str, str]]
 WRITES = CREATES | UPSERTS | DELETES
 ITEMS = st.lists(WRITES | READS | st.lists(WRITES, min_size=1, max_size=3).map(tuple), min_size=1, max_size=8)
 
 
-def is_set(item: object) -> bool:
+def is_set(item: Any) -> bool:
     return isinstance(item, tuple) and not isinstance(item[0], str)
 
 
@@ -298,7 +299,7 @@ def joined(boundary: str, parts: list[bytes]) -> bytes:
     return b"".join(b"--%s\r\n%s\r\n" % (boundary.encode(), item) for item in parts) + f"--{boundary}--\r\n".encode()
 
 
-def whole_batch(items: list[object]) -> bytes:
+def whole_batch(items: list[Any]) -> bytes:
     parts = []
     for number, item in enumerate(items):
         if is_set(item):
@@ -325,15 +326,13 @@ def answers(reply: Reply) -> list[tuple[int, bytes]]:
     return list(zip([int(text[:3]) for text in texts if text], bodies, strict=True))
 
 
-def everything(service: Service) -> list[dict[str, object]]:
+def everything(service: Service) -> list[dict[str, Any]]:
     rows = service.pages("cdm_workers?$orderby=cdm_workerid")[0]
     return [row | {"cdm_workerid": without_new_ids(str(row["cdm_workerid"]).encode())} for row in rows]
 
 
 @given(items=ITEMS, go_on=st.booleans())
-def test_batches_agree_with_their_operations(
-    services: tuple[Service, Service], items: list[object], go_on: bool
-) -> None:
+def test_batches_agree_with_their_operations(services: tuple[Service, Service], items: list[Any], go_on: bool) -> None:
     """webapi/execute-batch-operations-using-web-api: in order; change sets all or nothing, with one answer where they
     fail; the first failure ends the batch unless it goes on."""
     singly, together = services
@@ -373,7 +372,7 @@ def test_batches_agree_with_their_operations(
     ),
 )
 def test_upsert_multiple_agrees_with_upserts(
-    services: tuple[Service, Service], targets: list[tuple[str, dict[str, object]]], there: list[tuple[str, str]]
+    services: tuple[Service, Service], targets: list[tuple[str, dict[str, Any]]], there: list[tuple[str, str]]
 ) -> None:
     """data-platform/bulk-operations: the same rows as by one request for each, or, where one is refused, none."""
     singly, together = services
@@ -388,7 +387,7 @@ def test_upsert_multiple_agrees_with_upserts(
     rows = [{**kind, "@odata.id": key, **body} for key, body in targets]
     reply = together.send("POST", "cdm_workers/Microsoft.Dynamics.CRM.UpsertMultiple", {"Targets": rows})
 
-    def shown(service: Service) -> list[dict[str, object]]:
+    def shown(service: Service) -> list[dict[str, Any]]:
         # Versions tell the order, which is free.
         left_out = {"@odata.etag", "versionnumber"}
         rows = [{name: value for name, value in row.items() if name not in left_out} for row in everything(service)]

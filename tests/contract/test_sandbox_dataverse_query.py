@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
@@ -31,7 +32,7 @@ def api(bare: Sandbox) -> Iterator[httpx.Client]:
 def make(bare: Sandbox) -> Make:
     """Puts a row straight into the store and gives its id."""
 
-    def put(table: str, **values: object) -> str:
+    def put(table: str, **values: Any) -> str:
         with bare.dataverse_store.transaction() as tx:
             return str(tx.insert(table, values)[bare.dataverse_store.schema.tables[table].id])
 
@@ -205,7 +206,7 @@ def test_lookups_are_ordered_by_name(api: httpx.Client, make: Make) -> None:
     for parent, kind in zip(parents, (2, 10, 1), strict=True):
         make("account", name=word, parentaccountid=parent, customertypecode=kind)
 
-    def found(order: str) -> list[object]:
+    def found(order: str) -> list[Any]:
         query = {"$filter": f"name eq '{word}'", "$select": "_parentaccountid_value", "$orderby": order}
         rows = api.get("accounts", params=query, headers={"prefer": "odata.maxpagesize=2"}).json()
         rest = api.get(rows["@odata.nextLink"]).json()["value"]
@@ -489,7 +490,8 @@ def test_csdl_is_sound(api: httpx.Client, annotations: bool) -> None:
     sets = {item.get("Name"): item for item in schema.iter(f"{edm}EntitySet")}
     assert sets.keys() == {row["name"] for row in api.get("").json()["value"]}
 
-    def target(kind: str) -> str:
+    def target(kind: str | None) -> str:
+        assert kind is not None
         return kind.removeprefix("Collection(").removesuffix(")").rpartition(".")[2]
 
     for item in types.values():
@@ -498,7 +500,8 @@ def test_csdl_is_sound(api: httpx.Client, annotations: bool) -> None:
         assert not properties.keys() & navigation.keys()
         assert len(properties) == len(item.findall(f"{edm}Property"))
         for child in properties.values():
-            assert child.get("Type").startswith(("Edm.", "Collection(Edm.")) or target(child.get("Type")) in types
+            kind = child.get("Type", "")
+            assert kind.startswith(("Edm.", "Collection(Edm.")) or target(kind) in types
         for key in item.iter(f"{edm}PropertyRef"):
             assert properties[key.get("Name")].get("Nullable") == "false"
         for name, child in navigation.items():
@@ -530,10 +533,10 @@ def test_csdl_is_sound(api: httpx.Client, annotations: bool) -> None:
 def test_metadata_changes_in_one_call(api: httpx.Client) -> None:
     """data-platform/query-schema-definitions: typed attributes of one table by RetrieveMetadataChanges."""
 
-    def ask(query: object) -> httpx.Response:
+    def ask(query: Any) -> httpx.Response:
         return api.get("RetrieveMetadataChanges(Query=@p1)", params={"@p1": json.dumps(query)})
 
-    def named(name: str) -> dict[str, object]:
+    def named(name: str) -> dict[str, Any]:
         value = {"Type": "System.String", "Value": name}
         return {"Conditions": [{"PropertyName": "LogicalName", "ConditionOperator": "Equals", "Value": value}]}
 

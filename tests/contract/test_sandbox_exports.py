@@ -72,19 +72,19 @@ def control(sandbox: Sandbox) -> Iterator[httpx.Client]:
         yield client
 
 
-def do(api: httpx.Client, action: str, **arguments: object) -> Any:
+def do(api: httpx.Client, action: str, **arguments: Any) -> Any:
     answer = api.post(GROUPS + action, json=arguments)
     assert answer.status_code == 200, answer.text
     return answer.json()["value"]
 
 
-def refused(api: httpx.Client, action: str, **arguments: object) -> str:
+def refused(api: httpx.Client, action: str, **arguments: Any) -> str:
     answer = api.post(GROUPS + action, json=arguments)
     assert answer.status_code == 400, answer.text
     return str(answer.json()["error"]["innererror"]["message"])
 
 
-def order(execution: str = "", **changes: object) -> dict[str, object]:
+def order(execution: str = "", **changes: Any) -> dict[str, Any]:
     return {
         "definitionGroupId": "Groups",
         "packageName": "groups",
@@ -94,7 +94,7 @@ def order(execution: str = "", **changes: object) -> dict[str, object]:
     } | changes
 
 
-def export(api: httpx.Client, plain: httpx.Client, action: str = "ExportToPackage", **changes: object) -> bytes:
+def export(api: httpx.Client, plain: httpx.Client, action: str = "ExportToPackage", **changes: Any) -> bytes:
     execution = do(api, action, **order(**changes))
     assert do(api, "GetExportedPackageUrl", executionId=execution) == ""
     states = [do(api, "GetExecutionSummaryStatus", executionId=execution) for _ in range(3)]

@@ -10,6 +10,7 @@ import re
 import uuid
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import httpx
@@ -112,7 +113,9 @@ def test_create_fills_defaults(api: httpx.Client, sandbox: Sandbox) -> None:
     assert row["ProjectStage"] == "Created"
     assert row["ScheduleDurationInDays"] == 0
     assert None not in row.values()
-    version, record = re.fullmatch(r"'(\d+),(\d+)'", base64.b64decode(row["@odata.etag"][3:-1]).decode()).groups()
+    parts = re.fullmatch(r"'(\d+),(\d+)'", base64.b64decode(row["@odata.etag"][3:-1]).decode())
+    assert parts is not None
+    version, record = parts.groups()
     assert int(record) >= 5637144576
     assert int(version) == 1
     assert api.get(answer.headers["location"]).json()["ProjectId"] == number
@@ -327,7 +330,7 @@ def test_pages(api: httpx.Client, sandbox: Sandbox) -> None:
         ({"CustomerGroupId": "10", "CreditLimit": None}, "A null value was found"),
     ],
 )
-def test_refused_rows(api: httpx.Client, body: dict[str, object], text: str) -> None:
+def test_refused_rows(api: httpx.Client, body: dict[str, Any], text: str) -> None:
     """Status 400 and the Infolog text: value not found is recorded, the other texts are assumptions."""
     assert text in refused(api.post("CustomersV3", json={"CustomerAccount": unique("C"), **body}))
 

@@ -11,6 +11,7 @@ import uuid
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
@@ -233,14 +234,14 @@ class Writer:
             return self.set + below
         return f"{self.set}({quote(self.key())}){below}"
 
-    def row(self) -> dict[str, object]:
+    def row(self) -> dict[str, Any]:
         names = [self.name() for _ in range(self.draw(st.integers(0, 4)))]
-        row: dict[str, object] = {name: self.draw(VALUES) for name in names}
+        row: dict[str, Any] = {name: self.draw(VALUES) for name in names}
         if self.odds(2):
             row |= {name: self.literal(name).strip("'") for name in DESCRIBED.keys[self.set]}
         return row
 
-    def arguments(self) -> dict[str, object]:
+    def arguments(self) -> dict[str, Any]:
         known = {
             "packageUrl": "https://x/blobs/a?sig=1",
             "definitionGroupId": "Groups",

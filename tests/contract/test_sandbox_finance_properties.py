@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -53,13 +54,13 @@ class Service:
         self.writes.clear()
         self.api.packages.clear()
 
-    def send(self, method: str, url: str, body: object = None, **headers: str) -> Reply:
+    def send(self, method: str, url: str, body: Any = None, **headers: str) -> Reply:
         path, _, query = url.removeprefix(f"{ROOT}/").partition("?")
         content = body if isinstance(body, bytes) else (b"" if body is None else json.dumps(body).encode())
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.api.handle(Call(method, BASE, ROOT, path, parse_options(query), named, content))
 
-    def rows(self, table: str) -> list[dict[str, object]]:
+    def rows(self, table: str) -> list[dict[str, Any]]:
         with self.store.reading() as tx:
             return tx.find(table)
 
@@ -97,7 +98,7 @@ COLUMNS = {
 }
 WORDS = ["", "Ash", "ash", "BIRCH", "birch tree", "O'Neil", "50% off", "a_b", "a\\b", "x[1]", "Ärger", "z"]
 STAGES = ["Created", "Estimated", "InProcess", "Completed"]
-VALUES: dict[str, st.SearchStrategy[object]] = {
+VALUES: dict[str, st.SearchStrategy[Any]] = {
     "text": st.sampled_from(WORDS) | st.text("aAbB%_ '\\", max_size=6),
     "decimal": st.decimals(-5, 5, places=6) | st.sampled_from([Decimal("0.0000001"), Decimal(10) ** 25]),
     "int": st.integers(-3, 3) | st.sampled_from([2**31 - 1, 2**62]),
@@ -116,12 +117,12 @@ class Filter:
     holds: Callable[[pd.DataFrame], "pd.Series[bool]"]
 
 
-def comparable(value: object) -> object:
+def comparable(value: Any) -> Any:
     """A value as it is compared: texts without regard to the case of A to Z."""
     return value.translate(_LOWER) if isinstance(value, str) else value
 
 
-def literal(kind: str, value: object) -> str:
+def literal(kind: str, value: Any) -> str:
     if kind == "text":
         return "'" + str(value).replace("'", "''") + "'"
     if kind == "enum":
@@ -175,7 +176,7 @@ def combined(draw: st.DrawFn, parts: st.SearchStrategy[Filter]) -> Filter:
 @functools.cache
 def projects(filtered: Service) -> pd.DataFrame:
     """Projects with all sorts of values, in the service and as compared in pandas."""
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     for number in range(60):
         day = "1900-01-01" if number % 6 == 0 else f"2026-01-0{number % 5 + 1}"
         rows.append(
@@ -232,7 +233,7 @@ def test_pages_together_are_the_whole(filtered: Service, size: int, top: int | N
 
 # -- batches agree with their operations one by one
 
-Operation = tuple[str, str, object]
+Operation = tuple[str, str, Any]
 GROUPS = "CustomerGroups"
 NUMBERS = ["A", "b", "C"]
 KEYS = st.sampled_from(
@@ -276,7 +277,7 @@ def test_batches_agree_with_their_operations_one_by_one(
     reply = service.send("POST", "$batch", whole(*texts), **headers)
     assert reply.status == 200, reply.body
 
-    singly: list[tuple[int, object]] = []
+    singly: list[tuple[int, Any]] = []
     for item in items:
         answers = one_by_one(twin, item if isinstance(item, list) else [item])
         singly += answers
@@ -288,7 +289,7 @@ def test_batches_agree_with_their_operations_one_by_one(
     assert service.writes.counts() == twin.writes.counts()
 
 
-def one_by_one(twin: Service, operations: list[Operation]) -> list[tuple[int, object]]:
+def one_by_one(twin: Service, operations: list[Operation]) -> list[tuple[int, Any]]:
     """The answers of operations that stand together; where one fails only its own, and nothing has happened."""
     twin.store.save(twin.saved)
     before = twin.writes.counts()
@@ -335,7 +336,7 @@ def exported(service: Service, number: int = 0) -> bytes:
 
 @given(rows=ROWS)
 def test_what_is_exported_comes_back_by_import(
-    service: Service, twin: Service, rows: dict[str, dict[str, object]]
+    service: Service, twin: Service, rows: dict[str, dict[str, Any]]
 ) -> None:
     """data-entities-data-packages.md: a package moves rows from one environment to another."""
     service.forget()
@@ -353,7 +354,7 @@ def test_what_is_exported_comes_back_by_import(
     assert known(twin) == known(service)
 
 
-def known(service: Service) -> dict[str, dict[str, object]]:
+def known(service: Service) -> dict[str, dict[str, Any]]:
     """Projects by their number, without what a system gives its rows itself."""
     return {
         str(row["ProjectId"]).lower(): {name: value for name, value in row.items() if name[:3] != "Rec"}

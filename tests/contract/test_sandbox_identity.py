@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import jwt
@@ -20,6 +21,8 @@ from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import CertificateCredential, ClientSecretCredential
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from jwt.types import Options
 
 from dualsync_sandbox import Sandbox
 
@@ -47,11 +50,11 @@ def session(sandbox: Sandbox) -> Iterator[requests.Session]:
 
 
 @pytest.fixture
-def sign_in(sandbox: Sandbox, session: requests.Session) -> Callable[..., dict[str, object]]:
+def sign_in(sandbox: Sandbox, session: requests.Session) -> Callable[..., dict[str, Any]]:
     """Signs in as msal does and gives its answer."""
 
-    def acquire(system: str = "dataverse", **changes: object) -> dict[str, object]:
-        settings: dict[str, object] = {
+    def acquire(system: str = "dataverse", **changes: Any) -> dict[str, Any]:
+        settings: dict[str, Any] = {
             "client_id": sandbox.info["client_id"],
             "client_credential": secret(sandbox),
             "authority": sandbox.info["identity"],
@@ -73,7 +76,7 @@ def certificate(sandbox: Sandbox) -> dict[str, str]:
     return {"private_key": pem, "public_certificate": pem[pem.index("-----BEGIN CERTIFICATE") :]}
 
 
-def test_secret(sandbox: Sandbox, sign_in: Callable[..., dict[str, object]]) -> None:
+def test_secret(sandbox: Sandbox, sign_in: Callable[..., dict[str, Any]]) -> None:
     answer = sign_in()
     assert (answer["token_type"], answer["expires_in"]) == ("Bearer", 3599)
     claims = jwt.decode(str(answer["access_token"]), options={"verify_signature": False})
@@ -82,16 +85,16 @@ def test_secret(sandbox: Sandbox, sign_in: Callable[..., dict[str, object]]) -> 
     assert "oid" in claims
 
 
-def test_oidc_authority(sandbox: Sandbox, sign_in: Callable[..., dict[str, object]]) -> None:
+def test_oidc_authority(sandbox: Sandbox, sign_in: Callable[..., dict[str, Any]]) -> None:
     """msal with ``oidc_authority`` asks for the document without ``v2.0`` and compares the issuer."""
     assert "access_token" in sign_in(authority=None, oidc_authority=sandbox.info["identity"])
 
 
-def test_certificate(sandbox: Sandbox, sign_in: Callable[..., dict[str, object]]) -> None:
+def test_certificate(sandbox: Sandbox, sign_in: Callable[..., dict[str, Any]]) -> None:
     assert "access_token" in sign_in("finance", client_credential=certificate(sandbox))
 
 
-def test_assertion_of_an_unknown_key(sandbox: Sandbox, sign_in: Callable[..., dict[str, object]]) -> None:
+def test_assertion_of_an_unknown_key(sandbox: Sandbox, sign_in: Callable[..., dict[str, Any]]) -> None:
     credential = certificate(sandbox) | {"thumbprint": "00" * 20}
     del credential["public_certificate"]
     answer = sign_in(client_credential=credential)
@@ -111,19 +114,20 @@ def test_assertion_of_an_unknown_key(sandbox: Sandbox, sign_in: Callable[..., di
     ],
 )
 def test_assertions_that_are_refused(
-    sandbox: Sandbox, http: httpx.Client, changes: dict[str, object], number: int
+    sandbox: Sandbox, http: httpx.Client, changes: dict[str, Any], number: int
 ) -> None:
     """certificate-credentials: audience, issuer, subject, times; numbers as in the AADSTS error reference."""
     pem = Path(str(sandbox.info["client_certificate_file"])).read_bytes()
     now, client = int(time.time()), str(sandbox.info["client_id"])
     token_endpoint = f"{sandbox.info['identity']}/oauth2/v2.0/token"
-    claims: dict[str, object] = {"aud": token_endpoint, "iss": client, "sub": client, "jti": "1", "nbf": 0, "exp": 600}
+    claims: dict[str, Any] = {"aud": token_endpoint, "iss": client, "sub": client, "jti": "1", "nbf": 0, "exp": 600}
     claims |= changes
     claims = {name: value for name, value in claims.items() if value is not None}
     claims |= {name: now + int(str(claims[name])) for name in ("nbf", "exp")}
     certificate = x509.load_pem_x509_certificate(pem)
     thumbprint = base64.urlsafe_b64encode(certificate.fingerprint(hashes.SHA256())).rstrip(b"=").decode()
     key = serialization.load_pem_private_key(pem, None)
+    assert isinstance(key, RSAPrivateKey)
     assertion = jwt.encode(claims, key, algorithm="PS256", headers={"x5t#S256": thumbprint})
     form = {
         "grant_type": "client_credentials",
@@ -154,7 +158,7 @@ def test_the_first_version_of_the_endpoint(sandbox: Sandbox, http: httpx.Client)
 def test_azure_identity(sandbox: Sandbox, http: httpx.Client, by: str) -> None:
     """Unmodified azure-identity, with instance discovery off as for any authority that is not Microsoft's own."""
     authority, _, tenant = str(sandbox.info["identity"]).rpartition("/")
-    options = {
+    options: dict[str, Any] = {
         "authority": authority,
         "disable_instance_discovery": True,
         "connection_verify": str(sandbox.info["ca_file"]),
@@ -198,7 +202,7 @@ def test_azure_identity_says_why_it_is_refused(sandbox: Sandbox) -> None:
     ],
 )
 def test_refused_sign_ins(
-    sign_in: Callable[..., dict[str, object]], changes: dict[str, str], error: str, number: int
+    sign_in: Callable[..., dict[str, Any]], changes: dict[str, str], error: str, number: int
 ) -> None:
     answer = sign_in(**changes)
     assert answer["error"] == error
@@ -206,15 +210,13 @@ def test_refused_sign_ins(
     assert str(answer["error_description"]).startswith(f"AADSTS{number}: ")
 
 
-def test_keys_verify_the_tokens(
-    sandbox: Sandbox, http: httpx.Client, sign_in: Callable[..., dict[str, object]]
-) -> None:
+def test_keys_verify_the_tokens(sandbox: Sandbox, http: httpx.Client, sign_in: Callable[..., dict[str, Any]]) -> None:
     """OpenID Connect discovery: the published keys are those the tokens are signed with."""
     document = http.get(f"{sandbox.info['identity']}/v2.0/.well-known/openid-configuration").json()
     keys = jwt.PyJWKSet.from_dict(http.get(document["jwks_uri"]).json())
     token = str(sign_in()["access_token"])
     key = keys[jwt.get_unverified_header(token)["kid"]]
-    options = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
+    options: Options = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
     claims = jwt.decode(token, key, audience=str(sandbox.info["dataverse"]), options=options)
     assert claims["iss"] == document["issuer"]
 
@@ -225,7 +227,7 @@ def test_unknown_tenant(sandbox: Sandbox, http: httpx.Client) -> None:
     assert (answer.status_code, answer.json()["error_codes"]) == (400, [90002])
 
 
-def test_doors(sandbox: Sandbox, http: httpx.Client, sign_in: Callable[..., dict[str, object]]) -> None:
+def test_doors(sandbox: Sandbox, http: httpx.Client, sign_in: Callable[..., dict[str, Any]]) -> None:
     """401 names the authority; a token is good for the system it was asked for, and as long as it lasts."""
     whoami = f"{sandbox.info['dataverse']}/api/data/v9.2/WhoAmI"
     nobody = http.get(whoami)
@@ -243,7 +245,7 @@ def test_doors(sandbox: Sandbox, http: httpx.Client, sign_in: Callable[..., dict
         sandbox.clock.advance(-timedelta(hours=2))
 
 
-def test_secrets_stay_out_of_sight(sandbox: Sandbox, sign_in: Callable[..., dict[str, object]]) -> None:
+def test_secrets_stay_out_of_sight(sandbox: Sandbox, sign_in: Callable[..., dict[str, Any]]) -> None:
     """The sandbox's own promise: neither trace nor info line holds a secret or a token."""
     token = str(sign_in()["access_token"])
     shown = repr(sandbox.trace()) + repr(sandbox.info)

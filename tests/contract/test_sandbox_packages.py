@@ -11,6 +11,7 @@ import uuid
 import zipfile
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -58,13 +59,13 @@ def no_job_runs_on(sandbox: Sandbox) -> Iterator[None]:
     sandbox.clock.advance(timedelta(minutes=2))
 
 
-def do(api: httpx.Client, action: str, **arguments: object) -> object:
+def do(api: httpx.Client, action: str, **arguments: Any) -> Any:
     answer = api.post(GROUPS + action, json=arguments)
     assert answer.status_code == 200, answer.text
     return answer.json()["value"]
 
 
-def refused(api: httpx.Client, action: str, **arguments: object) -> str:
+def refused(api: httpx.Client, action: str, **arguments: Any) -> str:
     answer = api.post(GROUPS + action, json=arguments)
     assert answer.status_code == 400, answer.text
     return str(answer.json()["error"]["innererror"]["message"])
@@ -132,7 +133,7 @@ def upload(api: httpx.Client, blobs: httpx.Client, content: bytes) -> str:
     return str(place["BlobUrl"])
 
 
-def order(url: str, execution: str = "", **changes: object) -> dict[str, object]:
+def order(url: str, execution: str = "", **changes: Any) -> dict[str, Any]:
     return {
         "packageUrl": url,
         "definitionGroupId": "import",
@@ -143,14 +144,14 @@ def order(url: str, execution: str = "", **changes: object) -> dict[str, object]
     } | changes
 
 
-def finish(api: httpx.Client, execution: object) -> str:
+def finish(api: httpx.Client, execution: Any) -> str:
     """Poll to the end; the states on the way come in their order."""
     seen = [str(do(api, "GetExecutionSummaryStatus", executionId=execution)) for _ in range(3)]
     assert seen[:2] == ["NotRun", "Executing"]
     return seen[2]
 
 
-def import_rows(api: httpx.Client, blobs: httpx.Client, content: bytes, **changes: object) -> tuple[str, str]:
+def import_rows(api: httpx.Client, blobs: httpx.Client, content: bytes, **changes: Any) -> tuple[str, str]:
     execution = str(do(api, "ImportFromPackage", **order(upload(api, blobs, content), **changes)))
     return execution, finish(api, execution)
 

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any
 
 import httpx
 import msgspec
@@ -32,13 +33,13 @@ def api(sandbox: Sandbox) -> Iterator[httpx.Client]:
         yield client
 
 
-def rows(api: httpx.Client, entity_set: str, where: str) -> list[dict[str, object]]:
+def rows(api: httpx.Client, entity_set: str, where: str) -> list[dict[str, Any]]:
     answer = api.get(entity_set, params={"$filter": where, "cross-company": "true"}).raise_for_status()
-    found: list[dict[str, object]] = DECODER.decode(answer.content)["value"]
+    found: list[dict[str, Any]] = DECODER.decode(answer.content)["value"]
     return found
 
 
-def staged(**changes: object) -> dict[str, object]:
+def staged(**changes: object) -> dict[str, Any]:
     return {
         "dataAreaId": "USPM",
         "ActualsImportId": str(uuid.uuid4()),

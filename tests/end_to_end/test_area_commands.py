@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 def sync(world: World, *words: str, process: bool = False) -> Counter[tuple[str, str]]:
     """Rows that ``dualsync sync`` wrote (or would, in a dry run), by map and action; everything must settle."""
-    settings = {"COMPANIES": "USPM", "CUTOVER__USPM": "2025-01-01"}
+    settings: dict[str, Any] = {"COMPANIES": "USPM", "CUTOVER__USPM": "2025-01-01"}
     told = json.loads(dualsync(world, "sync", *words, "--json", process=process, **settings).out)
     assert told["state"] in ("settled", "dry_run")
     written = Counter[tuple[str, str]]()

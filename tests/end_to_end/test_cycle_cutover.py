@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,7 @@ def test_creations_wait_for_the_date_and_go_through_once_it_is_there(cycle: Cycl
     works = cycle.works
     american, british = works.project(), works.project(code="GBPM", currency="GBP")
     cycle.cut_over(None, "USPM")
-    at_home = {"msdyn_bookableresource": works.resource("GBPM")}
+    at_home: dict[str, Any] = {"msdyn_bookableresource": works.resource("GBPM")}
     old, new = worked(cycle, american, "2026-02-27"), worked(cycle, american, "2026-03-02", "2026-03-03")
     rows: list[Row] = approve_time(works.dataverse, works.time(british, **at_home))
     there = {str(row["msdyn_actualid"]) for row in rows}

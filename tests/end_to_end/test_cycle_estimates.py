@@ -166,7 +166,7 @@ def test_cost_and_sales_of_an_expense_become_one_forecast(shared: Cycle) -> None
         for kind, row in rows.items()
     }  # fmt: skip
     own = [row["msdyn_estimatelineid"] for row in (cost, sale)]
-    markup = Decimal(sale["msdyn_price"])  # type: ignore[arg-type]
+    markup = Decimal(sale["msdyn_price"])
     assert told == {
         "Cost": [own[0], NOBODY, 3, 90, "USD", "NotAvailable", category, task],
         "Sales": [own[1], own[0], 3, markup, "GBP", "Chargeable", category, task],

@@ -52,7 +52,7 @@ class Story:
         return [self.first[str(row["msdyn_actualid"])]["msdyn_vouchernumber"] for row in self.made[name]]
 
 
-def set_up(cycle: Cycle, area: str, **values: object) -> None:
+def set_up(cycle: Cycle, area: str, **values: Any) -> None:
     """Change the integration parameters of a company."""
     cycle.finance.change(f"IntegrationParameters(dataAreaId='{area}')", values)
 
@@ -92,7 +92,7 @@ def work(cycle: Cycle, told: Story) -> dict[str, str]:
     made["april"] = approve_time(store, works.time(projects["plain"], msdyn_date="2026-04-01"))
     made["closed"] = approve_time(store, works.time(projects["plain"]))
     made["costed"] = approve_material(store, works.material(projects["costed"]))
-    british, french = ({"msdyn_bookableresource": works.resource(code)} for code in ("GBPM", "FRRT"))
+    british, french = (dict[str, Any](msdyn_bookableresource=works.resource(code)) for code in ("GBPM", "FRRT"))
     made["checked"] = approve_time(store, works.time(projects["checked"], **british))
     for name, day in (("opening", "2026-02-27"), ("after", "2026-03-02")):
         made[name] = approve_time(store, works.time(projects["old"], msdyn_date=day, **french))

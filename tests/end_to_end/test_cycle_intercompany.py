@@ -38,7 +38,7 @@ class Story:
     pending: Api = field(default_factory=dict)
 
 
-def lent(cycle: Cycle, project: str, **values: object) -> str:
+def lent(cycle: Cycle, project: str, **values: Any) -> str:
     resource = cycle.works.resource("GBPM")
     return cycle.works.time(project, "10", msdyn_bookableresource=resource, **values)
 
@@ -146,8 +146,8 @@ def test_the_lending_company_invoices_the_borrowing_one(shared: Cycle, story: St
     assert sorted((line["ActualsImportId"], line["Amount"]) for line in lines) == sorted(
         (row["ActualsImportId"], row["Amount"]) for row in sales
     )
-    facts = ("dataAreaId", "InvoiceStatus", "CurrencyCode", "IsIntercompany")
-    assert [story.pending[name] for name in facts] == ["uspm", "Pending", "USD", "Yes"]
+    columns = ("dataAreaId", "InvoiceStatus", "CurrencyCode", "IsIntercompany")
+    assert [story.pending[name] for name in columns] == ["uspm", "Pending", "USD", "Yes"]
     charged = shared.finance.rows("VendorInvoiceLines", f"TableRefId eq '{story.pending['TableRefId']}'")
     assert sorted((line["ProjId"], line["NetAmount"]) for line in charged) == sorted(
         (row["ProjectId"], 1200) for row in sales

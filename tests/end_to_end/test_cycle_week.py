@@ -175,7 +175,7 @@ def test_both_integration_accounts_hold_what_is_not_posted_yet(shared: Cycle, we
     headers = {(row["dataAreaId"], row["InvoiceAccount"], row["VendorInvoiceNum"]): row["ProjVendInvoiceStatus"]
                for row in shared.finance.rows("VendInvoiceExportsV2")}  # fmt: skip
     booked = by((row for row in shared.finance.rows("VendorInvoiceLines") if row["ProjTransId"]), "ProjTransId")
-    open_cost = defaultdict(Decimal)
+    open_cost: defaultdict[str, Decimal] = defaultdict(Decimal)
     for row in shared.finance.rows("ProjVendInvoiceLinesExportEntity"):
         status = headers[row["DAreaId"], row["InvoiceAccount"], row["VendorInvoiceNum"]]
         if status != "Confirmed" and not row["ProjItemTransExists"]:

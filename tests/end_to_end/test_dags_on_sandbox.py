@@ -133,10 +133,10 @@ def test_every_dag_does_its_part(world: World, dagbag: DagBag) -> None:
 
     go("vendor_invoices", maps=["vendor_invoices_v2"])
     confirmed = world.dataverse_api.rows("msdyn_projectvendorinvoices", f"statuscode eq {CONFIRMED}")
-    known = {
+    status_of = {
         row["VendorInvoiceNum"]: row["ProjVendInvoiceStatus"] for row in world.finance_api.rows("VendInvoiceExportsV2")
     }
-    assert {known[row["msdyn_vendorinvoicenumber"]] for row in confirmed} == {"Confirmed"}
+    assert {status_of[row["msdyn_vendorinvoicenumber"]] for row in confirmed} == {"Confirmed"}
     again, tasks = go("subcontract_purchase_orders", maps=["subcontracts", "subcontract_lines", "subcontracts_trigger"])
     assert sum(leg.counts.written for leg in legs(again)) == 0
     assert tasks["subcontracts.publish_finance"] == "skipped"

@@ -11,6 +11,7 @@ import pytest
 
 from dualsync.ledger import BaseRecord, OpenRow
 from dualsync.repair.replay import find_rows, outcomes, replay
+from dualsync.sides import Direction
 from dualsync_sandbox.business.dataverse.entries.approvals import approve_time
 from dualsync_sandbox.business.finance.expenses import Expense, Share
 from dualsync_sandbox.errors import BusinessRuleViolation
@@ -23,14 +24,14 @@ from support.worlds import World, copied
 pytestmark = pytest.mark.slow
 
 US = {"companies": ["USPM"]}
-CUT_OVER = {"CUTOVER__USPM": "2026-01-01", "CUTOVER__GBPM": "2026-01-01", "CUTOVER__FRRT": "2026-01-01"}
+CUT_OVER: dict[str, Any] = {"CUTOVER__USPM": "2026-01-01", "CUTOVER__GBPM": "2026-01-01", "CUTOVER__FRRT": "2026-01-01"}
 
 
 class State(NamedTuple):
     """What the ledger knows: nothing of it may move but what a replay is about."""
 
     bases: dict[tuple[str, str], BaseRecord]
-    positions: dict[tuple[str, str, str], str | None]
+    positions: dict[tuple[str, Direction, str], str | None]
     open: dict[tuple[str, str], OpenRow]
 
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 MAPS = ("projects", "actuals", "project_tasks", "payment_days")
 CONTROLS = ("R1", "R6")
-CUT_OVER = {"CUTOVER__USPM": "2026-01-01", "CUTOVER__GBPM": "2026-01-01"}
+CUT_OVER: dict[str, Any] = {"CUTOVER__USPM": "2026-01-01", "CUTOVER__GBPM": "2026-01-01"}
 
 
 def night(world: World) -> dict[tuple[str, str, str], BreakRecord]:
@@ -138,6 +138,9 @@ def test_breaks_are_sent_again_from_their_owner(evening: World) -> None:
     assert world.writes() == []
 
     printed = dualsync(world, "exceptions", "resend", "1717", code=2)
-    assert printed.err == "there is no exception number 1717; `dualsync exceptions list` lists them\n"
+    assert printed.err == "error [request]: there is no exception number 1717; `dualsync exceptions list` lists them\n"
     printed = dualsync(world, "exceptions", "resend", code=2)
-    assert printed.err == "name exceptions by their numbers, or choose them by control, class or company\n"
+    assert (
+        printed.err
+        == "error [request]: name exceptions by their numbers, or choose them by control, class or company\n"
+    )

@@ -14,20 +14,20 @@ pytestmark = pytest.mark.slow
 LONG = "A name that is longer than Finance's sixty characters, by some distance"
 
 
-def plant(world: World, table: str, record: str, **values: object) -> None:
+def plant(world: World, table: str, record: str, **values: Any) -> None:
     """Change a Dataverse row behind the back of its own rules, as only a fault of the system could."""
     store = world.sandbox.dataverse_store
     with store.transaction() as tx:
         changed = {**values, "versionnumber": store.next_version()}
         columns = ", ".join(f'"{name}" = ?' for name in changed)
-        tx.query(f'UPDATE "{table}" SET {columns} WHERE "{table}id" = ?', [*changed.values(), record])  # type: ignore[list-item]
+        tx.query(f'UPDATE "{table}" SET {columns} WHERE "{table}id" = ?', [*changed.values(), record])
 
 
 def uspm(world: World) -> str:
     return str(world.dataverse_api.one("cdm_companies", "cdm_companycode eq 'USPM'")["cdm_companyid"])
 
 
-def new_project(world: World, name: str, **values: object) -> dict[str, Any]:
+def new_project(world: World, name: str, **values: Any) -> dict[str, Any]:
     company = {"msdyn_OwningCompany@odata.bind": f"/cdm_companies({uspm(world)})"}
     return world.dataverse_api.create("msdyn_projects", {**company, "msdyn_subject": name, **values})
 
@@ -117,11 +117,11 @@ def test_an_over_long_text_is_held_back_and_its_siblings_are_written(synced: Wor
     counts = synced.sync(["projects"]).counts
 
     assert (counts.planned, counts.updated, counts.quarantined) == (3, 2, 1)
-    (row,) = synced.open_rows()
-    assert (row.state, row.rule, row.key) == (
+    (held,) = synced.open_rows()
+    assert (held.state, held.rule, held.key) == (
         "quarantined", "projects.ProjectName.length", first["msdyn_projectnumber"],
     )  # fmt: skip
-    assert LONG not in row.reason, "no row contents"
+    assert LONG not in held.reason, "no row contents"
     after = finance_projects(synced)
     assert after[first["msdyn_projectnumber"]] == before[first["msdyn_projectnumber"]]
     assert (after[second["msdyn_projectnumber"]], after[third["msdyn_projectnumber"]]) == ("Second", "Third")

@@ -96,9 +96,9 @@ def test_a_project_that_only_finance_has_is_neither_copied_nor_deleted(synced: W
     for mode in ("full", "incremental", "full"):
         counts = synced.sync(["projects"], mode=mode).counts
         assert counts.written == 0
-        (row,) = synced.open_rows()
-        assert (row.state, row.rule, row.key) == ("conflict", "projects.stranger", "P-FINANCE"), mode
-        assert "exists only in Finance" in row.reason
+        (held,) = synced.open_rows()
+        assert (held.state, held.rule, held.key) == ("conflict", "projects.stranger", "P-FINANCE"), mode
+        assert "exists only in Finance" in held.reason
     assert synced.writes() == []
     assert in_finance(synced, "P-FINANCE")["ProjectName"] == "Made in Finance"
     assert len(synced.dataverse_api.rows("msdyn_projects")) == projects

@@ -157,7 +157,7 @@ def story(shared: Cycle) -> Story:
     )
     kits = VendorLine(Decimal(2), Decimal(80), item="P-1001", project_id=numbers["S-200"])
     file_vendor_invoice(works.finance, "USPM", bill("S-200", kits, manual_verification=True, blocks_payment=True))
-    place = {"project_id": numbers["S-500"]}
+    place: dict[str, Any] = {"project_id": numbers["S-500"]}
     wrong = (
         VendorLine(Decimal(1), Decimal(10), "Site materials", **place),
         VendorLine(Decimal(1), Decimal(20), "Permits and fees", **place),
@@ -243,7 +243,7 @@ def test_the_lines_in_dataverse(shared: Cycle, story: Story) -> None:
     def product(number: str) -> str:
         return str(works.one("product", msdyn_productnumber=number)["productid"])
 
-    def line(of: int, quantity: str, price: str, amount: str, unit: str, **more: object) -> Api:
+    def line(of: int, quantity: str, price: str, amount: str, unit: str, **more: Any) -> Api:
         figures = {
             "msdyn_transactionclassification": of,
             "msdyn_quantity": Decimal(quantity),

@@ -76,7 +76,7 @@ def story(shared: Cycle) -> Story:
     shared.send(companies=["USPM"])
     number = shared.number(project)
     role = str(works.one("bookableresourcecategory", name="Consultant")["msdyn_resourcecategorynumber"])
-    place = {"project_id": number, "company": "USPM"}
+    place: dict[str, Any] = {"project_id": number, "company": "USPM"}
     lines = (
         VendorLine(Decimal(10), Decimal(70), "Contract labour", role=role, **place),
         VendorLine(Decimal(1), Decimal(157), "Travel arrangements", **place),

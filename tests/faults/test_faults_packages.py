@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -41,7 +42,7 @@ def finance(sandbox: Sandbox, tmp_path: Path) -> Iterator[Finance]:
         yield client
 
 
-def relationships(count: int, **changes: object) -> list[dict[str, object]]:
+def relationships(count: int, **changes: object) -> list[dict[str, Any]]:
     ends = {
         name: value
         for end, role in ((1, "Unbilled sales"), (2, "Cost"))
@@ -54,12 +55,12 @@ def relationships(count: int, **changes: object) -> list[dict[str, object]]:
     return [{"ConnectionId": str(uuid4()), **ends, **changes} for _ in range(count)]
 
 
-def load(finance: Finance, rows: list[dict[str, object]]) -> ImportResult:
+def load(finance: Finance, rows: list[dict[str, Any]]) -> ImportResult:
     assert ENTITY.target
     return finance.import_rows(ENTITY.entity, COLUMNS, rows, "USPM", target=ENTITY.target, key=ENTITY.key)
 
 
-def stored(sandbox: Sandbox, rows: list[dict[str, object]]) -> int:
+def stored(sandbox: Sandbox, rows: list[dict[str, Any]]) -> int:
     with sandbox.finance_store.reading() as tx:
         return sum(tx.count("TransactionRelationships", ConnectionId=row["ConnectionId"]) for row in rows)
 
@@ -76,7 +77,7 @@ def stored(sandbox: Sandbox, rows: list[dict[str, object]]) -> int:
     ],
     ids=lambda fault: fault["kind"],
 )
-def test_every_request_of_an_import_may_fail_once(finance: Finance, sandbox: Sandbox, fault: dict[str, object]) -> None:
+def test_every_request_of_an_import_may_fail_once(finance: Finance, sandbox: Sandbox, fault: dict[str, Any]) -> None:
     """Addresses, uploads, the order itself, and all questions after it; one row is refused so that all are asked."""
     rows = relationships(2)
     (bad,) = relationships(1, Transaction1Role=None)

@@ -170,9 +170,9 @@ def test_a_row_that_finance_refuses_is_quarantined_with_its_words(synced: World)
     assert summary.state == "settled"
     counts = leg(summary, "projects", "USPM").counts
     assert (counts.planned, counts.updated, counts.quarantined) == (4, 3, 1)
-    (row,) = synced.open_rows()
-    assert (row.state, row.key, row.rule) == ("quarantined", bad, "projects.refused")
-    assert f"Project {bad} is being closed." in row.reason
+    (held,) = synced.open_rows()
+    assert (held.state, held.key, held.rule) == ("quarantined", bad, "projects.refused")
+    assert f"Project {bad} is being closed." in held.reason
     frozen = False
     healed = sync(synced)
     assert (healed.counts.planned, healed.counts.updated) == (1, 1)
@@ -205,9 +205,9 @@ def test_a_bad_row_in_a_batch_to_dataverse_is_quarantined_alone(synced: World, k
     assert summary.state == "settled", [one.message for one in summary.legs]
     counts = leg(summary, "customers_v3", "USPM", "to_dataverse").counts
     assert (counts.planned, counts.created + counts.updated, counts.quarantined) == (5, 4, 1)
-    (row,) = synced.open_rows()
-    assert (row.state, row.key, row.rule) == ("quarantined", "B-3", "customers_v3.refused")
-    assert "Accounts named B-3 need an approval." in row.reason
+    (held,) = synced.open_rows()
+    assert (held.state, held.key, held.rule) == ("quarantined", "B-3", "customers_v3.refused")
+    assert "Accounts named B-3 need an approval." in held.reason
     names = [one["path"].rsplit(".", 1)[-1] for one in synced.writes()]
     assert names == [{"create": "UpsertMultiple", "update": "UpdateMultiple"}[kind]] * 6, "all at once, then one by one"
 
@@ -248,7 +248,7 @@ def test_what_a_broken_run_had_sent_is_not_taken_for_a_change_of_the_other_side(
         accounts = sorted(number for number in ids if number and number.startswith("C-"))[:3]
         for number in accounts:
             tx.update("account", ids[number], {"msdyn_creditrating": "Checked"})
-    words = {"maps": ["customers_v3"], "companies": ["USPM"]}
+    words: dict[str, Any] = {"maps": ["customers_v3"], "companies": ["USPM"]}
     down = unreachable("/CustomersV3(", method="PATCH", after=2)
     with open_runtime(synced, rule=down, batches={"finance_writes": batch}) as runtime:
         broken = run_all(start_run(RunSpec("broken", **words), runtime), runtime)

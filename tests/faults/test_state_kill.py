@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -137,5 +138,5 @@ def test_a_run_after_a_killed_one_ends_as_if_nothing_had_happened(
     assert differences(end, undisturbed(point.map)) == {}
 
 
-def small_batches(world: World) -> object:
+def small_batches(world: World) -> Any:
     return world.settings.model_copy(update={"batch_sizes": world.settings.batch_sizes.model_copy(update=BATCHES)})

@@ -10,6 +10,7 @@ from dataclasses import replace
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -189,7 +190,7 @@ def test_no_proposal_is_filled_without_its_last_line(orders: Orders, sold: dict[
 
     die(orders.world, PROFORMA[name], PROPOSALS)
 
-    def filled() -> list[dict[str, object]]:
+    def filled() -> list[dict[str, Any]]:
         finance_jobs.import_from_staging(works.finance, "USPM")
         return orders.world.finance_api.rows("ProjInvoiceProposalLines", f"InvoiceProposalId eq '{number}'")
 

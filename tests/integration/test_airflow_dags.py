@@ -45,6 +45,7 @@ def test_all_dags_are_here(dagbag: "DagBag") -> None:
 def test_every_dag_says_what_it_is_and_when_to_trigger_it(dagbag: "DagBag") -> None:
     for dag_id, dag in dagbag.dags.items():
         assert dag.dag_display_name != dag_id
+        assert dag.description is not None
         assert dag.description.startswith("Trigger this when "), dag_id
         assert dag.doc_md is not None
         assert dag.doc_md.startswith(f"{dag.description}\n\n"), dag_id
@@ -59,7 +60,8 @@ def test_every_dag_says_what_it_is_and_when_to_trigger_it(dagbag: "DagBag") -> N
 @pytest.mark.parametrize("area", AREA_NAMES)
 def test_area_dags_are_called_as_people_call_their_area(dagbag: "DagBag", area: str) -> None:
     assert dagbag.dags[area].dag_display_name == area_title(area)
-    assert dagbag.dags["sync_cycle"].task_group.children[area].group_display_name == area_title(area)
+    group: Any = dagbag.dags["sync_cycle"].task_group.children[area]
+    assert group.group_display_name == area_title(area)
     assert dagbag.dags["nightly_reconciliation"].get_task(f"compare.{area}").task_display_name == area_title(area)
 
 
@@ -205,10 +207,11 @@ def test_the_cycle_runs_the_areas_one_after_the_other(dagbag: "DagBag", catalog:
 def test_the_cycle_shows_one_group_for_each_area(dagbag: "DagBag", catalog: Catalog) -> None:
     """Or its graph is a web of lines; the tasks are called as in the areas' own DAGs."""
     dag = dagbag.dags["sync_cycle"]
-    assert set(dag.task_group.children) == {"start", *AREA_NAMES, "deletions", "finish"}
+    groups: dict[str, Any] = dag.task_group.children
+    assert set(groups) == {"start", *AREA_NAMES, "deletions", "finish"}
     shown: list[str] = []
     for area in AREA_NAMES:
-        inside = dag.task_group.children[area].children
+        inside = groups[area].children
         done = {f"{area}_done"} if area != AREA_NAMES[-1] else set()
         assert done <= inside.keys()
         names = inside.keys() - done
@@ -216,7 +219,7 @@ def test_the_cycle_shows_one_group_for_each_area(dagbag: "DagBag", catalog: Cata
         shown += names
     assert sorted(shown) == sorted(maps_of(dag))
     begun = {task.split(".")[0] for task in dag.get_task("start").downstream_task_ids}
-    assert begun <= dag.task_group.children[AREA_NAMES[0]].children.keys()
+    assert begun <= groups[AREA_NAMES[0]].children.keys()
     assert {task.task_id for task in dagbag.dags["expense_management"].tasks} <= {task.task_id for task in dag.tasks}
 
 

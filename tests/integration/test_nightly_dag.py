@@ -124,7 +124,7 @@ def judged(state: str = "breaks", critical: int = 0, failed: int = 0) -> dict[st
 def test_the_verdict_decides_how_the_run_ends(
     dagbag: DagBag, verdict: dict[str, Any] | None, states: dict[str, str], params: dict[str, Any], failure: str
 ) -> None:
-    task = dagbag.dags[DAG_ID].get_task("verdict")
+    task: Any = dagbag.dags[DAG_ID].get_task("verdict")
     given = task_context(dagbag, DAG_ID, "r", PARAMS | params, xcoms={"publish": verdict}, states=states)
     try:
         task.execute(given)
@@ -138,7 +138,7 @@ def test_the_verdict_decides_how_the_run_ends(
 def notify(dagbag: DagBag, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Runs the task that notifies, for a verdict and states of tasks."""
     monkeypatch.setenv("DUALSYNC_HOME", str(tmp_path))
-    task = dagbag.dags[DAG_ID].get_task("notify")
+    task: Any = dagbag.dags[DAG_ID].get_task("notify")
 
     def run(verdict: dict[str, Any] | None, states: Mapping[str, str] | None = None) -> Any:
         return task.execute(task_context(dagbag, DAG_ID, "r", PARAMS, xcoms={"publish": verdict}, states=states))

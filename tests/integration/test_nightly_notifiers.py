@@ -45,7 +45,7 @@ def test_every_channel_has_it_in_its_own_form(mailbox: Mailbox, channel: Channel
     from dualsync_airflow.notifiers import send
 
     alerts = Alerts(email_to=("ann@example.com", "bob@example.com"), webhooks=("teams", "slack"))
-    assert send(ALERT, alerts, {}) == (["e-mail by smtp_default", "webhook teams", "webhook slack"], [])  # type: ignore[typeddict-item]
+    assert send(ALERT, alerts, {}) == (["e-mail by smtp_default", "webhook teams", "webhook slack"], [])
 
     ((to, mail),) = mailbox.mails
     assert (to, mail["Subject"]) == (["ann@example.com", "bob@example.com"], ALERT.title)
@@ -82,7 +82,7 @@ def test_a_channel_that_fails_neither_stops_the_others_nor_betrays_its_address(
     channel.answers = [404, 503, 200]
     caplog.set_level(logging.DEBUG)
     alerts = Alerts(email_to=("ann@example.com",), webhooks=("teams", "slack", "wrong", "unknown"))
-    reached, lost = send(ALERT, alerts, {})  # type: ignore[typeddict-item]
+    reached, lost = send(ALERT, alerts, {})
     assert reached == ["webhook slack"], "it was busy first"
     assert [path for path, _ in channel.messages] == [f"/teams-{SECRET}", f"/slack-{SECRET}", f"/slack-{SECRET}"]
     assert lost == [

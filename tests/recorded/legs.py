@@ -163,7 +163,8 @@ def value_of(told: Any) -> Any:
         return tuple(value_of(one) for one in told)
     if isinstance(told, dict):
         ((kind, text),) = told.items()
-        return {"decimal": Decimal, "date": date.fromisoformat, "instant": datetime.fromisoformat}[kind](text)
+        readers: dict[str, Any] = {"decimal": Decimal, "date": date.fromisoformat, "instant": datetime.fromisoformat}
+        return readers[kind](text)
     return told
 
 

@@ -20,11 +20,11 @@ NOWHERE = "00000000-0000-0000-0000-00000000dead"
 ALL = ("USPM", "GBPM", "FRRT")
 
 
-def plant(store: Store, table: str, key: str, record: object, **values: object) -> None:
+def plant(store: Store, table: str, key: str, record: Any, **values: Any) -> None:
     """Change a row behind the back of its system's rules, as only a fault could."""
     with store.transaction() as tx:
         if key.startswith("msdyn") or key.endswith("id"):
-            values["versionnumber"] = store._next_version()
+            values["versionnumber"] = store.next_version()
         columns = ", ".join(f'"{name}" = ?' for name in values)
         tx.query(f'UPDATE "{table}" SET {columns} WHERE "{key}" = ?', [*values.values(), record])
 
@@ -36,13 +36,13 @@ def lines(world: World, code: str = "USPM") -> list[dict[str, Any]]:
     return [dict(row) for row in found if row["producttypecode"] == 5]
 
 
-def in_finance(world: World, table: str, **equals: object) -> list[dict[str, Any]]:
+def in_finance(world: World, table: str, **equals: Any) -> list[dict[str, Any]]:
     """Rows of Finance."""
     with world.sandbox.finance_store.reading() as tx:
         return [dict(row) for row in tx.find(table, **equals)]
 
 
-def change_finance(world: World, table: str, row: dict[str, Any], **values: object) -> None:
+def change_finance(world: World, table: str, row: dict[str, Any], **values: Any) -> None:
     """Change a row of Finance as its users would."""
     with world.sandbox.finance_store.transaction() as tx:
         tx.update(table, row["RecId"], values)
@@ -55,7 +55,7 @@ def accounts(world: World, code: str = "USPM") -> list[dict[str, Any]]:
     return sorted((dict(row) for row in found), key=lambda row: str(row["accountnumber"]))
 
 
-def change_account(world: World, row: dict[str, Any], **values: object) -> None:
+def change_account(world: World, row: dict[str, Any], **values: Any) -> None:
     """Change a customer in Dataverse."""
     with world.sandbox.dataverse_store.transaction() as tx:
         tx.update("account", row["accountid"], values)
@@ -102,7 +102,7 @@ def test_chosen_keys(synced: World) -> None:
     change_much(synced, ["USPM"])
     first = projects(synced, "USPM")[0]
     keys = {"projects": [str(first["msdyn_projectnumber"]).lower()], "customers_v3": ["N-USPM-1"], "project_tasks": []}
-    for words in ({"dry_run": True}, {}):
+    for words in ({"dry_run": True}, dict[str, Any]()):
         synced.sync(["customers_v3", "projects", "project_tasks"], selection=Keys(keys), **words)
 
 

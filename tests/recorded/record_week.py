@@ -43,6 +43,7 @@ from dualsync.sync.lookups.parents import Parents
 from dualsync.sync.plan.columns import LegColumns
 from dualsync.sync.reconcile import transform
 from dualsync.sync.reconcile.approved import approved_plan
+from dualsync.sync.reconcile.step import reconcile
 from dualsync.sync.run import steps
 from recorded.deciding import values_by_key
 from recorded.legs import ARCHIVE, Answers, RecordedLeg, as_text, outcomes, plain, read_archive, write_archive
@@ -79,8 +80,8 @@ class Recorder:
         self._folder = folder
         self._number = 0
         self._answers: Answers = {}
-        self._patches = [
-            mock.patch.object(steps, "reconcile", partial(self._reconcile, steps.reconcile)),
+        self._patches: list[Any] = [
+            mock.patch.object(steps, "reconcile", partial(self._reconcile, reconcile)),
             mock.patch.object(transform, "Parents", partial(_Listening, self)),
         ]
 
@@ -110,6 +111,7 @@ class Recorder:
             test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition("/")[2].partition(" ")[0]
             run = {name: value for name, value in leg.run.to_dict().items() if name != "folder"}
             cutover = runtime.settings.cutover.get(leg.company)
+            tables: dict[str, Any] = {name: _table(leg.folder.file(f"{name}.parquet")) for name in _STEP}
             recorded = RecordedLeg(
                 name=leg.label,
                 test=test,
@@ -130,7 +132,7 @@ class Recorder:
                 lines=_table(leg.folder.file("lines.parquet")),
                 approved=_table(approved_plan(leg, runtime)) if leg.run.approved else None,
                 answers=self._answers,
-                **{name: _table(leg.folder.file(f"{name}.parquet")) for name in _STEP},
+                **tables,
             )
             (self._folder / f"{self._number:05d}.pickle").write_bytes(pickle.dumps(recorded))
         return done

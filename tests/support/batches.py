@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 
@@ -16,7 +17,7 @@ class Part:
 
     status: int
     headers: dict[str, str]
-    body: dict[str, object]
+    body: dict[str, Any]
 
 
 def part(method: str, url: str, body: object = None, *, content_id: str = "", headers: str = "") -> str:

@@ -3,6 +3,7 @@
 import uuid
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from dualsync_sandbox.business.finance import jobs
 from dualsync_sandbox.clock import Clock
@@ -19,32 +20,32 @@ class Books:
     finance: Store
     clock: Clock
 
-    def all(self, table: str, **equals: object) -> list[Row]:
+    def all(self, table: str, **equals: Any) -> list[Row]:
         with self.finance.reading() as tx:
             return tx.find(table, **equals)
 
-    def one(self, table: str, **equals: object) -> Row:
+    def one(self, table: str, **equals: Any) -> Row:
         (row,) = self.all(table, **equals)
         return row
 
-    def insert(self, table: str, **values: object) -> Row:
+    def insert(self, table: str, **values: Any) -> Row:
         with self.finance.transaction() as tx:
             return tx.insert(table, values)
 
-    def change(self, table: str, key: dict[str, object], **changes: object) -> None:
+    def change(self, table: str, key: dict[str, Any], **changes: Any) -> None:
         with self.finance.transaction() as tx:
             for row in tx.find(table, **key):
                 tx.update(table, row["RecId"], changes)
 
-    def delete(self, table: str, **equals: object) -> None:
+    def delete(self, table: str, **equals: Any) -> None:
         with self.finance.transaction() as tx:
             for row in tx.find(table, **equals):
                 tx.delete(table, row["RecId"])
 
-    def parameters(self, company: str = "uspm", **changes: object) -> None:
+    def parameters(self, company: str = "uspm", **changes: Any) -> None:
         self.change("IntegrationParameters", {"dataAreaId": company}, **changes)
 
-    def stage(self, kind: str = "Cost", of: str = "time", amount: str = "100", **values: object) -> Row:
+    def stage(self, kind: str = "Cost", of: str = "time", amount: str = "100", **values: Any) -> Row:
         """A staged actual of company USPM on its project PRJ-T, of the second of March 2026."""
         return self.insert(
             "ProjActualsImports",
@@ -86,21 +87,21 @@ class Books:
         imported = jobs.import_from_staging(self.finance, company)
         return imported, jobs.post_integration_journals(self.finance, company)
 
-    def entries(self, row: Row) -> list[tuple[object, ...]]:
+    def entries(self, row: Row) -> list[tuple[Any, ...]]:
         """Posting type and signed amount in accounting currency of the voucher of a staged row."""
         voucher, area = self.staged(row)["VoucherNumber"], row["dataAreaId"]
         found = self.all("LedgerEntries", dataAreaId=area, Voucher=voucher)
-        return [(entry["PostingType"], entry["Debit"] - entry["Credit"]) for entry in found]  # type: ignore[operator]
+        return [(entry["PostingType"], entry["Debit"] - entry["Credit"]) for entry in found]
 
     def balanced(self) -> bool:
         """Whether debits equal credits in every voucher and currency, and every number is exact."""
-        sums: dict[tuple[object, ...], list[Decimal]] = {}
+        sums: dict[tuple[Any, ...], list[Decimal]] = {}
         for entry in self.all("LedgerEntries"):
             numbers = [entry["Debit"], entry["Credit"], entry["TransactionCurrencyAmount"]]
             assert all(isinstance(number, Decimal) for number in numbers)
             debit, credit, amount = numbers
             key = entry["dataAreaId"], entry["Voucher"], entry["CurrencyCode"]
             total = sums.setdefault(key, [Decimal(0), Decimal(0)])
-            total[0] += debit - credit  # type: ignore[operator]
-            total[1] += amount  # type: ignore[operator]
+            total[0] += debit - credit
+            total[1] += amount
         return all(total == [0, 0] for total in sums.values())

@@ -105,7 +105,7 @@ class Cycle:
         """Of a project."""
         return str(self.dataverse.one("msdyn_projects", f"msdyn_projectid eq {project}")["msdyn_projectnumber"])
 
-    def actual(self, row: Mapping[str, object]) -> Api:
+    def actual(self, row: Mapping[str, Any]) -> Api:
         """An actual as it is now, through Dataverse's API."""
         return self.dataverse.one("msdyn_actuals", f"msdyn_actualid eq {row['msdyn_actualid']}")
 
@@ -115,7 +115,7 @@ class Cycle:
         rows = self.dataverse.rows("msdyn_actuals", f"_msdyn_project_value eq {project}")
         return sorted(rows, key=lambda row: order.index(row["msdyn_actualid"]))
 
-    def staged(self, row: Mapping[str, object]) -> Api:
+    def staged(self, row: Mapping[str, Any]) -> Api:
         """The staging row of an actual, through Finance's API."""
         return self.finance.one("ProjActualsImports", f"ActualId eq {row['msdyn_actualid']}")
 
@@ -123,7 +123,7 @@ class Cycle:
         """All staging rows of a project, through Finance's API."""
         return self.finance.rows("ProjActualsImports", f"ProjectId eq '{self.number(project)}'")
 
-    def line(self, row: Mapping[str, object]) -> Api:
+    def line(self, row: Mapping[str, Any]) -> Api:
         """The integration journal line of an actual, through Finance's API."""
         return self.finance.one("IntegrationJournalLines", f"ActualsImportId eq {row['msdyn_actualimportid']}")
 

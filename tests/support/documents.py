@@ -54,6 +54,11 @@ def shown_commands(document: Path) -> Iterator[Command]:
             yield Command(place, words_of(line[match.end() :]), False)
 
 
+def code_spans(document: Path) -> list[str]:
+    """What a document sets as code within its lines."""
+    return [" ".join(span.split()) for span in _CODE_SPAN.findall(_FENCE.sub("", document.read_text(encoding="utf-8")))]
+
+
 def words_of(line: str) -> tuple[str, ...]:
     """The words of a command line, without comment, redirection and program name."""
     words = shlex.split(line, comments=True)

@@ -35,7 +35,7 @@ class Billing:
 
     # -- what people do in Dataverse
 
-    def draft(self, project: str, sales: Sequence[Mapping[str, object]] = (), milestones: Sequence[str] = ()) -> str:
+    def draft(self, project: str, sales: Sequence[Mapping[str, Any]] = (), milestones: Sequence[str] = ()) -> str:
         """A proforma of these unbilled sales and milestones of a project's contract; returns its id."""
         works = self.cycle.works
         mark_ready_to_invoice(works.dataverse, [str(row["msdyn_actualid"]) for row in sales])

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from dualsync_sandbox.business.dataverse.entries.approvals import approve_time
 from dualsync_sandbox.business.dataverse.procurement import subcontracts
@@ -40,7 +41,7 @@ class Purchases:
 
     # -- subcontracts
 
-    def subcontract(self, project: str, code: str = "USPM", **values: object) -> str:
+    def subcontract(self, project: str, code: str = "USPM", **values: Any) -> str:
         """A subcontract in draft, without lines."""
         works = self.works
         return self._insert(
@@ -56,9 +57,7 @@ class Purchases:
             },
         )
 
-    def ordered(
-        self, subcontract: str, of: int = TIME, quantity: str = "40", price: str = "65", **values: object
-    ) -> str:
+    def ordered(self, subcontract: str, of: int = TIME, quantity: str = "40", price: str = "65", **values: Any) -> str:
         """A line of a subcontract: hours of a consultant, tickets, or sensor kits."""
         works = self.works
         named: Row = {
@@ -89,14 +88,14 @@ class Purchases:
         subcontracts.confirm_subcontract(self.works.dataverse, subcontract)
         return line
 
-    def worked(self, project: str, line: str, hours: str = "8", **values: object) -> list[Row]:
+    def worked(self, project: str, line: str, hours: str = "8", **values: Any) -> list[Row]:
         """Approve a consultant's hours on a subcontract line; returns the actuals."""
         entry = self.works.time(project, hours, msdyn_subcontractline=line, **values)
         return approve_time(self.works.dataverse, entry)
 
     # -- vendor invoices
 
-    def invoice(self, code: str = "USPM", *, automatic: bool = False, number: str = "", **values: object) -> str:
+    def invoice(self, code: str = "USPM", *, automatic: bool = False, number: str = "", **values: Any) -> str:
         """The header of a vendor invoice."""
         works = self.works
         return self._insert(
@@ -115,7 +114,7 @@ class Purchases:
         )
 
     def charged(
-        self, invoice: str, project: str, of: int = MATERIAL, quantity: str = "2", price: str = "50", **values: object
+        self, invoice: str, project: str, of: int = MATERIAL, quantity: str = "2", price: str = "50", **values: Any
     ) -> str:
         """A line of a vendor invoice: sensor kits, tickets, or a consultant's hours."""
         works = self.works
@@ -151,6 +150,6 @@ class Purchases:
         with self.works.dataverse.transaction() as tx:
             tx.update(INVOICE, invoice, {"msdyn_enableautomaticconfirmation": True})
 
-    def status(self, invoice: str) -> object:
+    def status(self, invoice: str) -> Any:
         """The status of an invoice."""
         return self.works.one(INVOICE, **{f"{INVOICE}id": invoice})["statuscode"]

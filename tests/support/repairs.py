@@ -39,4 +39,5 @@ def names_in_finance(world: World) -> dict[str, str]:
 def rename_in_finance(world: World, number: str, name: str) -> None:
     with world.sandbox.finance_store.transaction() as tx:
         row = tx.find_one("ProjectsV2", dataAreaId="uspm", ProjectId=number)
+        assert row is not None
         tx.update("ProjectsV2", row["RecId"], {"ProjectName": name})

@@ -12,6 +12,7 @@ import httpx
 
 from dualsync.ledger import Ledger, LegRecord
 from dualsync.mapping import Catalog, Schema
+from dualsync.sides import Direction
 from dualsync.sync.legs.leg import Leg
 from dualsync.sync.legs.runtime import Runtime
 from dualsync.sync.legs.spec import RunSpec
@@ -99,7 +100,7 @@ class Steps:
         self,
         world: World,
         map_name: str = "projects",
-        direction: str = "to_finance",
+        direction: Direction = "to_finance",
         companies: Sequence[str] = ("USPM",),
         batches: dict[str, int] | None = None,
         **words: Any,

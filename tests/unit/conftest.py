@@ -10,12 +10,12 @@ import pytest
 
 from dualsync_sandbox.business import Switches, install
 from dualsync_sandbox.clock import Clock
-from dualsync_sandbox.schema import SystemSchema
+from dualsync_sandbox.schema import System, SystemSchema
 from dualsync_sandbox.seed import seed
 from dualsync_sandbox.store import Store
 from support.project_office import Works
 
-STORES = ("dataverse", "finance")
+STORES: tuple[System, ...] = ("dataverse", "finance")
 
 
 def opened(folder: Path) -> tuple[Clock, Store, Store]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dualsync.errors import DualsyncError, MapErrors, SettingsError, Transient
+from dualsync.errors import DualsyncError, MapErrors, RequestError, SettingsError, Transient
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,6 +25,9 @@ FAILED = 1
 
 WRONG = 2
 """Exit code where a setting, a map or an argument is wrong."""
+
+_CORRECTABLE = (SettingsError, MapErrors, RequestError)
+"""Errors of what a person has written: a setting, a map or an argument."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Company = Annotated[str | None, typer.Option("--company", metavar="COMPANY", help="Only this legal entity.")]
@@ -63,12 +66,9 @@ def errors() -> Iterator[None]:
     """
     try:
         yield
-    except (SettingsError, MapErrors) as error:
-        complain(str(error))
-        raise typer.Exit(WRONG) from None
     except DualsyncError as error:
-        complain(describe_error(error))
-        raise typer.Exit(FAILED) from None
+        complain(error)
+        raise typer.Exit(WRONG if isinstance(error, _CORRECTABLE) else FAILED) from None
 
 
 @contextmanager
@@ -84,23 +84,19 @@ def open_runtime() -> Iterator[Runtime]:
         yield runtime
 
 
-def describe_error(error: DualsyncError) -> str:
-    """Return an error as one text, with the way out where trying again may help.
+def complain(error: DualsyncError) -> None:
+    """Print an error to stderr, in red where that can be shown.
+
+    Its id stands before it, and ``docs/messages.md`` says by this id how it comes about and what to do.
 
     Args:
-        error: The error.
+        error: The error; each line of a longer text stands on a line of its own, below the id.
     """
-    way_out = ". This may pass: try again" if isinstance(error, Transient) else ""
-    return f"{type(error).__name__}: {error}{way_out}"
-
-
-def complain(text: str) -> None:
-    """Print what is wrong to stderr, in red where that can be shown.
-
-    Args:
-        text: What is wrong, where, and what to do about it.
-    """
-    console(stderr=True).print(text, style="red", markup=False)
+    text = str(error)
+    space = "\n" if "\n" in text else " "
+    if isinstance(error, Transient):
+        text = f"{text.rstrip('.')}. This may pass: try again"
+    console(stderr=True).print(f"error [{error.id}]:{space}{text}", style="red", markup=False)
 
 
 def first_day(period: str) -> str:
@@ -110,14 +106,11 @@ def first_day(period: str) -> str:
         period: The day itself, or year and month; empty for none.
 
     Raises:
-        typer.BadParameter: It is neither.
+        RequestError: It is neither.
     """
     from dualsync.nightly.packs import first_day as day_of
 
-    try:
-        return day_of(period)
-    except DualsyncError as error:
-        raise typer.BadParameter(str(error)) from None
+    return day_of(period)
 
 
 def upper(company: str | None) -> str | None:

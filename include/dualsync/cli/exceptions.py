@@ -9,13 +9,11 @@ import typer
 
 from dualsync.cli.context import (
     FAILED,
-    WRONG,
     By,
     ByOptional,
     Company,
     Control,
     Json,
-    complain,
     console,
     new_table,
     open_runtime,
@@ -24,6 +22,7 @@ from dualsync.cli.context import (
 )
 from dualsync.cli.groups import CommandGroup
 from dualsync.cli.outcomes import outcomes_data, print_outcomes
+from dualsync.errors import RequestError
 
 if TYPE_CHECKING:
     from dualsync.ledger import BreakRecord
@@ -93,22 +92,26 @@ def show(number: Number, as_json: Json = False) -> None:
     """Show one exception: both values, both records as they were read, the likely cause and what helps."""
     with open_runtime() as runtime:
         detail = _detail(runtime, number)
-    if detail is None:
-        complain(f"There is no exception number {number}. List them: `dualsync exceptions list`")
-        raise typer.Exit(WRONG)
     if as_json:
         print_json(detail)
     else:
         _print_detail(detail)
 
 
-def _detail(runtime: Runtime, number: int) -> dict[str, Any] | None:
-    """Return all there is to know about an exception; None where there is none of that number."""
+def _detail(runtime: Runtime, number: int) -> dict[str, Any]:
+    """Return all there is to know about an exception.
+
+    Raises:
+        RequestError: There is none of that number.
+    """
     from dualsync.reports.nights import NightReport
 
     exception = runtime.ledger.nights.one_break(number)
     report = None if exception is None else NightReport.of(runtime.ledger, runtime.catalog, exception.last_run)
-    return None if report is None else report.detail(number)
+    detail = None if report is None else report.detail(number)
+    if detail is None:
+        raise RequestError(f"there is no exception number {number}; `dualsync exceptions list` lists them")
+    return detail
 
 
 def _print_detail(detail: dict[str, Any]) -> None:

@@ -17,7 +17,6 @@ from dualsync.cli.context import (
     Period,
     complain,
     console,
-    describe_error,
     first_day,
     new_table,
     open_runtime,
@@ -74,12 +73,12 @@ def reconcile(
     from dualsync.nightly.publish import publish
     from dualsync.reports.publishing import write_data_docs, write_reports
 
-    first = first_day(period)
     with open_runtime() as runtime:
+        first = first_day(period)
         try:
             night = _compare(runtime, company, first, maps, control, quality=quality)
         except DualsyncError as error:
-            complain(describe_error(error))
+            complain(error)
             raise typer.Exit(WRONG) from None
         verdict = publish(night, runtime)
         reports = write_reports(runtime, night.run.run_id)

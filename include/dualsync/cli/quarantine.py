@@ -24,6 +24,7 @@ from dualsync.cli.context import (
 )
 from dualsync.cli.groups import CommandGroup
 from dualsync.cli.outcomes import outcomes_data, print_outcomes
+from dualsync.errors import RequestError
 
 app = typer.Typer(
     cls=CommandGroup,
@@ -79,8 +80,10 @@ def show(
         typer.echo("")
     if not rows:
         complain(
-            f"No open row of the table map {map_name} has the key {key}. "
-            f"List them: `dualsync quarantine list --map {map_name} --state all`"
+            RequestError(
+                f"no open row of the table map {map_name} has the key {key}; "
+                f"`dualsync quarantine list --map {map_name} --state all` lists them"
+            )
         )
         raise typer.Exit(FAILED)
 

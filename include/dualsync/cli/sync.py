@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dualsync.cli.context import FAILED, Companies, Json, Maps, console, open_runtime, print_json
+from dualsync.errors import RequestError
 
 if TYPE_CHECKING:
     from dualsync.ledger import LegRecord
@@ -59,11 +60,11 @@ def sync(
     from dualsync.sync.legs.spec import All, Keys, RunSpec
     from dualsync.sync.run.runs import start_run
 
-    if key and (not maps or len(maps) != 1):
-        raise typer.BadParameter("--key needs exactly one --map: it is a key of that map")
-    if parents and not key:
-        raise typer.BadParameter("--with-parents needs --key: it adds what that record refers to")
     with open_runtime() as runtime:
+        if key and (not maps or len(maps) != 1):
+            raise RequestError("--key needs exactly one --map: it is a key of that map")
+        if parents and not key:
+            raise RequestError("--with-parents needs --key: it adds what that record refers to")
         keys = _keys(runtime, maps[0], key, company, parents=parents) if key and maps else {}
         spec = RunSpec(
             area,

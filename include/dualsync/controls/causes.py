@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from dualsync.mapping.areas import area_title
+
 
 class Cause(NamedTuple):
     """A cause in words, and what helps against it."""
@@ -57,7 +59,8 @@ CAUSES = {
     ),
     "stuck": Cause("in processing for more than a day", "Reset the journal to draft and post it again [G13]."),
     "not_written_back": Cause(
-        "accounting details not brought back", "Run estimates & actuals again in full for the company [G15]."
+        "accounting details not brought back",
+        f"Run the area {area_title('estimates_actuals')} again in full for the company [G15].",
     ),
     "not_approved": Cause(
         "not approved in Dataverse", "Look at the system job that approves expenses, and let it run again [I6]."

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from dualsync.controls import rules
 from dualsync.controls.model import Control
-from dualsync.errors import MapErrors
+from dualsync.errors import MapErrors, UnknownName
 from dualsync.spelling import nearest
 
 
@@ -34,10 +34,10 @@ def chosen(ids: tuple[str, ...]) -> list[Control]:
     """The controls named, all of them where none is.
 
     Raises:
-        MapErrors: There is no such control.
+        UnknownName: There is no such control.
     """
     known = controls()
     unknown = [f"no control '{one}'{nearest(one, known)}" for one in ids if one.upper() not in known]
     if unknown:
-        raise MapErrors(unknown)
+        raise UnknownName(unknown)
     return [known[one.upper()] for one in ids] if ids else list(known.values())

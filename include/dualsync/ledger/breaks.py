@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, insert, or_, select, update
 
-from dualsync.errors import SettingsError
+from dualsync.errors import RequestError
 from dualsync.ledger import tables as t
 from dualsync.ledger.engine import Store, writing
 from dualsync.ledger.records import BreakRecord, NightRecord
@@ -146,10 +146,10 @@ class Breaks(Store):
         """Set the owner, the status or the comment of an exception.
 
         Raises:
-            SettingsError: There is no such exception or status.
+            RequestError: There is no such exception or status.
         """
         if status is not None and status not in STATUSES:
-            raise SettingsError(f"no status '{status}'; there are {', '.join(STATUSES)}")
+            raise RequestError(f"no status '{status}'; there are {', '.join(STATUSES)}")
         given = {"status": status, "owner": owner, "comment": comment}
         values = {name: value for name, value in given.items() if value is not None}
         c = t.breaks.c
@@ -158,7 +158,7 @@ class Breaks(Store):
                 update(t.breaks).where(c.number == number).values(**values, edited_by=by, edited_at=self._now())
             )
             if changed.rowcount == 0:
-                raise SettingsError(f"there is no exception number {number}")
+                raise RequestError(f"there is no exception number {number}; `dualsync exceptions list` lists them")
         edited = self.one_break(number)
         assert edited is not None
         return edited

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from dualsync.ledger.bases import Bases
 from dualsync.ledger.documents import Documents
-from dualsync.ledger.engine import open_engine
+from dualsync.ledger.engine import check_connection, open_engine
 from dualsync.ledger.leases import Leases
 from dualsync.ledger.lists import Lists
 from dualsync.ledger.nights import Nights
@@ -39,12 +39,15 @@ class Ledger(Runs, Bases, Leases, OpenRows, Documents, Settling):
         """Open a ledger and bring its tables to the newest shape.
 
         Raises:
+            SettingsError: The URL cannot be used.
+            Unavailable: The database cannot be reached.
             UnknownVersion: A later release of dualsync has changed the shape of the ledger.
         """
         from dualsync.ledger.migrate import upgrade
 
         ledger = cls(url, now)
         try:
+            check_connection(ledger._engine)
             upgrade(ledger._engine)
         except BaseException:
             ledger.close()

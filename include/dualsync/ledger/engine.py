@@ -10,6 +10,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
+
+from dualsync.errors import SettingsError, Unavailable
 
 _WRITERS = 0x6475616C73796E63
 """Names the lock that writers take on PostgreSQL; it is of the database, so each ledger has one of its own."""
@@ -20,11 +23,20 @@ def open_engine(url: str) -> Engine:
 
     Args:
         url: SQLAlchemy URL; SQLite (opened in WAL mode) or PostgreSQL.
+
+    Raises:
+        SettingsError: The URL is none, its driver is not installed, or its folder cannot be made. The URL is not
+            repeated: it may hold a password.
     """
-    engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
-    if engine.dialect.name == "sqlite":
-        if engine.url.database:
+    try:
+        engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+        if engine.dialect.name == "sqlite" and engine.url.database:
             Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+    except ArgumentError:
+        raise SettingsError("ledger_url cannot be used: it is no URL of a database that is supported") from None
+    except (ImportError, OSError) as error:
+        raise SettingsError(f"ledger_url cannot be used: {error}") from error
+    if engine.dialect.name == "sqlite":
 
         @event.listens_for(engine, "connect")
         def _prepare(connection: Any, _: Any) -> None:
@@ -40,6 +52,26 @@ def open_engine(url: str) -> Engine:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def check_connection(engine: Engine) -> None:
+    """Connect once, so that a database that cannot be used is told in words.
+
+    Raises:
+        Unavailable: It cannot be reached, or not now.
+        SettingsError: It is reached and is no database.
+    """
+    try:
+        engine.connect().close()
+    except OperationalError as error:
+        raise Unavailable(f"the ledger cannot be reached (setting ledger_url): {_first_line(error)}") from error
+    except DatabaseError as error:
+        raise SettingsError(f"ledger_url cannot be used: {_first_line(error)}") from error
+
+
+def _first_line(error: DatabaseError) -> str:
+    """What the driver said; its further lines only guess at the cause."""
+    return str(error.orig).strip().partition("\n")[0]
 
 
 @contextmanager

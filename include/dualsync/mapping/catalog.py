@@ -9,7 +9,7 @@ from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-from dualsync.errors import MapErrors
+from dualsync.errors import MapErrors, UnknownName
 from dualsync.mapping.loader import read_map
 from dualsync.mapping.model import TableMap, UnitLines
 from dualsync.mapping.parts import split
@@ -177,11 +177,11 @@ class Catalog(Mapping[str, TableMap]):
         """Names of the enabled maps of an area and of the reference maps that they or those need, parents first.
 
         Raises:
-            MapErrors: There is no such area.
+            UnknownName: There is no such area.
         """
         own = self.area(area)
         if not own:
-            raise MapErrors([f"no area '{area}'{nearest(area, self.areas)}; there are {', '.join(self.areas)}"])
+            raise UnknownName([f"no area '{area}'{nearest(area, self.areas)}; there are {', '.join(self.areas)}"])
         chosen, waiting = set(own), list(own)
         while waiting:
             needs = {name for name in self.needs(waiting.pop()) if self[name].area == REFERENCE and self[name].enabled}

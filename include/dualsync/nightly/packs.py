@@ -16,7 +16,7 @@ from typing import Any
 from upath import UPath
 
 from dualsync.controls.model import BREAK_SCHEMA
-from dualsync.errors import SettingsError
+from dualsync.errors import RequestError, SignOffError
 from dualsync.frames import Sets, literal
 from dualsync.ledger import ControlResult, SignOff
 from dualsync.nightly.checks import BREAKS, EQUAL, FAILED, NOT_RUN
@@ -36,14 +36,14 @@ def first_day(period: str) -> str:
     """The first day of a period that is given as a day or as year and month, ISO; empty without one.
 
     Raises:
-        SettingsError: It is neither.
+        RequestError: It is neither.
     """
     if not period:
         return ""
     try:
         return date.fromisoformat(period if len(period) > 7 else f"{period}-01").isoformat()
     except ValueError:
-        raise SettingsError(f"'{period}' is no day and no month, such as 2026-03-01 or 2026-03") from None
+        raise RequestError(f"'{period}' is no day and no month, such as 2026-03-01 or 2026-03") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,18 +143,18 @@ def sign_off(runtime: Runtime, company: str, period: str, by: str, *, run_id: st
         comment: A word to it.
 
     Raises:
-        SettingsError: There is no such pack, its night failed, or the period is signed already.
+        SignOffError: There is no such pack, its night failed, or the period is signed already.
     """
     known = runtime.ledger.nights.latest(1000)
     packs = [one for one in known if one.period == period and one.companies == (company,)]
     night = next((one for one in packs if not run_id or one.run_id == run_id), None)
     if night is None:
-        raise SettingsError(
+        raise SignOffError(
             f"there is no close package of {company} and {period}; make one with "
             f"`dualsync reconcile --company {company} --period {period}`"
         )
     if night.verdict == FAILED:
-        raise SettingsError(f"part of run {night.run_id} failed, so its close package cannot be signed; run it again")
+        raise SignOffError(f"part of run {night.run_id} failed, so its close package cannot be signed; run it again")
     folder = pack_folder(runtime, company, period, night.run_id)
     digest = _freeze(UPath(night.folder), folder)
     signed = SignOff(company, period, night.run_id, str(folder), digest, by, datetime.now(UTC), comment=comment)

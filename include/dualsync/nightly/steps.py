@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from dualsync.controls.extracts import extracts
 from dualsync.controls.registry import chosen
-from dualsync.errors import MapErrors, SchemaMismatch, SettingsError, Transient
+from dualsync.errors import RequestError, SchemaMismatch, Transient, UnknownName
 from dualsync.ledger import RunRecord
 from dualsync.mapping import Catalog, Side
 from dualsync.nightly.checks import BREAKS, EQUAL, FAILED, NOT_RUN, check
@@ -55,14 +55,14 @@ def begin(
         run_id: Identity of the run; a new one by default.
 
     Raises:
-        SettingsError: A company is not integrated, or a close pack is of more than one.
-        MapErrors: A map or control is not known.
+        RequestError: A company is not integrated, or a close pack is of more than one.
+        UnknownName: A map or control is not known.
     """
     catalog = runtime.catalog
     files = catalog.declared
     unknown = [f"no table map '{name}'{nearest(name, files)}" for name in maps or () if name not in files]
     if unknown:
-        raise MapErrors(unknown)
+        raise UnknownName(unknown)
     names = tuple(catalog.order(whole_maps(catalog) if maps is None else maps))
     ids = tuple(one.id for one in chosen(tuple(controls or ()))) if controls is None or controls else ()
     started = datetime.now(UTC)
@@ -74,7 +74,7 @@ def begin(
     else:
         companies = runtime.check_companies(companies)
         if period and len(companies) != 1:
-            raise SettingsError("a close package is of one company: a period needs exactly one")
+            raise RequestError("a close package is of one company: a period needs exactly one")
         spec = RunSpec(JOB, mode=RunMode.AUDIT, companies=companies, maps=names, dry_run=True, run_id=run_id)
         run = RunRef(run_id, str(folder), spec)
         moment = runtime.systems.dataverse.now().astimezone(UTC)

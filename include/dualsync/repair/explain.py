@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 from upath import UPath
 
-from dualsync.errors import MapErrors
+from dualsync.errors import UnknownName
 from dualsync.frames import Sets, literal, to_pandas
 from dualsync.ledger import DocumentRecord
 from dualsync.ledger.documents import documents_of
@@ -46,7 +46,7 @@ def explain(runtime: Runtime, map_name: str, key: str, company: str | None = Non
         One explanation for each company that knows the key, at least one.
 
     Raises:
-        MapErrors: The map is not known, or the key has not its form.
+        UnknownName: The map is not known, or the key has not its form.
     """
     table_map = _table_map(runtime, map_name)
     split_key(table_map, key)
@@ -71,7 +71,7 @@ def keys_of_run(
         parents: Whether the records it needs are named too.
 
     Raises:
-        MapErrors: As :func:`explain`.
+        UnknownName: As :func:`explain`.
     """
     split_key(_table_map(runtime, map_name), key)
     wanted: dict[str, list[str]] = {}
@@ -92,7 +92,7 @@ def keys_of_run(
 
 def _table_map(runtime: Runtime, map_name: str) -> TableMap:
     if map_name not in runtime.catalog:
-        raise MapErrors([f"no table map '{map_name}'{nearest(map_name, runtime.catalog)}"])
+        raise UnknownName([f"no table map '{map_name}'{nearest(map_name, runtime.catalog)}"])
     return runtime.catalog[map_name]
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from upath import UPath
 
-from dualsync.errors import SettingsError
+from dualsync.errors import ApprovalError
 from dualsync.frames import Sets
 from dualsync.ledger import LegRecord
 from dualsync.repair.replay import RowOutcome, outcomes, start_selected_run, started_run
@@ -111,11 +111,11 @@ def held_leg(runtime: Runtime, run_id: str, map_name: str, direction: str, compa
     """A leg that was held in a run, whether or not it still is.
 
     Raises:
-        SettingsError: It was not.
+        ApprovalError: It was not.
     """
     leg = runtime.ledger.leg(run_id, map_name, direction, part, company)
     if leg is None or leg.state != LegState.HELD:
-        raise SettingsError(f"{map_name} {direction} of {company} was not held in run '{run_id}'")
+        raise ApprovalError(f"{map_name} {direction} of {company} was not held in run '{run_id}'")
     return _held(leg)
 
 
@@ -125,7 +125,7 @@ def chosen_legs(
     """The held legs of a map, or all.
 
     Raises:
-        SettingsError: None is held.
+        ApprovalError: None is held.
     """
     company = company.upper() if company else None
     legs = [
@@ -135,7 +135,7 @@ def chosen_legs(
     ]
     if not legs:
         place = " ".join(filter(None, (map_name or "", direction or "", f"of {company}" if company else "")))
-        raise SettingsError(
+        raise ApprovalError(
             f"no transfer {f'({place}) ' if place else ''}needs approval; `dualsync approvals list` shows those that do"
         )
     return legs
@@ -151,13 +151,13 @@ def release(runtime: Runtime, legs: Sequence[HeldLeg], *, by: str, run_id: str |
         run_id: Identity of the runs, with a number behind it; new ones by default. Runs that were begun before go on.
 
     Raises:
-        SettingsError: Nobody said who releases, or a plan is no longer there.
+        ApprovalError: Nobody said who releases, or a plan is no longer there.
     """
     if not by.strip():
-        raise SettingsError("say who releases the transfers; it is kept with them")
+        raise ApprovalError("say who releases the transfers; it is kept with them")
     gone = [leg.missing for leg in legs if leg.missing]
     if gone:
-        raise SettingsError("; ".join(gone))
+        raise ApprovalError("; ".join(gone))
     released: list[Released] = []
     for number, leg in enumerate(legs, start=1):
         identity = None if run_id is None else f"{run_id}.{number}"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from dualsync.errors import MapErrors, SettingsError
+from dualsync.errors import RequestError, UnknownName
 from dualsync.frames import Sets
 from dualsync.ledger import LegRecord, OpenRow
 from dualsync.mapping import Direction
@@ -86,14 +86,14 @@ def find_rows(
         direction: Only of this direction.
 
     Raises:
-        MapErrors: The map is not known, or has no such direction.
-        SettingsError: No row is held back under a key.
+        UnknownName: The map is not known, or has no such direction.
+        RequestError: No row is held back under a key.
     """
     if map_name not in runtime.catalog:
-        raise MapErrors([f"no table map '{map_name}'{nearest(map_name, runtime.catalog)}"])
+        raise UnknownName([f"no table map '{map_name}'{nearest(map_name, runtime.catalog)}"])
     ways = runtime.catalog[map_name].directions
     if direction and direction not in ways:
-        raise MapErrors([f"map {map_name} has no direction '{direction}'; it has {', '.join(ways)}"])
+        raise UnknownName([f"map {map_name} has no direction '{direction}'; it has {', '.join(ways)}"])
     open_rows = runtime.ledger.open_rows(
         map_name=map_name, direction=direction or None, company=company.upper() if company else None
     )
@@ -102,7 +102,7 @@ def find_rows(
         mine = [row for row in open_rows if key.strip().casefold() in (row.key.casefold(), row.join_key, row.record_id)]
         if not mine:
             place = f"map {map_name}{f' {direction}' if direction else ''}{f' of {company}' if company else ''}"
-            raise SettingsError(
+            raise RequestError(
                 f"no row of {place} waits or is blocked under the key '{key}'; `dualsync quarantine list --map "
                 f"{map_name} --state all` lists those that do, `dualsync explain {map_name} '{key}'` explains this one"
             )
@@ -135,12 +135,12 @@ def replay(
         How the run ended; :func:`outcomes` says what became of each row.
 
     Raises:
-        SettingsError: No rows were named, or a company is not integrated.
+        RequestError: No rows were named, or a company is not integrated.
     """
     if (run := started_run(runtime, run_id)) is not None:
         return run_all(run, runtime)
     if not rows:
-        raise SettingsError(
+        raise RequestError(
             "no rows were named; `dualsync quarantine list --state all` lists those that wait or are blocked"
         )
     return run_all(start_selected_run(runtime, JOB, rows, dry_run=dry_run, by=by, run_id=run_id), runtime)
@@ -191,7 +191,7 @@ def outcomes(runtime: Runtime, run_id: str) -> list[RowOutcome]:
     """What became of each row of a run of chosen rows.
 
     Raises:
-        SettingsError: There is no such run.
+        RequestError: There is no such run.
     """
     run = run_of(runtime, run_id)
     rows: list[RowOutcome] = []
@@ -208,11 +208,11 @@ def run_of(runtime: Runtime, run_id: str) -> RunRef:
     """A run as its steps know it.
 
     Raises:
-        SettingsError: There is no such run.
+        RequestError: There is no such run.
     """
     run = runtime.stored_run(run_id)
     if run is None:
-        raise SettingsError(f"no run '{run_id}' in {runtime.runs_folder()}")
+        raise RequestError(f"no run '{run_id}' in {runtime.runs_folder()}")
     return run
 
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from dualsync.controls.causes import CAUSES
-from dualsync.errors import SettingsError
+from dualsync.errors import RequestError
 from dualsync.ledger import BreakRecord
 from dualsync.ledger.breaks import BreakFilter
 from dualsync.mapping import Direction, TableMap
@@ -129,19 +129,19 @@ def chosen_breaks(
     """The breaks of these numbers, or the open ones of a filter.
 
     Raises:
-        SettingsError: There is no break of a number, or nothing was said that chooses.
+        RequestError: There is no break of a number, or nothing was said that chooses.
     """
     nights = runtime.ledger.nights
     if numbers:
         found = {number: nights.one_break(number) for number in dict.fromkeys(numbers)}
         unknown = [str(number) for number, one in found.items() if one is None]
         if unknown:
-            raise SettingsError(
+            raise RequestError(
                 f"there is no exception number {', '.join(unknown)}; `dualsync exceptions list` lists them"
             )
         return [one for one in found.values() if one is not None]
     if chosen is None or chosen == BreakFilter(still_open=True):
-        raise SettingsError("name exceptions by their numbers, or choose them by control, class or company")
+        raise RequestError("name exceptions by their numbers, or choose them by control, class or company")
     breaks: list[BreakRecord] = []
     while page := nights.breaks(chosen, after=breaks[-1].number if breaks else 0, limit=_PAGE):
         breaks += page
@@ -197,14 +197,14 @@ def send(runtime: Runtime, planned: str, *, by: str = "", run_id: str | None = N
         run_id: Identity of the run; one that was begun before goes on where it stopped.
 
     Raises:
-        SettingsError: The run planned no re-send, or nothing that could be sent.
+        RequestError: The run planned no re-send, or nothing that could be sent.
     """
     run = started_run(runtime, run_id)
     if run is None:
         plan = read_plan(runtime, planned)
         rows = list(dict.fromkeys(row for line in plan.lines if line.heals for row in line.rows)) if plan else []
         if not rows:
-            raise SettingsError(f"run '{planned}' planned no row to send again; `dualsync exceptions resend` plans one")
+            raise RequestError(f"run '{planned}' planned no row to send again; `dualsync exceptions resend` plans one")
         run = start_selected_run(runtime, JOB, rows, dry_run=False, policy=Resend(planned), by=by, run_id=run_id)
     return run_all(run, runtime)
 

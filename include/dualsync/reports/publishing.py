@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from upath import UPath
 
-from dualsync.errors import SettingsError
+from dualsync.errors import RequestError
 from dualsync.reports.exports import write_files
 from dualsync.reports.nights import NightReport
 from dualsync.reports.workbook import write_workbook
@@ -15,7 +15,7 @@ def write_reports(runtime: Runtime, run_id: str) -> list[UPath]:
     """Write all report files of a night that is in the ledger, and return their paths.
 
     Raises:
-        SettingsError: The run is no night of the reconciliation.
+        RequestError: The run is no night of the reconciliation.
     """
     report = _report(runtime, run_id)
     return [write_workbook(report, runtime.settings.time_zone), *write_files(report)]
@@ -25,7 +25,7 @@ def write_data_docs(runtime: Runtime, run_id: str) -> UPath:
     """Build the Data Docs of a night that is in the ledger, and return the path of their first page.
 
     Raises:
-        SettingsError: The run is no night of the reconciliation.
+        RequestError: The run is no night of the reconciliation.
     """
     from dualsync.reports.data_docs import build_data_docs
 
@@ -35,5 +35,5 @@ def write_data_docs(runtime: Runtime, run_id: str) -> UPath:
 def _report(runtime: Runtime, run_id: str) -> NightReport:
     report = NightReport.of(runtime.ledger, runtime.catalog, run_id)
     if report is None:
-        raise SettingsError(f"run {run_id} is no night of the reconciliation")
+        raise RequestError(f"run {run_id} is no night of the reconciliation")
     return report

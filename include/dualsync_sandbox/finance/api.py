@@ -217,7 +217,7 @@ class FinanceApi:
         shape = Shape(table, [name])
         with self._store.reading() as tx:
             row = self._found(call, tx, table, values)
-            found = tx.query(f'{shape.sql} WHERE "RecId" = ?', (row["RecId"],)).fetchone()  # type: ignore[arg-type]
+            found = tx.query(f'{shape.sql} WHERE "RecId" = ?', (row["RecId"],)).fetchone()
         context = f"{call.service}/$metadata#{table.set}({_key_text(table, row)})/{name}"
         return Reply.json(200, {"@odata.context": context, "value": shape.row(found)[name]})
 

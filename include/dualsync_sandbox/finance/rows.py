@@ -48,7 +48,7 @@ class Shape:
         row: Row = {"@odata.etag": etag(values[0], values[1])}
         row.update(zip(self._names, values[2:], strict=True))
         for name, decode in self._numbers:
-            row[name] = decode(row[name])  # type: ignore[arg-type]
+            row[name] = decode(row[name])
         return row
 
 

@@ -34,13 +34,13 @@ class Raw:
         encoded = {name: layout.encoders[name](value) for name, value in values.items()}
         assigned = ", ".join(f"{quoted(name)} = ?" for name in encoded)
         sql = f"UPDATE {quoted(table)} SET {assigned} WHERE {quoted(layout.table.id)} = ?"
-        self.tx.query(sql, (*encoded.values(), row[layout.table.id]))  # type: ignore[arg-type]
+        self.tx.query(sql, (*encoded.values(), row[layout.table.id]))
 
     def remove(self, table: str, row: Row) -> None:
         """Take a row away; nothing goes with it and no deletion is remembered."""
         layout = self.tx.store.layout(table)
         sql = f"DELETE FROM {quoted(table)} WHERE {quoted(layout.table.id)} = ?"
-        self.tx.query(sql, (row[layout.table.id],))  # type: ignore[arg-type]
+        self.tx.query(sql, (row[layout.table.id],))
 
     def copy(self, table: str, row: Row, **changes: object) -> Row:
         """Put in a row like another one, with changes; Dataverse rows get an id of their own.

@@ -151,7 +151,7 @@ def _to_correct(scene: Scene, code: str, project: str | None, *, milestones: boo
 
 
 def _is_milestone(row: Row) -> bool:
-    return row["msdyn_transactionclassification"] == TransactionClass.MILESTONE
+    return bool(row["msdyn_transactionclassification"] == TransactionClass.MILESTONE)
 
 
 def correct(scene: Scene, code: str, project: str | None) -> Facts:

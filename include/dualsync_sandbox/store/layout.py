@@ -8,12 +8,14 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from dualsync_sandbox.errors import DuplicateId, DuplicateKey, ReferenceNotFound, Required, SandboxError, UnknownColumn
 from dualsync_sandbox.schema import APPLICATION_USER, Column, SystemSchema, Table
 from dualsync_sandbox.store.values import Decoder, Encoder, SqlValue, decoder, encoder, sql_default
 
-Row = dict[str, object]
+Row = dict[str, Any]
+"""A row by column; what kind a value is of, its column says."""
 
 #: Columns that the store fills itself.
 SYSTEM_COLUMNS = frozenset({"versionnumber", "RecId", "RecVersion"})
@@ -160,7 +162,7 @@ class Layout:
         """A row from a full selection."""
         row: Row = dict(zip(self.columns, values, strict=True))
         for name, decode in self.decoders:
-            row[name] = decode(row[name])  # type: ignore[arg-type]
+            row[name] = decode(row[name])
         return row
 
     def check_names(self, names: Iterable[str]) -> None:

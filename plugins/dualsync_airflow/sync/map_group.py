@@ -7,7 +7,8 @@ from airflow.sdk import Asset, TaskGroup, TriggerRule, chain, task_group
 
 from dualsync.mapping import Direction, TableMap
 from dualsync.reports.words import direction_word
-from dualsync.sync.plan.vocabulary import Step, source_side, target_side
+from dualsync.sides import receiver, sender
+from dualsync.sync.plan.vocabulary import Step
 from dualsync_airflow.common import NO_API, POOLS
 from dualsync_airflow.sync.operators import PublishOperator, StepOperator
 
@@ -52,7 +53,7 @@ class MapGroup:
 
     def _chain(self, direction: Direction) -> list[StepOperator]:
         """Build the five steps of one direction, and the task that announces what they wrote."""
-        publish = f"publish_{target_side(direction)}" if self.two_way else "publish"
+        publish = f"publish_{receiver(direction)}" if self.two_way else "publish"
         if self.batches > 1:
             steps = self._mapped_steps(direction, f"{self.map.map}.{direction}")
         elif self.two_way:
@@ -88,9 +89,9 @@ class MapGroup:
         self, direction: Direction, group_id: str, *, batch: int = 0, publish: str | None = None
     ) -> list[StepOperator]:
         pools = {
-            Step.EXTRACT: POOLS[source_side(direction)],
+            Step.EXTRACT: POOLS[sender(direction)],
             Step.RECONCILE: POOLS["dataverse"],  # it reads the records that lookups point at
-            Step.LOAD: POOLS[target_side(direction)],
+            Step.LOAD: POOLS[receiver(direction)],
         }
         skips = {Step.EXTRACT: f"{group_id}.{Step.RECONCILE}", Step.SETTLE: publish}
         about = f"Table map **{self.map.title}** (`{self.map.map}`), {direction_word(direction)}."

@@ -21,9 +21,9 @@ def tracked() -> list[Path]:
         listed = subprocess.run([git, "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
         files = [ROOT / name for name in listed.split("\0") if name]
     else:
-        folders = ("dags", "docs", "great_expectations", "include", "plugins", "tests")
+        folders = ("benchmarks", "dags", "docs", "great_expectations", "include", "plugins", "tests")
         files = [file for folder in folders for file in (ROOT / folder).rglob("*") if "__pycache__" not in file.parts]
-        files += [ROOT / name for name in ("Makefile", "README.md", "CHANGELOG.md", "pyproject.toml", *LOCKS)]
+        files += [ROOT / name for name in ("Makefile", "pyproject.toml", "LICENSE", *LOCKS)] + [*ROOT.glob("*.md")]
     return [file for file in files if file.is_file()]
 
 
@@ -70,6 +70,14 @@ def test_lock_holds_what_the_project_names() -> None:
         locked = {name.lower() for name in re.findall(r"^([\w.-]+)==", text, flags=re.MULTILINE)}
         names = {re.split(r"[<>=\[ ]", requirement)[0].lower() for requirement in wanted}
         assert names - locked == set(), f"{lock} is older than pyproject.toml"
+
+
+def test_the_source_package_holds_every_tracked_file_and_folder(tracked: list[Path]) -> None:
+    """What begins with a dot serves the repository alone; pyproject.toml is always in."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    named = project["tool"]["hatch"]["build"]["targets"]["sdist"]["only-include"]
+    tops = {file.relative_to(ROOT).parts[0] for file in tracked}
+    assert {top for top in tops if not top.startswith(".")} == {*named, "pyproject.toml"}
 
 
 def test_make_help_lists_every_target() -> None:

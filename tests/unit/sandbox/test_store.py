@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -115,7 +116,7 @@ def test_rows_of_finance_hold_no_nulls(finance: Store) -> None:
     ],
 )
 @pytest.mark.parametrize("bulk", [False, True])
-def test_refused_values(dataverse: Store, values: dict[str, object], error: type[StoreError], bulk: bool) -> None:
+def test_refused_values(dataverse: Store, values: dict[str, Any], error: type[StoreError], bulk: bool) -> None:
     with pytest.raises(error), dataverse.transaction() as tx:
         tx.insert_many("account", [values]) if bulk else tx.insert("account", values)
     with dataverse.reading() as reading:

@@ -23,6 +23,10 @@ class ExpressionError(Terminal, ValueError):
     It is a ``ValueError`` too, so that pydantic makes a problem of the map of it.
     """
 
+    id = "filter"
+    cause = "A filter of a map or of an extract cannot be read."
+    way_out = "Correct the filter; docs/table-maps.md shows what filters may hold."
+
 
 @dataclass(frozen=True)
 class Compare:

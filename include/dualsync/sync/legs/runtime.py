@@ -11,7 +11,7 @@ from uuid import uuid4
 from upath import UPath
 
 from dualsync.closing import Closing
-from dualsync.errors import SettingsError
+from dualsync.errors import RequestError
 from dualsync.ledger import Ledger
 from dualsync.mapping import Catalog, Schema, TableMap
 from dualsync.settings import Settings
@@ -129,7 +129,7 @@ class Runtime(Closing):
         """The companies of a run, refused where one is not integrated.
 
         Raises:
-            SettingsError: A company is not among the integrated ones.
+            RequestError: A company is not among the integrated ones.
         """
         integrated = tuple(c.upper() for c in self.settings.companies)
         if not companies:
@@ -137,7 +137,7 @@ class Runtime(Closing):
         asked = tuple(dict.fromkeys(c.upper() for c in companies))
         for company in asked:
             if company not in integrated:
-                raise SettingsError(
+                raise RequestError(
                     f"company {company} is not integrated; integrated are {', '.join(integrated)} "
                     "(setting `companies`, environment DUALSYNC_COMPANIES)"
                 )

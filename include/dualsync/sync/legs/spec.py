@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dualsync.errors import MapErrors, SettingsError
+from dualsync.errors import RequestError, UnknownName
 from dualsync.spelling import nearest
 from dualsync.sync.plan.vocabulary import MODES, Phase, RunMode
 
@@ -117,8 +117,8 @@ class RunSpec:
         run_id: Its identity; empty for a new one.
 
     Raises:
-        MapErrors: There is no such mode.
-        SettingsError: Its parts do not go together.
+        UnknownName: There is no such mode.
+        RequestError: Its parts do not go together.
     """
 
     area: str
@@ -134,12 +134,12 @@ class RunSpec:
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
-            raise MapErrors([f"no mode '{self.mode}'{nearest(self.mode, MODES)}"])
+            raise UnknownName([f"no mode '{self.mode}'{nearest(self.mode, MODES)}"])
         chosen = isinstance(self.selection, Rows)
         if isinstance(self.selection, Rows) and not self.selection.rows:
-            raise SettingsError("a run of chosen rows needs at least one row")
+            raise RequestError("a run of chosen rows needs at least one row")
         if not chosen and self.approved:
-            raise SettingsError("only a run of chosen rows carries out what was approved")
+            raise RequestError("only a run of chosen rows carries out what was approved")
         # frozen: what it was given is brought into one form before anybody sees it
         object.__setattr__(self, "companies", tuple(self.companies))
         object.__setattr__(self, "maps", tuple(self.maps))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dualsync.errors import MapErrors
+from dualsync.errors import UnknownName
 from dualsync.mapping import Schema, TableMap
 from dualsync.sync.legs.runtime import Runtime
 from dualsync.sync.lookups.parents import Parents
@@ -34,12 +34,13 @@ def split_key(table_map: TableMap, key: str) -> tuple[str, ...]:
     """The parts of an integration key as people write it, with bars between.
 
     Raises:
-        MapErrors: It has not as many parts as the map's key.
+        UnknownName: It has not as many parts as the map's key.
     """
     parts = tuple(part.strip() for part in key.split("|"))
     names = table_map.finance.key
     if len(parts) != len(names):
-        raise MapErrors([f"key '{key}' has {len(parts)} part(s); the key of map {table_map.map} is {'|'.join(names)}"])
+        form = "|".join(names)
+        raise UnknownName([f"key '{key}' has {len(parts)} part(s); the key of map {table_map.map} is {form}"])
     return parts
 
 
@@ -47,7 +48,7 @@ def read_key(table_map: TableMap, schema: Schema, text: str) -> Key:
     """The key that people wrote.
 
     Raises:
-        MapErrors: It has not as many parts as the map's key, or one of them is not of its column's type.
+        UnknownName: It has not as many parts as the map's key, or one of them is not of its column's type.
     """
     columns = [schema.column("finance", table_map.finance.set, name) for name in table_map.finance.key]
     try:
@@ -55,7 +56,7 @@ def read_key(table_map: TableMap, schema: Schema, text: str) -> Key:
             parse(part, column, "finance") for part, column in zip(split_key(table_map, text), columns, strict=True)
         ]
     except ValueProblem as problem:
-        raise MapErrors([f"key '{text}' of map {table_map.map}: {problem}"]) from None
+        raise UnknownName([f"key '{text}' of map {table_map.map}: {problem}"]) from None
     return Key(tuple(parts), display_key(parts), join_key(parts) or "")
 
 

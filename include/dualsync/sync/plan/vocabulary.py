@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dualsync.mapping import Direction, Side
+    from dualsync.mapping import Side
 
 GLOBAL = "_global"
 """The company of transfers whose map knows no companies."""
@@ -231,16 +231,6 @@ def type_of(name: str) -> str:
 
 SIDE_NAMES = {"dataverse": "Dataverse", "finance": "Finance"}
 """The two sides as people write them."""
-
-
-def source_side(direction: Direction | str) -> Side:
-    """The side that a direction reads its changes from."""
-    return "dataverse" if direction == "to_finance" else "finance"
-
-
-def target_side(direction: Direction | str) -> Side:
-    """The side that a direction writes."""
-    return "finance" if direction == "to_finance" else "dataverse"
 
 
 # --- rules ------------------------------------------------------------------------------------------------------------

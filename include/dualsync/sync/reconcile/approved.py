@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from upath import UPath
 
-from dualsync.errors import SettingsError
+from dualsync.errors import ApprovalError
 from dualsync.frames import Sets
 from dualsync.sql import literal, quoted
 from dualsync.sync.legs.leg import Leg
@@ -28,7 +28,7 @@ def keep_approved(leg: Leg, runtime: Runtime, sets: Sets, fresh: UPath, leg_colu
         leg_columns: The columns of the leg.
 
     Raises:
-        SettingsError: The approved plan is no longer there.
+        ApprovalError: The approved plan is no longer there.
     """
     approved = approved_plan(leg, runtime)
     sets.view("fresh_plan", fresh)
@@ -65,7 +65,7 @@ def approved_plan(leg: Leg, runtime: Runtime) -> UPath:
     """The plan of the same leg in the run that was approved.
 
     Raises:
-        SettingsError: It is no longer there.
+        ApprovalError: It is no longer there.
     """
     folder = runtime.run_folder(leg.run.approved)
     run = runtime.stored_run(leg.run.approved)
@@ -74,4 +74,4 @@ def approved_plan(leg: Leg, runtime: Runtime) -> UPath:
         path = earlier.folder.file("plan.parquet")
         if path.exists():
             return path
-    raise SettingsError(f"{leg.label}: the plan of run {leg.run.approved} is no longer in {folder}; plan it anew")
+    raise ApprovalError(f"{leg.label}: the plan of run {leg.run.approved} is no longer in {folder}; plan it anew")

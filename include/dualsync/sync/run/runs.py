@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from dualsync.errors import MapErrors, SettingsError
+from dualsync.errors import RequestError, UnknownName
 from dualsync.ledger import LegCounts, LegRecord, RunRecord
 from dualsync.spelling import nearest
 from dualsync.sync.legs.folders import safe_name, write_json
@@ -50,8 +50,8 @@ def start_run(spec: RunSpec, runtime: Runtime) -> RunRef:
         runtime: Settings, maps and ledger.
 
     Raises:
-        SettingsError: A company is not integrated.
-        MapErrors: An area or map is not known.
+        RequestError: A company is not integrated.
+        UnknownName: An area or map is not known.
     """
     names = _maps(spec, runtime)
     now = datetime.now(UTC)
@@ -70,7 +70,7 @@ def _maps(spec: RunSpec, runtime: Runtime) -> list[str]:
     if spec.maps:
         unknown = [f"no table map '{name}'{nearest(name, catalog)}" for name in spec.maps if name not in catalog]
         if unknown:
-            raise MapErrors(unknown)
+            raise UnknownName(unknown)
         return list(catalog.order(spec.maps))
     if spec.area == ALL_ENABLED:
         return list(catalog.order(catalog.enabled))
@@ -81,13 +81,13 @@ def reopen_run(run_id: str, runtime: Runtime) -> RunRef:
     """Open a run again that was interrupted, to go on where it stopped; what it settled is not done twice.
 
     Raises:
-        SettingsError: There is no such run in the runs folder.
+        RequestError: There is no such run in the runs folder.
         UnknownVersion: Another release wrote it in a form that this one does not know.
     """
     run = runtime.stored_run(run_id)
     if run is None:
         runs = [record.run_id for record in runtime.ledger.runs()]
-        raise SettingsError(f"no run '{run_id}' in {runtime.runs_folder()}{nearest(run_id, runs)}")
+        raise RequestError(f"no run '{run_id}' in {runtime.runs_folder()}{nearest(run_id, runs)}")
     _save_start(run, runtime)
     return run
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
-from dualsync.errors import DualsyncError, LegsFailed, Superseded, Transient
+from dualsync.errors import DualsyncError, LegsFailed, RequestError, Superseded, Transient
 from dualsync.ledger import LegCounts, LegRecord
 from dualsync.sides import Direction
 from dualsync.sync.deletions import delete_rows, pending_deletions
@@ -285,7 +285,7 @@ _STEPS: dict[Step, Callable[[Leg, Runtime], LegSummary]] = {
 def _needed(leg: Leg, kind: type[M]) -> M:
     done = leg.folder.done(kind)
     if done is None:
-        raise DualsyncError(f"{leg.label}: step {kind.name} is not done in {leg.folder.path}; run it first")
+        raise RequestError(f"{leg.label}: step {kind.name} is not done in {leg.folder.path}; run it first")
     return done
 
 

@@ -26,6 +26,10 @@ from dualsync.sync.settle.outcome import count_rows_ended, end_rows, left_open, 
 class NotConserved(Defect):
     """The counts of a transfer do not add up; nothing was settled."""
 
+    id = "counts"
+    cause = "Rows of the plan are missing from what became of it, or are there twice: an error in dualsync itself."
+    way_out = "Report it with the run's folder. Nothing was settled; the next run starts from the last good state."
+
 
 def settle(context: LegContext, extracted: Extracted, *, state: str = LegState.SETTLED, message: str = "") -> LegRecord:
     """Settle a transfer.

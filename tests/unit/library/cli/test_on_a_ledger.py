@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dualsync.cli import app
+from support.paths import ROOT
 from support.reconciled import NIGHT, PACK, SCRIPT, reconcile
 
 
@@ -63,7 +65,7 @@ def test_one_exception_is_shown_with_both_records(home: Path) -> None:
     assert "  msdyn_subject: Bridge\n" in shown
     assert "@odata.etag" not in shown
     wrong = run(home, "exceptions", "show", "1717", code=2)
-    assert wrong == "There is no exception number 1717. List them: `dualsync exceptions list`\n"
+    assert wrong == "error [request]: there is no exception number 1717; `dualsync exceptions list` lists them\n"
 
 
 def test_an_exception_gets_status_owner_and_comment(home: Path) -> None:
@@ -95,7 +97,7 @@ def test_open_rows_are_listed_and_shown(home: Path) -> None:
     assert "no name" in run(home, "quarantine", "show", "projects", "PRJ-2")
     missing = CliRunner().invoke(app, ["quarantine", "show", "projects", "X"], env={"DUALSYNC_HOME": str(home)})
     assert missing.exit_code == 1
-    assert "List them: `dualsync quarantine list --map projects --state all`" in missing.stderr
+    assert "`dualsync quarantine list --map projects --state all` lists them" in missing.stderr
 
 
 def test_status_names_what_is_open(home: Path) -> None:
@@ -120,6 +122,43 @@ def test_nothing_needs_approval_and_no_document_is_incomplete(home: Path) -> Non
 def test_earlier_names_still_work(home: Path, earlier: str, words: tuple[str, ...]) -> None:
     assert run(home, earlier, *words[1:]) == run(home, *words)
     assert f"\n  {earlier} " not in run(home, "--help")
+
+
+def test_errors_have_the_id_that_the_page_of_messages_explains(home: Path) -> None:
+    explained = (ROOT / "docs" / "messages.md").read_text()
+    for error, words in {
+        "error [settings]: dataverse is not configured": ("maps", "check", "--live"),
+        "error [request]: no run 'x'": ("resume", "x"),
+        "error [request]: --key needs exactly one --map": ("sync", "project", "--key", "A"),
+        "error [request]: no status 'done'": ("exceptions", "set", "1", "--by", "anna", "--status", "done"),
+        "error [name]: no table map 'projets'; did you mean 'projects'": ("explain", "projets", "A"),
+        "error [sign-off]: the period 2026-03-01 of USPM is not signed off": ("review", "USPM", "2026-03", "--by", "b"),
+        "error [approval]: no transfer needs approval": ("approvals", "release", "--by", "anna"),
+    }.items():
+        assert run(home, *words, code=2).startswith(error)
+        assert f"\n### {error.partition(':')[0]}\n" in explained
+
+
+def test_each_problem_of_a_map_has_a_line_below_the_id(tmp_path: Path) -> None:
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "odd.yaml").write_text("map: odd\nsharks: 2\n")
+    lines = run(tmp_path, "maps", "list", code=2).splitlines()
+    assert lines[0] == "error [maps]:"
+    assert any(re.search(r"odd\.yaml:2: sharks: ", line) for line in lines[1:])
+
+
+def test_a_ledger_that_cannot_be_opened_is_told_in_words(tmp_path: Path) -> None:
+    (tmp_path / "text.db").write_text("no database, " * 10)
+    for url, error in {
+        "nosuch://host/ledger": "error [settings]: ledger_url cannot be used",
+        "rubbish": "error [settings]: ledger_url cannot be used",
+        f"sqlite:///{tmp_path}/text.db/x/ledger.db": "error [settings]: ledger_url cannot be used",
+        f"sqlite:///{tmp_path}/text.db": "error [settings]: ledger_url cannot be used: file is not a database",
+        f"sqlite:///{tmp_path}": "error [unavailable]: the ledger cannot be reached",
+    }.items():
+        done = CliRunner().invoke(app, ["status"], env={"DUALSYNC_HOME": str(tmp_path), "DUALSYNC_LEDGER_URL": url})
+        assert isinstance(done.exception, SystemExit), url
+        assert done.stderr.startswith(error)
 
 
 def test_errors_name_the_thing_and_the_way_out(home: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dualsync.errors import SettingsError
+from dualsync.errors import RequestError, SignOffError
 from dualsync.ledger import ControlResult, Ledger, NightRecord, SignOff
 from dualsync.ledger.breaks import BreakFilter
 from dualsync.reports.figures import AGES, age_class
@@ -116,24 +116,24 @@ def test_breaks_are_found_by_what_they_hold_and_paged(ledger: Ledger) -> None:
 
 
 def test_unknown_breaks_and_statuses_are_refused(ledger: Ledger) -> None:
-    with pytest.raises(SettingsError, match="no exception number 7"):
+    with pytest.raises(RequestError, match="no exception number 7"):
         ledger.nights.edit_break(7, "Ann", comment="?")
-    with pytest.raises(SettingsError, match="no status 'done'; there are open, in_progress"):
+    with pytest.raises(RequestError, match="no status 'done'; there are open, in_progress"):
         ledger.nights.edit_break(7, "Ann", status="done")
 
 
 def test_a_period_is_signed_once_and_reviewed_by_somebody_else(ledger: Ledger) -> None:
     nights = ledger.nights
     signed = SignOff("USPM", "2026-03-01", "night-0", "packs/1", "d" * 64, "Ann", FIRST)
-    with pytest.raises(SettingsError, match="is not signed off"):
+    with pytest.raises(SignOffError, match="is not signed off"):
         nights.review("USPM", "2026-03-01", "Bob")
     nights.sign(signed)
-    with pytest.raises(SettingsError, match="signed off already"):
+    with pytest.raises(SignOffError, match="signed off already"):
         nights.sign(replace(signed, digest="e" * 64))
-    with pytest.raises(SettingsError, match="cannot review"):
+    with pytest.raises(SignOffError, match="cannot review"):
         nights.review("USPM", "2026-03-01", "Ann")
     assert nights.review("USPM", "2026-03-01", "Bob").reviewed_by == "Bob"
-    with pytest.raises(SettingsError, match="was reviewed by Bob"):
+    with pytest.raises(SignOffError, match="was reviewed by Bob"):
         nights.review("USPM", "2026-03-01", "Cid")
     assert [(one.company, one.reviewed_at) for one in nights.sign_offs("USPM")] == [("USPM", FIRST)]
     assert nights.sign_offs("GBPM") == []

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -317,7 +317,7 @@ def test_masters_and_required_first_runs() -> None:
         ("actuals", "finance", {"TransactionType": "BilledSales"}, False),
     ],
 )
-def test_only_what_belongs_to_the_map_travels(name: str, side: str, row: dict[str, object], travels: bool) -> None:
+def test_only_what_belongs_to_the_map_travels(name: str, side: str, row: dict[str, Any], travels: bool) -> None:
     half = catalog[name].dataverse if side == "dataverse" else catalog[name].finance
     assert half.expression.matches(row) is travels
 
@@ -352,9 +352,7 @@ def test_accounts_vendors_and_tasks_name_rows_of_their_own_map() -> None:
         ({"msdyn_skipsync": True, "msdyn_transactiontypecode": 192350000}, False),
     ],
 )
-def test_an_actual_without_skip_sync_is_held_by_one_part_and_not_left_out(
-    row: dict[str, object], unclear: bool
-) -> None:
+def test_an_actual_without_skip_sync_is_held_by_one_part_and_not_left_out(row: dict[str, Any], unclear: bool) -> None:
     conditions = [catalog[name].dataverse.unclear for name in ("actuals", "actuals_billed")]
     assert [one.matches(row) for one in conditions if one is not None].count(True) == int(unclear)
     assert not (

@@ -1,6 +1,7 @@
 """Parts and units of table maps: the maps that follow from one file, and what is refused."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,7 +63,7 @@ def findings(folder: Path, *texts: str) -> list[Finding]:
     return [one for one in check_catalog(loaded(folder, *texts), Schema.load()) if one.severity == "error"]
 
 
-def takers(catalog: Catalog, side: str, row: dict[str, object]) -> list[str]:
+def takers(catalog: Catalog, side: str, row: dict[str, Any]) -> list[str]:
     halves = {name: catalog[name].dataverse if side == "dataverse" else catalog[name].finance for name in NAMES}
     return [name for name, half in halves.items() if half.expression.matches(row)]
 

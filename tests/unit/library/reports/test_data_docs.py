@@ -83,9 +83,8 @@ def test_pages_need_no_network_no_script_and_show_every_rule(catalog: Catalog, l
     assert first == UPath(tmp_path / "night-2" / "data_docs" / "index.html")
     assert report.data_docs == first.parent
 
-    pages = {
-        path.relative_to(first.parent).as_posix(): path for path in Path(first.parent).rglob("*") if path.is_file()
-    }
+    folder = Path(str(first.parent))
+    pages = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     assert set(pages) == {"index.html", "static/data_docs.css", "suites/actuals.html", "suites/parties.html"}
     for name, path in pages.items():
         text = path.read_text(encoding="utf-8")

@@ -75,7 +75,8 @@ def wire() -> Wire:
 
 @pytest.fixture
 def settings(tmp_path: Any) -> Settings:
-    endpoint = EndpointSettings(url="https://org.example", authority=AUTHORITY, client_id="me", client_secret="s3cret")
+    secret = SecretStr("s3cret")
+    endpoint = EndpointSettings(url="https://org.example", authority=AUTHORITY, client_id="me", client_secret=secret)
     return Settings(home=tmp_path, dataverse=endpoint, retries=Retries(attempts=4, waiting=100))
 
 

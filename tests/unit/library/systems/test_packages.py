@@ -23,7 +23,7 @@ from dualsync.systems.http import Service
 
 ENTITY, TARGET = "Things", "ThingEntity"
 COLUMNS = ("ThingId", "Name")
-ROWS: list[dict[str, object]] = [{"ThingId": "a1", "Name": "First"}, {"ThingId": "B2", "Name": None}]
+ROWS: list[dict[str, Any]] = [{"ThingId": "a1", "Name": "First"}, {"ThingId": "B2", "Name": None}]
 NAMESPACE = "{http://schemas.microsoft.com/dynamics/2015/01/DataManagement}"
 BLOB = "https://store.example/dmf/x.zip?sig=secret"
 
@@ -32,7 +32,7 @@ class Farm:
     """Plays Finance and its storage: one answer for each action, the last one again and again."""
 
     def __init__(self, **answers: list[Any]) -> None:
-        self.answers: dict[str, list[Any]] = {
+        usual: dict[str, list[Any]] = {
             "GetAzureWriteUrl": [json.dumps({"BlobId": "{1}", "BlobUrl": BLOB})],
             "ImportFromPackage": ["id"],
             "GetExecutionSummaryStatus": ["NotRun", "Executing", "Succeeded"],
@@ -40,7 +40,8 @@ class Farm:
             "GetImportStagingErrorFileUrl": [""],
             "GenerateImportTargetErrorKeysFile": [False],
             "GetImportTargetErrorKeysFileUrl": [""],
-        } | answers
+        }
+        self.answers = usual | answers
         self.asked: list[tuple[str, Any]] = []
         self.files: dict[str, bytes] = {}
         self.transfers: list[httpx.Request] = []
@@ -90,7 +91,7 @@ class Farm:
         return Finance(service, packages)
 
 
-def load(farm: Farm, rows: list[dict[str, object]] = ROWS) -> ImportResult:
+def load(farm: Farm, rows: list[dict[str, Any]] = ROWS) -> ImportResult:
     return farm.finance.import_rows(ENTITY, COLUMNS, rows, "USPM", target=TARGET, key=["ThingId"])
 
 
@@ -142,7 +143,7 @@ def test_a_client_without_the_package_api_says_so() -> None:
 
 def test_the_package_names_every_column_and_holds_the_rows() -> None:
     """The field map names all columns, or Finance stages none [FO4]."""
-    rows = [{"ThingId": UUID(int=1), "Name": 'say "hi", all'}, {"ThingId": "ü"}]
+    rows: list[dict[str, Any]] = [{"ThingId": UUID(int=1), "Name": 'say "hi", all'}, {"ThingId": "ü"}]
     with zipfile.ZipFile(io.BytesIO(build_package("group", ENTITY, TARGET, COLUMNS, rows))) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     assert sorted(files) == ["Manifest.xml", "PackageHeader.xml", "rows.csv"]
@@ -176,12 +177,12 @@ def test_the_package_names_every_column_and_holds_the_rows() -> None:
         (datetime(2026, 3, 1, 8, 5, tzinfo=UTC), "2026-03-01 08:05:00"),
     ],
 )
-def test_values_have_one_text(value: object, text: str) -> None:
+def test_values_have_one_text(value: Any, text: str) -> None:
     assert cell(value) == text
 
 
 @pytest.mark.parametrize("value", [1.5, True, b"x"])
-def test_values_without_a_certain_text_are_refused(value: object) -> None:
+def test_values_without_a_certain_text_are_refused(value: Any) -> None:
     with pytest.raises(TypeError):
         cell(value)
 

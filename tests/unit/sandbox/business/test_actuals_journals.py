@@ -31,7 +31,7 @@ COST, UNBILLED, BILLED = TransactionType.COST, TransactionType.UNBILLED_SALES, T
 TIME, FEE, RETAINER = TransactionClass.TIME, TransactionClass.FEE, TransactionClass.RETAINER
 
 
-def entry_line(project: str, **values: object) -> dict[str, object]:
+def entry_line(project: str, **values: object) -> dict[str, Any]:
     return {
         "msdyn_transactiontypecode": COST,
         "msdyn_transactionclassification": TIME,

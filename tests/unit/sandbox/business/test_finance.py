@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -221,7 +222,7 @@ def test_a_proposed_milestone_cannot_be_deleted(tx: Tx, line: Row) -> None:
         ("ProjectFundingSources", {"ProjectContractID": "ORD-2", "FundingSourceId": "CC-1"}),
     ],
 )
-def test_related_records_must_exist(tx: Tx, contract: Row, table: str, values: dict[str, object]) -> None:
+def test_related_records_must_exist(tx: Tx, contract: Row, table: str, values: dict[str, Any]) -> None:
     with pytest.raises(ReferenceNotFound):
         tx.insert(table, {"dataAreaId": "uspm", **values})
 
@@ -231,7 +232,7 @@ def test_related_records_must_exist(tx: Tx, contract: Row, table: str, values: d
     [({"ContractLineId": "PCL-9"}, "Contract line ID"), ({"ActivityNumber": "TSK-9"}, "Activity number")],
 )
 def test_a_milestone_names_a_line_of_its_contract_and_a_task_of_its_project(
-    tx: Tx, line: Row, values: dict[str, object], field: str
+    tx: Tx, line: Row, values: dict[str, Any], field: str
 ) -> None:
     message = f"The value '{next(iter(values.values()))}' in field '{field}' is not found in the related table"
     with pytest.raises(BusinessRuleViolation, match=message):

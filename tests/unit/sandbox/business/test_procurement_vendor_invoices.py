@@ -1,6 +1,7 @@
 """Project vendor invoices in Dataverse: [J1, J3 to J6, J9, J14, J15, K8] and the documented refusals; by rule."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,7 @@ def purchases(office: Works) -> Purchases:
     return Purchases(office)
 
 
-def told(rows: list[Row], *columns: str) -> list[tuple[object, ...]]:
+def told(rows: list[Row], *columns: str) -> list[tuple[Any, ...]]:
     return [tuple(row[f"msdyn_{column}"] for column in columns) for row in rows]
 
 
@@ -58,7 +59,7 @@ def standing(rows: list[Row]) -> list[Row]:
     return [row for row in rows if row["msdyn_adjustmentstatus"] is None]
 
 
-def change(purchases: Purchases, table: str, row_id: object, *, outside: bool = True, **changes: object) -> None:
+def change(purchases: Purchases, table: str, row_id: Any, *, outside: bool = True, **changes: Any) -> None:
     """What a caller of the API changes."""
     with purchases.works.dataverse.transaction(outside=outside) as tx:
         tx.update(table, row_id, changes)
@@ -130,8 +131,9 @@ def test_users_do_not_edit_vendor_invoices(purchases: Purchases) -> None:
             (INVOICE_LINE, line, "msdyn_quantity"),
             (INVOICE, invoice, "msdyn_subtotal"),
         ):
+            four: dict[str, Any] = {column: Decimal(4)}
             with pytest.raises(BusinessRuleViolation, match="aren't editable"):
-                change(purchases, table, row_id, **{column: Decimal(4)})
+                change(purchases, table, row_id, **four)
         works.switches.set(integration_user=True)
         change(purchases, INVOICE_LINE, line, msdyn_quantity=Decimal(4))
         works.switches.set(integration_user=False)

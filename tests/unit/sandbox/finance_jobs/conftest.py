@@ -47,7 +47,9 @@ def _projects(books: Books) -> None:
 def books_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("books")
     clock = Clock(datetime(2026, 3, 2, 9, tzinfo=UTC), frozen=True)
-    stores = [Store(folder / f"{name}.db", SystemSchema.load(name), clock) for name in ("dataverse", "finance")]
+    dataverse = Store(folder / "dataverse.db", SystemSchema.load("dataverse"), clock)
+    finance = Store(folder / "finance.db", SystemSchema.load("finance"), clock)
+    stores = (dataverse, finance)
     seed(*stores, "demo", 1)
     for store in stores:
         store.close()

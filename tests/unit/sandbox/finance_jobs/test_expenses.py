@@ -54,7 +54,9 @@ def test_project_categories_come_from_tied_shared_categories(books: Books) -> No
 def test_by_hand_where_the_accountant_is_slow(tmp_path: Path) -> None:
     """Switched off, nothing is set up [C13]."""
     clock = Clock()
-    stores = [Store(tmp_path / f"{name}.db", SystemSchema.load(name), clock) for name in ("dataverse", "finance")]
+    dataverse = Store(tmp_path / "dataverse.db", SystemSchema.load("dataverse"), clock)
+    finance = Store(tmp_path / "finance.db", SystemSchema.load("finance"), clock)
+    stores = (dataverse, finance)
     install(*stores, clock, Parameters(sets_up_categories=False))
     with stores[1].transaction() as tx:
         tx.insert("LegalEntities", {"LegalEntityId": "USPM"})
@@ -126,7 +128,7 @@ def test_posting_makes_the_row_for_dataverse(books: Books) -> None:
     assert row["ProjTransId"] != ""
 
 
-def entries(books: Books) -> list[tuple[object, object]]:
+def entries(books: Books) -> list[tuple[Any, Any]]:
     return [(entry["PostingType"], entry["Debit"] - entry["Credit"]) for entry in books.all("LedgerEntries")]
 
 
@@ -186,7 +188,7 @@ def test_an_expense_for_a_project_of_another_company(books: Books) -> None:
 # -- the integration account
 
 
-def actual(books: Books, row: Any, kind: str = "Cost", sign: int = 1, **values: object) -> Any:
+def actual(books: Books, row: Any, kind: str = "Cost", sign: int = 1, **values: Any) -> Any:
     """What Dataverse's approval makes of an exported expense."""
     given = {
         "ProjectId": row["ProjId"],

@@ -113,7 +113,7 @@ def test_journals_by_period_of_the_transaction_date(books: Books, unit: str, sta
 def test_one_open_journal_for_all_and_a_new_one_while_it_is_busy(books: Books) -> None:
     """Rule [G4]."""
     books.parameters(JournalPeriodUnit="All")
-    journals = []
+    journals: list[Any] = []
     for _ in range(2):
         books.stage()
         journals += jobs.import_from_staging(books.finance, "USPM").journals
@@ -302,7 +302,7 @@ def test_a_rate_agreed_with_the_customer(books: Books) -> None:
         CurrencyCode="GBP",
         ExchangeRate=Decimal(125),
     )
-    of_contract = {"ContractId": "ORD-uspm", "TransactionCurrencyId": "GBP", "Quantity": Decimal(4)}
+    of_contract: dict[str, Any] = {"ContractId": "ORD-uspm", "TransactionCurrencyId": "GBP", "Quantity": Decimal(4)}
     sale = books.stage("Sales", amount="250", **{**of_contract, "Amount": Decimal(1000)})
     cost = books.stage("Cost", amount="250", **{**of_contract, "Amount": Decimal(1000)})
     books.do()

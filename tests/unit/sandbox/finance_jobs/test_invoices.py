@@ -1,6 +1,7 @@
 """Posting of invoice proposals, and intercompany invoices: [G-L, G6, G15, H8, H9, H14, K4, K5, R9]."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -15,13 +16,13 @@ WIP = {"dataAreaId": "gbpm", "ProjectId": "PRJ-G", "TransactionCurrencyId": "GBP
 """What says that something is of the company whose profile accrues revenue."""
 
 
-def propose(books: Books, number: str = "INV-1", area: str = "uspm", **values: object) -> None:
+def propose(books: Books, number: str = "INV-1", area: str = "uspm", **values: Any) -> None:
     currency = {"uspm": "USD", "gbpm": "GBP"}[area]
     header = {"ProjectContractId": f"ORD-{area}", "SalesCurrency": currency, "InvoiceDate": "2026-03-31", **values}
     books.insert("ProjInvoiceProposalsV2", dataAreaId=area, InvoiceProposalId=number, **header)
 
 
-def billed(books: Books, unbilled: Row | None, number: str = "INV-1", **values: object) -> Row:
+def billed(books: Books, unbilled: Row | None, number: str = "INV-1", **values: Any) -> Row:
     """The staged billed sale of an unbilled one, related with it."""
     same = ("dataAreaId", "ProjectId", "Amount", "Quantity", "BillingType", "TransactionCurrencyId")
     taken = {name: unbilled[name] for name in (*same, "TransactionClassification")} if unbilled is not None else {}
@@ -42,7 +43,7 @@ def post(books: Books, company: str = "USPM") -> jobs.InvoicingSummary:
     return jobs.post_invoice_proposals(books.finance, company)
 
 
-def entries(books: Books, number: str = "INV-1") -> dict[object, object]:
+def entries(books: Books, number: str = "INV-1") -> dict[Any, Any]:
     """Posting type and signed amount in accounting currency of the invoice of a proposal."""
     voucher = books.one("ProjInvoiceProposalHeaders", InvoiceProposalId=number)["Voucher"]
     return {row["PostingType"]: row["Debit"] - row["Credit"] for row in books.all("LedgerEntries", Voucher=voucher)}
@@ -103,7 +104,12 @@ def test_an_agreed_rate(books: Books) -> None:
     rate = {"ProjectContractId": "ORD-uspm", "CurrencyCode": "GBP", "ExchangeRate": Decimal(125)}
     books.insert("FixedExchangeRates", dataAreaId="uspm", **rate)
     propose(books, SalesCurrency="GBP")
-    hours = {"Quantity": Decimal(4), "UnitPrice": Decimal(250), "Amount": Decimal(1000), "TransactionCurrencyId": "GBP"}
+    hours: dict[str, Any] = {
+        "Quantity": Decimal(4),
+        "UnitPrice": Decimal(250),
+        "Amount": Decimal(1000),
+        "TransactionCurrencyId": "GBP",
+    }
     sale = books.stage("Sales", ContractId="ORD-uspm", **hours)
     books.do()
     row = billed(books, sale, ContractId="ORD-uspm")
@@ -294,7 +300,7 @@ def test_only_the_named_proposals(books: Books) -> None:
 # -- intercompany
 
 
-def lent(books: Books, amount: str = "1200", **values: object) -> Row:
+def lent(books: Books, amount: str = "1200", **values: Any) -> Row:
     """An inter-organizational sale of GBPM to a project of USPM, posted."""
     row: Row = books.stage(
         "InterOrgSales",
@@ -334,8 +340,8 @@ def test_a_lending_company_invoices_what_it_lent(books: Books) -> None:
     }  # fmt: skip
     assert balance(books, "IntercompanyAccruedRevenueDebit") == 0
     vendor = books.one("VendorInvoiceHeaders", dataAreaId="uspm", VendorInvoiceNum=invoice["InvoiceId"])
-    facts = ("InvoiceAccount", "InvoiceStatus", "CurrencyCode", "IsIntercompany")
-    assert [vendor[name] for name in facts] == ["ICV-GBPM", "Pending", "USD", "Yes"]
+    columns = ("InvoiceAccount", "InvoiceStatus", "CurrencyCode", "IsIntercompany")
+    assert [vendor[name] for name in columns] == ["ICV-GBPM", "Pending", "USD", "Yes"]
     charged = books.all("VendorInvoiceLines", dataAreaId="uspm", TableRefId=vendor["TableRefId"])
     assert [(line["ProjId"], line["CategoryType"], line["NetAmount"]) for line in charged] == [
         ("PRJ-T", "Hour", 1200), ("PRJ-T", "Hour", -200),

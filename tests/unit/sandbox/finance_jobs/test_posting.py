@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ def test_a_reversal_equals_its_original(books: Books) -> None:
     reversal = books.stage("Cost", amount="-88.40", TransactionCurrencyId="GBP", Quantity=Decimal(-1))
     books.do()
     assert books.staged(original)["AccountingAmount"] == -books.staged(reversal)["AccountingAmount"]
-    sums: dict[object, Decimal] = {}
+    sums: dict[Any, Decimal] = {}
     for row in (original, reversal):
         for posting_type, amount in books.entries(row):
             sums[posting_type] = sums.get(posting_type, Decimal(0)) + amount
@@ -273,7 +274,7 @@ def test_only_chargeable_sales_are_taxed(books: Books, kind: str, billing_type: 
 
 def test_the_example_of_ten_hours_lent(books: Books) -> None:
     """10 h for 120 USD, 88 GBP and 200 USD; the lending company has ledger entries, but no transactions [K3, K6]."""
-    hours = {"Quantity": Decimal(10), "ResourcingCompany": "GBPM", "ProjectDataAreaId": "USPM"}
+    hours: dict[str, Any] = {"Quantity": Decimal(10), "ResourcingCompany": "GBPM", "ProjectDataAreaId": "USPM"}
     lent = {**hours, "dataAreaId": "gbpm"}
     unit_cost = books.stage("ResourcingUnitCost", amount="88", **lent, Amount=Decimal(880), TransactionCurrencyId="GBP")
     charged = books.stage("InterOrgSales", amount="120", **{**lent, "Amount": Decimal(1200)})

@@ -1,6 +1,7 @@
 """Invoice proposals and their lines: [C7, F3, G3, G8, G10, G21, H2 to H4, H6, R12, R14]; each test names its rule."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -12,14 +13,14 @@ from support.books import Books
 MILESTONE, UNADJUSTABLE = 192350003, 192350002
 
 
-def propose(books: Books, number: str = "INV-1", **values: object) -> Row:
+def propose(books: Books, number: str = "INV-1", **values: Any) -> Row:
     """What a data package writes."""
     header = {"ProjectContractId": "ORD-uspm", "SalesCurrency": "USD", "InvoiceDate": "2026-03-31", **values}
     row: Row = books.insert("ProjInvoiceProposalsV2", dataAreaId="uspm", InvoiceProposalId=number, **header)
     return row
 
 
-def billed(books: Books, unbilled: Row | None, number: str = "INV-1", **values: object) -> Row:
+def billed(books: Books, unbilled: Row | None, number: str = "INV-1", **values: Any) -> Row:
     """The staged billed sale of an unbilled one, related with it."""
     same = ("Amount", "UnitPrice", "Quantity", "TransactionClassification", "BillingType", "TransactionCurrencyId")
     taken = {name: unbilled[name] for name in same} if unbilled is not None else {}
@@ -276,7 +277,7 @@ def milestone(books: Books, number: str, amount: str) -> Row:
     return row
 
 
-def statuses(books: Books) -> tuple[object, object]:
+def statuses(books: Books) -> tuple[Any, Any]:
     """Of the milestone and its on-account transaction."""
     return books.one("ProjectContractLineMilestones")["TransStatus"], books.one("OnAccountTransactions")["Status"]
 
@@ -285,7 +286,11 @@ def test_a_milestone_becomes_a_line(books: Books) -> None:
     """Of its on-account transaction, which is on a proposal from then on and invoiced after posting [E12, C7, R16]."""
     milestone(books, "MIL-1", "4000")
     propose(books)
-    facts = {"TransactionClassification": MILESTONE, "TransactionCategoryId": "", "UnitPrice": Decimal(4000)}
+    facts: dict[str, Any] = {
+        "TransactionClassification": MILESTONE,
+        "TransactionCategoryId": "",
+        "UnitPrice": Decimal(4000),
+    }
     billed(books, None, Amount=Decimal(4000), ExternalOriginReference="MIL-1", **facts)
     assert statuses(books) == ("Posted", "Posted")
     fill(books)

@@ -79,7 +79,7 @@ def subcontract(books: Books, number: str = "SUB-1", **values: object) -> Row:
 
 
 def line(books: Books, number: str = "SCL-1", of: str = "Time", **values: object) -> Row:
-    given: dict[str, object] = {
+    given: dict[str, Any] = {
         "dataAreaId": "uspm",
         "ProjSubContractLineNumber": number,
         "SubcontractNumber": "SUB-1",

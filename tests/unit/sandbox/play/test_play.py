@@ -85,7 +85,7 @@ def test_nothing_is_lost_or_won(works: Works) -> None:
     """Reversals are the opposite of their originals; what stands of an entry is what was approved [E6, R10, R11]."""
     played(works, 5)
     actuals = {row["msdyn_actualid"]: row for row in works.all(TABLE)}
-    originals: dict[object, list[object]] = defaultdict(list)
+    originals: dict[object, list[Any]] = defaultdict(list)
     for row in works.all("msdyn_transactionconnection"):
         if row["msdyn_transaction1role"] == "Reversing":
             originals[row["msdyn_transaction2"]].append(row["msdyn_transaction1"])
@@ -261,9 +261,7 @@ def test_the_control_plane_plays(sandbox: Sandbox) -> None:
         ("/play/event", {"name": "approve-time", "project": "PRJ-none"}, 409),
     ],
 )
-def test_the_control_plane_says_what_is_wrong(
-    sandbox: Sandbox, path: str, body: dict[str, object], status: int
-) -> None:
+def test_the_control_plane_says_what_is_wrong(sandbox: Sandbox, path: str, body: dict[str, Any], status: int) -> None:
     answer = httpx.post(f"{sandbox.info['control']}{path}", json=body, timeout=60)
     assert answer.status_code == status
     assert answer.json()["error"]

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -29,7 +30,7 @@ def app() -> typer.Typer:
 class Control(BaseHTTPRequestHandler):
     """The one request of the control plane the command makes."""
 
-    asked: list[object]
+    asked: list[Any]
     status = 200
 
     def do_POST(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,7 +60,7 @@ ACK = {"pos": 0, "join_key": "p-1", "action": "create", "status": "ok", "id": "a
 
 
 @pytest.fixture
-def folder(tmp_path) -> LegFolder:
+def folder(tmp_path: Path) -> LegFolder:
     return LegFolder(UPath(tmp_path) / "USPM", 1)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dualsync.errors import MapErrors, SettingsError, UnknownVersion
+from dualsync.errors import MapErrors, RequestError, UnknownVersion
 from dualsync.sync.legs.leg import RunRef
 from dualsync.sync.legs.markers import FORMAT
 from dualsync.sync.legs.spec import All, Approved, Keys, Normal, Resend, RowRef, Rows, RunSpec
@@ -126,7 +126,7 @@ def test_an_unknown_mode_is_refused() -> None:
 
 @pytest.mark.parametrize("words", [{"selection": Rows(())}, {"policy": Resend("dry")}, {"policy": Approved("dry")}])
 def test_what_does_not_go_together_is_refused(words: dict[str, Any]) -> None:
-    with pytest.raises(SettingsError):
+    with pytest.raises(RequestError):
         RunSpec("setup", **words)
 
 

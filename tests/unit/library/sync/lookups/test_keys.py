@@ -32,7 +32,7 @@ def _rows(frame: Any) -> list[tuple[Any, ...]]:
 
 def test_a_key_with_a_part_of_the_parent(stage: Stage) -> None:
     stage.base("groups", "USMF", [{"id": "g1", "f:GroupId": "Books"}])
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"number": "A-1", "group": "g1"},
         {"number": "A-2", "group": "g9"},
         {"number": None, "group": "g1"},

@@ -154,6 +154,7 @@ def test_reasons_are_columns(stage: Stage) -> None:
 def test_a_row_of_finance_without_a_key_is_nobodys(stage: Stage) -> None:
     stage.finance.rows["Items"] = [{"ItemNumber": "", "dataAreaId": "USMF"}]
     asked = keys(("I",), paths=("number",))
-    asked["number"] = asked["number"].where([False], "")
+    kept: Any = [False]
+    asked["number"] = asked["number"].where(kept, "")
     named = stage.parents().why_missing_keys(stage.catalog["items"], ["ItemNumber"], asked)
     assert named["rule"].to_pylist() == ["items.unknown"]

@@ -166,9 +166,9 @@ def test_every_kind_of_column(pair: tuple[str, str], zone: ZoneInfo, data: st.Da
 @pytest.mark.parametrize("sending", ["text", "int", "decimal", "bool"])
 def test_what_is_no_date_is_no_date(sending: str, receiving: str) -> None:
     sender, receiver = column(sending, "from"), column(receiving, "to")
-    values = {"text": ["2026-01-31"], "int": [1], "decimal": [Decimal(1)], "bool": [True]}[sending]
+    value = {"text": "2026-01-31", "int": 1, "decimal": Decimal(1), "bool": True}[sending]
     text = f"from ({sending}) holds a value that to ({receiving}) cannot take"
-    assert at_once([*values, None], field(), sender, receiver, "to_finance", PARIS) == [("type", text), None]
+    assert at_once([value, None], field(), sender, receiver, "to_finance", PARIS) == [("type", text), None]
 
 
 VALUE_MAPS: list[tuple[str, str, dict[Any, Any]]] = [
