@@ -66,7 +66,7 @@ def test_everything_that_can_be_tested_is_and_the_night_agrees(evening: World) -
 def test_what_is_hidden_costs_the_checks_that_read_it_and_no_other(
     evening: World, hidden: dict[str, set[str] | None]
 ) -> None:
-    hidden["FiscalPeriods"] = {"EndDate"}  # of one check of R5
+    hidden["FiscalPeriods"] = {"EndDate"}  # one check reads it
     hidden["IntercompanyRelations"] = None
     verdict, covered, report = controls_of_a_night(evening, gaps={"r27": Gap(reason="known", until=date(2099, 1, 1))})
 

@@ -140,7 +140,7 @@ def test_what_was_not_tested_fails_the_run_where_the_settings_say_so(
 ) -> None:
     monkeypatch.setenv("DUALSYNC_HOME", str(tmp_path))
     monkeypatch.setenv("DUALSYNC_NIGHTLY__FAIL_ON_INCOMPLETE", "true")
-    task = dagbag.dags[DAG_ID].get_task("verdict")
+    task: Any = dagbag.dags[DAG_ID].get_task("verdict")
     accepted = task_context(dagbag, DAG_ID, "r", PARAMS, xcoms={"publish": judged("incomplete")})
     assert task.execute(accepted)["state"] == "incomplete"
     given = task_context(dagbag, DAG_ID, "r", PARAMS, xcoms={"publish": judged("incomplete", gaps=("R5d", "R6a"))})
