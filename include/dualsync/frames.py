@@ -216,6 +216,15 @@ class Sets(Closing):
         # A connection refuses other work while a result of it is not read to its end.
         self.connection.execute(sql).fetchall()
 
+    def columns_of(self, sql: str) -> list[str]:
+        """Names of the columns that a query gives; it is bound, not run.
+
+        Raises:
+            duckdb.BinderException: It uses a column that is not there.
+            duckdb.CatalogException: It reads a table that is not there.
+        """
+        return list(self.connection.sql(sql).columns)
+
     def limit_memory(self, limit: str = _MEMORY_LIMIT) -> None:
         """Let the database of this process take no more than this; what does not fit goes to disk."""
         self.run(f"SET memory_limit = {literal(limit)}")

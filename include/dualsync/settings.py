@@ -217,10 +217,26 @@ class Nightly(_Part):
         schedule: When it runs, as a cron expression in ``time_zone``; empty for runs by hand only.
         fail_on_critical: Whether the DAG run fails where critical exceptions exist; its parameter of that name
             overrides.
+        fail_on_incomplete: Whether the DAG run fails where something could not be tested that nobody has accepted.
     """
 
     schedule: str = "0 2 * * *"
     fail_on_critical: bool = True
+    fail_on_incomplete: bool = False
+
+
+class Gap(_Part):
+    """Something that the environment does not show, so that it is not tested, and that people have accepted.
+
+    It silences the alert and, where ``nightly.fail_on_incomplete`` is on, lets the DAG run succeed. The verdict stays.
+
+    Attributes:
+        reason: Why it is accepted.
+        until: The last day on which it is.
+    """
+
+    reason: Annotated[str, Field(min_length=1)]
+    until: date
 
 
 def _off(value: object) -> object:
@@ -240,6 +256,7 @@ class Alerts(_Part):
         new: Alert where there are more exceptions than this that no earlier reconciliation has seen.
         matched_below: Alert where the share of matched amounts (0 to 1) is below this.
         failed: Whether there is an alert where part of the reconciliation failed.
+        incomplete: Whether there is an alert where something could not be tested and nobody has accepted that.
         email_to: Who gets an e-mail.
         email_from: Its sender; empty for the one that the connection names.
         email_connection: Id of the Airflow connection of type ``smtp``.
@@ -251,6 +268,7 @@ class Alerts(_Part):
     new: _Count = None
     matched_below: Annotated[Decimal | None, Field(ge=0, le=1), BeforeValidator(_off)] = None
     failed: bool = True
+    incomplete: bool = True
     email_to: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()
     email_from: str = ""
     email_connection: str = "smtp_default"
@@ -270,6 +288,7 @@ class Settings(_Part):
             (actuals, estimates, expenses); older ones are history that the other side already has in its own way.
         dataverse, finance: The two systems; None where nothing is configured (see ``endpoint``).
         nightly, alerts: The nightly reconciliation, and whom it tells.
+        gaps: What is accepted not to be tested, by check (``R5d``), control (``R5``), map (``map:NAME``) or suite.
         time_zone: IANA name of the zone in which a date without a time is meant, and of the nightly reconciliation.
     """
 
@@ -289,6 +308,7 @@ class Settings(_Part):
     guards: Guards = Guards()
     nightly: Nightly = Nightly()
     alerts: Alerts = Alerts()
+    gaps: dict[str, Gap] = Field(default_factory=dict)
     time_zone: str = "UTC"
 
     @model_validator(mode="before")

@@ -97,10 +97,10 @@ def test_schedule_and_strictness_are_settings(monkeypatch: pytest.MonkeyPatch, t
     assert built() == ("0 2 * * *", "UTC", True), "the run will say what is wrong; the DAG stays in sight"
 
 
-def judged(state: str = "breaks", critical: int = 0, failed: int = 0) -> dict[str, Any]:
+def judged(state: str = "breaks", critical: int = 0, failed: int = 0, gaps: tuple[str, ...] = ()) -> dict[str, Any]:
     counts = {"critical": critical, "error": 3, "warning": 1}
     return {"run_id": "n", "state": state, "counts": counts, "not_run": 0, "failed": failed, "matched": "1",
-            "new": 0, "resolved": 0}  # fmt: skip
+            "new": 0, "resolved": 0, "gaps": gaps, "tested": "97 of 98 checks"}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -117,6 +117,7 @@ def judged(state: str = "breaks", critical: int = 0, failed: int = 0) -> dict[st
             "verdict failed: controls, table maps and suites that failed: 4",
         ),
         (judged("failed"), {}, {}, "verdict failed: the control totals were not computed"),
+        (judged("incomplete", gaps=("R5d",)), {}, {}, ""),
         (judged("equal"), {"notify": "failed", "ask": "success"}, {}, "verdict agrees: tasks failed: notify"),
         (None, {"begin": "failed"}, {}, "the results were not published; tasks failed: begin"),
     ],
@@ -132,6 +133,19 @@ def test_the_verdict_decides_how_the_run_ends(
     except AirflowFailException as error:
         ended = str(error)
     assert ended == failure
+
+
+def test_what_was_not_tested_fails_the_run_where_the_settings_say_so(
+    dagbag: DagBag, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DUALSYNC_HOME", str(tmp_path))
+    monkeypatch.setenv("DUALSYNC_NIGHTLY__FAIL_ON_INCOMPLETE", "true")
+    task: Any = dagbag.dags[DAG_ID].get_task("verdict")
+    accepted = task_context(dagbag, DAG_ID, "r", PARAMS, xcoms={"publish": judged("incomplete")})
+    assert task.execute(accepted)["state"] == "incomplete"
+    given = task_context(dagbag, DAG_ID, "r", PARAMS, xcoms={"publish": judged("incomplete", gaps=("R5d", "R6a"))})
+    with pytest.raises(AirflowFailException, match="agrees as far as tested: not tested and not accepted: R5d, R6a"):
+        task.execute(given)
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from dualsync.frames import write_table
 from dualsync.ledger import ControlResult, Ledger, LegRecord, NightRecord, SuiteResult
 from dualsync.ledger import tables as t
 from dualsync.mapping import Catalog
+from dualsync.nightly.coverage import COVERAGE
 from dualsync.nightly.totals import TOTALS_SCHEMA
 from dualsync.reports.exports import write_files
 from dualsync.reports.nights import NightReport
@@ -43,6 +44,7 @@ def found(key: str, control: str = "R1", **words: Any) -> dict[str, Any]:
     """A break, missing in Finance where nothing else is said."""
     return {
         "control": control,
+        "check": "a",
         "company": "USPM",
         "key": key,
         "class": "missing_in_finance",
@@ -60,6 +62,37 @@ def found(key: str, control: str = "R1", **words: Any) -> dict[str, Any]:
         "explanation": "",
         **words,
     }
+
+
+TESTED = "2 of 3 checks; 1,000 of 1,200 rows; 900.00 of 1,000.00 USD"
+COVERED = {
+    "lines": [
+        {
+            "area": "estimates_actuals",
+            "company": "USPM",
+            "extract": extract,
+            "title": title,
+            "checks": 2,
+            "rows": rows,
+            "amounts": amounts,
+            "untested": untested,
+            "state": state,
+        }
+        for extract, title, rows, amounts, untested, state in (
+            ("actuals", "Actuals", 1_000, {"USD": "900"}, {}, "tested"),
+            ("journal_lines", "Lines of journals", 200, {"USD": "100"}, {"R5d": "the set is not offered"}, "partly"),
+            ("staging", "Staging rows", None, {}, {"R3a": "the set is not offered", "R3b": "it too"}, "not"),
+        )
+    ],
+    "checks": 3,
+    "tested": 2,
+    "limitations": {"R24b": ("Receipts are posted", "nothing public shows it")},
+    "gaps": [
+        {"name": "R5d", "reason": "the set is not offered", "accepted": ""},
+        {"name": "R3a", "reason": "the set is not offered", "accepted": "known to the auditors (until 2026-12-31)"},
+    ],
+}
+"""What was tested, as a reconciliation keeps it."""
 
 
 def differing() -> dict[str, Any]:
@@ -125,9 +158,10 @@ def _files(ledger: Ledger, run_id: str, breaks: list[dict[str, Any]]) -> None:
     report = NightReport.of(ledger, Catalog.load(), run_id)
     assert report is not None
     folder = report.folder
-    verdict = {"environments": URLS, "version": "0.1.0", "inputs": "f00d", "new": 2, "resolved": 1}
+    verdict = {"environments": URLS, "version": "0.1.0", "inputs": "f00d", "new": 2, "resolved": 1, "tested": TESTED}
     totals = {"states": {"staged": {"state": "equal", "title": "Actuals carried over"}}, "balances": []}
     _json(folder / "verdict.json", verdict)
+    _json(folder / COVERAGE, COVERED)
     _json(folder / "totals.json", totals | {"matched": {"": report.night.matched, "USPM": report.night.matched}})
     write_table(folder / "breaks.parquet", pa.Table.from_pylist(breaks, schema=BREAK_SCHEMA))
     amounts = {name: Decimal("1500.500000") for name in TOTALS_SCHEMA.names if name.endswith(("amount", "accounting"))}

@@ -27,6 +27,7 @@ from dualsync.errors import DualsyncError
 if TYPE_CHECKING:
     from upath import UPath
 
+    from dualsync.controls.model import Control
     from dualsync.nightly.night import NightRef
     from dualsync.nightly.publish import Verdict
     from dualsync.sync.legs.runtime import Runtime
@@ -68,7 +69,8 @@ def reconcile(
 ) -> None:
     """Compare both systems and test all controls, to know whether they agree. It writes to neither.
 
-    Exit code 0: they agree. 1: there are exceptions. 2: something could not be tested, or a setting is wrong.
+    Exit code 0: they agree. 1: there are exceptions, whatever else. 2: a part failed, or a setting is wrong. 3: they
+    agree as far as tested, for the environment does not show everything.
     """
     from dualsync.nightly.publish import publish
     from dualsync.reports.publishing import write_data_docs, write_reports
@@ -159,23 +161,43 @@ def _print_verdict(verdict: Verdict, lines: list[dict[str, Any]], files: list[st
     typer.echo(f"new {verdict.new}, resolved {verdict.resolved}; amounts matched: {matched}")
     for file in files:
         typer.echo(file)
+    typer.echo(f"tested: {verdict.tested}")
     typer.echo(f"verdict: {state_word(verdict.state)}")
 
 
 @app.command()
 def controls(as_json: Json = False) -> None:
-    """List the controls: what each holds against what, how severe its exceptions are, and what it rests on."""
+    """List the controls and what each of their checks proves, how severe its exceptions are, and what it rests on."""
     from dualsync.controls.registry import controls as all_controls
     from dualsync.mapping.areas import area_title
 
-    rows = [asdict(control) for control in all_controls().values()]
+    rows = [_control_row(control) for control in all_controls().values()]
     if as_json:
-        print_json([{name: value for name, value in row.items() if name != "sql"} for row in rows])
+        print_json(rows)
         return
-    table = new_table("control", "area", "severity", "evidence", "title")
+    table = new_table("check", "area", "severity", "observable", "proves")
     for row in rows:
-        table.add_row(row["id"], area_title(row["area"]), row["severity"], row["evidence"], row["title"])
+        table.add_row(row["id"], area_title(row["area"]), row["severity"], row["evidence"], row["title"], style="bold")
+        for check in row["checks"]:
+            table.add_row(f"{row['id']}{check['id']}", "", check["severity"], check["observable"], check["proves"])
     console().print(table)
+
+
+def _control_row(control: Control) -> dict[str, Any]:
+    """A control with its checks, without their queries."""
+    row = {name: value for name, value in asdict(control).items() if name not in ("given", "checks")}
+    checks = [
+        {
+            "id": check.id,
+            "proves": check.proves,
+            "judges": check.judges,
+            "severity": check.severity or control.severity,
+            "observable": check.observable,
+            "limits": check.limits,
+        }
+        for check in control.checks
+    ]
+    return {**row, "checks": checks}
 
 
 @app.command()

@@ -13,13 +13,11 @@ class Account:
         name: Its name in files.
         title: The account.
         sql: Query of company, account, balance, open_items, currency, and explanation of the latter.
-        needs: The extracts it reads.
     """
 
     name: str
     title: str
     sql: str
-    needs: tuple[str, ...]
 
     @property
     def breaks(self) -> str:
@@ -64,10 +62,6 @@ FROM expense_distributions d JOIN expense_reports r USING (company, report)
     LEFT JOIN staging a ON a.company = d.company AND lower(a.external_origin) = lower(d.number) AND a.type = 'Cost'
 WHERE r.status = 'Posted' GROUP BY d.company, d.record_key, d.accounting_amount""",
         ),
-        (
-            *("parameters", "ledgers", "ledger_entries", "expense_distributions", "expense_reports", "staging"),
-            "journal_lines",
-        ),
     ),
     Account(
         "procurement",
@@ -82,10 +76,6 @@ FROM vendor_lines l JOIN vendor_headers h USING (company, reference)
 WHERE h.status = 'Posted' AND l.project IS NOT NULL AND (l.company, l.number) NOT IN
     (SELECT (company, transaction) FROM project_transactions WHERE origin <> 'IntegrationJournal')
 GROUP BY l.company, l.record_key, l.accounting_amount""",
-        ),
-        (
-            *("parameters", "ledgers", "ledger_entries", "vendor_lines", "vendor_headers", "project_transactions"),
-            *("staging", "journal_lines"),
         ),
     ),
 )

@@ -21,7 +21,7 @@ IDENTITY = ("control", "company", "key", "class", "field")
 """What makes an exception of one reconciliation the same as that of another."""
 
 _SEEN = (
-    *("severity", "dataverse_value", "finance_value", "amount", "currency", "dataverse_table", "dataverse_id"),
+    *("check", "severity", "dataverse_value", "finance_value", "amount", "currency", "dataverse_table", "dataverse_id"),
     *("finance_set", "finance_key", "cause", "explanation"),
 )
 """What a reconciliation that sees an exception again writes anew."""
@@ -33,6 +33,29 @@ _NUMBERS = 500
 def fingerprint(values: Mapping[str, Any]) -> str:
     """The identity of an exception in one short text."""
     return hashlib.sha256("\x1f".join(str(values[name]) for name in IDENTITY).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a reconciliation looked at: what it did not see there any more is resolved.
+
+    Attributes:
+        whole: Controls, or map comparisons, of which all was tested, and companies.
+        checks: Controls, checks that were tested, and companies.
+    """
+
+    whole: frozenset[tuple[str, str]]
+    checks: frozenset[tuple[str, str, str]] = frozenset()
+
+    def holds(self, control: str, check: str, company: str) -> bool:
+        """Whether exceptions of a check were looked for.
+
+        Args:
+            control: The control.
+            check: The letter of the check; empty where it is not known, then all of the control must have been tested.
+            company: The company.
+        """
+        return (control, company) in self.whole or (control, check, company) in self.checks
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +191,7 @@ def save_breaks(
     connection: Connection,
     night: NightRecord,
     pieces: Iterable[Sequence[Mapping[str, Any]]],
-    judged: set[tuple[str, str]],
+    judged: Judged,
 ) -> None:
     """Write down what a reconciliation saw, and that what it looked for and did not see is resolved.
 
@@ -176,7 +199,7 @@ def save_breaks(
         connection: A transaction.
         night: The reconciliation.
         pieces: Its exceptions in pieces, each a sequence of rows in the shape of the controls' exceptions.
-        judged: Controls, or map comparisons, and companies that were looked at.
+        judged: What was looked at.
     """
     c = t.breaks.c
     rows = connection.execute(select(c.fingerprint, c.number, c.last_run, c.resolved_at))
@@ -225,11 +248,12 @@ def _save(
         connection.execute(insert(t.breaks), rows[start : start + _CHUNK])
 
 
-def _resolve(connection: Connection, night: NightRecord, judged: set[tuple[str, str]]) -> None:
+def _resolve(connection: Connection, night: NightRecord, judged: Judged) -> None:
     """Resolve what was looked for and not seen."""
     c = t.breaks.c
-    query = select(c.number, c.control, c.company).where(c.resolved_at.is_(None), c.last_run != night.run_id)
-    gone = [row.number for row in connection.execute(query) if (row.control, row.company) in judged]
+    columns = (c.number, c.control, c.check, c.company)
+    query = select(*columns).where(c.resolved_at.is_(None), c.last_run != night.run_id)
+    gone = [row.number for row in connection.execute(query) if judged.holds(row.control, row.check, row.company)]
     for start in range(0, len(gone), _NUMBERS):
         connection.execute(
             update(t.breaks)

@@ -132,7 +132,7 @@ class Lists:
             .join_from(t.nights, t.night_results, and_(r.run_id == n.run_id, r.control == control))
             .order_by(n.ended_at.desc(), n.run_id)
         )
-        worst = ("failed", "breaks", "not_run", "equal")
+        worst = ("failed", "breaks", "not_run", "incomplete", "equal", "limitation")
         nights: dict[str, ControlNight] = {}
         with self._engine.connect() as connection:
             for run_id, moment, state, breaks in connection.execute(query):

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import delete, exists, insert, select
 
 from dualsync.ledger import tables as t
-from dualsync.ledger.breaks import Breaks, save_breaks
+from dualsync.ledger.breaks import Breaks, Judged, save_breaks
 from dualsync.ledger.engine import writing
 from dualsync.ledger.records import ControlResult, NightRecord, SuiteResult
 from dualsync.ledger.sign_offs import SignOffs
@@ -30,6 +30,7 @@ class Nights(Breaks, SignOffs):
         results: Sequence[ControlResult],
         breaks: Iterable[Sequence[Mapping[str, Any]]],
         suites: Sequence[SuiteResult] = (),
+        judged: Judged | None = None,
     ) -> None:
         """Write a reconciliation down in one transaction: its results, the exceptions it saw, and those that are gone.
 
@@ -41,8 +42,11 @@ class Nights(Breaks, SignOffs):
             results: One for each control or map and company that was to be looked at.
             breaks: Its exceptions in pieces, each a sequence of rows in the shape of the controls' exceptions.
             suites: One for each suite whose rows were to be checked.
+            judged: What was looked at; by default the controls and maps that agree or have exceptions.
         """
-        judged = {(result.control, result.company) for result in results if result.state in ("equal", "breaks")}
+        if judged is None:
+            tested = (result for result in results if result.state in ("equal", "breaks"))
+            judged = Judged(frozenset((result.control, result.company) for result in tested))
         with writing(self._engine) as connection:
             connection.execute(delete(t.nights).where(t.nights.c.run_id == night.run_id))
             connection.execute(delete(t.night_results).where(t.night_results.c.run_id == night.run_id))

@@ -139,7 +139,7 @@ class DocumentRecord:
 
 @dataclass(frozen=True, slots=True)
 class NightRecord:
-    """One nightly reconciliation and its verdict: ``equal``, ``breaks``, or ``failed``.
+    """One nightly reconciliation and its verdict: ``equal``, ``incomplete``, ``breaks``, or ``failed``.
 
     ``matched`` is the share of the amounts that agree on both sides, from 0 to 1 with all its digits; empty where
     there are no amounts. ``period`` is the first day of the period of a close package, empty for an ordinary
@@ -165,7 +165,8 @@ class NightRecord:
 class ControlResult:
     """What a control, or the comparison of a map, said in a nightly reconciliation.
 
-    ``state`` is equal, breaks, not_run or failed.
+    ``state`` is equal, breaks, not_run, failed, incomplete (it agrees as far as it was tested), or limitation (nothing
+    can show it anywhere).
     """
 
     control: str
@@ -207,13 +208,15 @@ class SuiteResult:
 class BreakRecord:
     """An exception and its history. ``amount`` is exact; ``break_class`` is one of the classes of the controls' model.
 
-    ``nights`` counts the reconciliations in which it was seen without a gap. ``status`` is what people say of it: open,
-    in_progress, accepted (known and left) or disputed; they also give it an owner and a comment.
+    ``check`` is the letter of the check of the control that found it. ``nights`` counts the reconciliations in which it
+    was seen without a gap. ``status`` is what people say of it: open, in_progress, accepted (known and left) or
+    disputed; they also give it an owner and a comment.
     """
 
     number: int
     fingerprint: str
     control: str
+    check: str
     company: str
     key: str
     break_class: str

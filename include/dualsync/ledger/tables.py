@@ -179,6 +179,7 @@ breaks = Table(
     Column("number", Integer, primary_key=True, autoincrement=True),
     Column("fingerprint", String(64), nullable=False),
     Column("control", String(_NAME), nullable=False),
+    Column("check", String(10), nullable=False, server_default=""),
     Column("company", String(_NAME), nullable=False),
     Column("key", Text, nullable=False),
     Column("class", String(40), nullable=False),

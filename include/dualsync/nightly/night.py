@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from upath import UPath
 
@@ -81,6 +82,11 @@ class NightRuntime(Runtime):
     def company_ids(self) -> dict[str, str]:
         """As the runtime it stands on knows them."""
         return self._outer.company_ids
+
+    @property
+    def today(self) -> date:
+        """The day on which the night began, in the configured time zone."""
+        return self.night.began.astimezone(ZoneInfo(self.settings.time_zone)).date()
 
     @property
     def companies(self) -> Sequence[str]:

@@ -17,7 +17,7 @@ from upath import UPath
 
 from dualsync.controls.model import BREAK_SCHEMA
 from dualsync.errors import RequestError, SignOffError
-from dualsync.frames import Sets, literal
+from dualsync.frames import Sets, literal, quoted
 from dualsync.ledger import ControlResult, SignOff
 from dualsync.nightly.checks import BREAKS, EQUAL, FAILED, NOT_RUN
 from dualsync.nightly.night import NightRuntime
@@ -116,7 +116,7 @@ def _changed_sql(signed: str, one: SignOff, names: Sequence[str]) -> str:
         "cause": "'edited'",
         "explanation": literal(f"signed off by {one.prepared_by} in run {one.run_id}"),
     }
-    columns = ", ".join(f"{values.get(name, chr(39) * 2)} AS {name}" for name in BREAK_SCHEMA.names)
+    columns = ", ".join(f"{values.get(name, chr(39) * 2)} AS {quoted(name)}" for name in BREAK_SCHEMA.names)
     return (
         f"SELECT {columns} FROM (SELECT * FROM {signed} WHERE {where}) a "
         f"FULL JOIN (SELECT * FROM now WHERE {where}) b ON {same} WHERE {differs}"
@@ -153,7 +153,7 @@ def sign_off(runtime: Runtime, company: str, period: str, by: str, *, run_id: st
             f"there is no close package of {company} and {period}; make one with "
             f"`dualsync reconcile --company {company} --period {period}`"
         )
-    if night.verdict == FAILED:
+    if night.failed:
         raise SignOffError(f"part of run {night.run_id} failed, so its close package cannot be signed; run it again")
     folder = pack_folder(runtime, company, period, night.run_id)
     digest = _freeze(UPath(night.folder), folder)

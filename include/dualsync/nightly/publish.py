@@ -6,19 +6,21 @@ It does so also when a part of the night failed: what was not reached is said to
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from upath import UPath
 
-from dualsync.controls.model import BREAK_SCHEMA, SEVERITIES
+from dualsync.controls.model import BREAK_SCHEMA, SEVERITIES, Control
 from dualsync.controls.registry import chosen
 from dualsync.frames import CHUNK_ROWS, ParquetSink, Sets, iter_tables
 from dualsync.ledger import ControlResult, NightRecord
-from dualsync.nightly.checks import BREAKS, EQUAL, FAILED, NOT_RUN
+from dualsync.ledger.breaks import Judged
+from dualsync.nightly.checks import BREAKS, EQUAL, FAILED, INCOMPLETE, NOT_RUN, state_of
 from dualsync.nightly.comparison.maps import control_id
+from dualsync.nightly.coverage import COVERAGE, ControlState, coverage
 from dualsync.nightly.night import NightRef, NightRuntime
 from dualsync.nightly.packs import changed_periods
 from dualsync.nightly.quality import suite_results
@@ -35,13 +37,17 @@ class Verdict:
 
     Attributes:
         run_id: The run.
-        state: ``equal``, ``breaks``, or ``failed`` where something could not be judged because of an error.
+        state: ``breaks`` where there are exceptions; else ``failed`` where something could not be tested because of an
+            error; else ``incomplete`` where the environment does not show all that was to be tested: it agrees as far
+            as it was tested; else ``equal``.
         counts: Breaks by severity.
-        not_run: Controls, maps and suites that a tenant's data do not allow.
+        not_run: Controls, maps and suites of which not all could be tested, for the environment does not show it.
         failed: Controls, maps and suites that failed.
         matched: Share of the amounts that both sides have just so; empty without amounts.
         new: Breaks that no night had seen before.
         resolved: Breaks that are gone.
+        gaps: What was not tested and is not accepted, see :attr:`dualsync.settings.Settings.gaps`.
+        tested: How much was tested, in words.
     """
 
     run_id: str
@@ -52,11 +58,13 @@ class Verdict:
     matched: str
     new: int
     resolved: int
+    gaps: tuple[str, ...] = ()
+    tested: str = ""
 
     @property
     def exit_code(self) -> int:
-        """0 equal, 1 breaks, 2 error."""
-        return {EQUAL: 0, BREAKS: 1}.get(self.state, 2)
+        """0 equal, 1 exceptions, 2 error, 3 incomplete."""
+        return {EQUAL: 0, BREAKS: 1, INCOMPLETE: 3}.get(self.state, 2)
 
 
 def publish(night: NightRef, runtime: Runtime) -> Verdict:
@@ -67,7 +75,8 @@ def publish(night: NightRef, runtime: Runtime) -> Verdict:
         runtime: Maps and ledger.
     """
     tonight = NightRuntime(runtime, night)
-    results = [*_map_results(tonight), *_control_results(tonight)]
+    controls = _controls(tonight)
+    results = [*_map_results(tonight), *(result for found in controls for result in _control_results(tonight, found))]
     signed = changed_periods(tonight)
     results += signed.results
     path = breaks_path(night)
@@ -86,7 +95,9 @@ def publish(night: NightRef, runtime: Runtime) -> Verdict:
     states = [*(one.state for one in results), *(one.state for one in suites)]
     if not totals:
         states.append(FAILED)
-    state = FAILED if FAILED in states else BREAKS if any(counts.values()) else EQUAL
+    state = _verdict(states, exceptions=any(counts.values()))
+    covered = coverage(tonight, controls, results, suites)
+    write_json(night.folder / COVERAGE, covered.to_dict())
     record = NightRecord(
         run_id=night.run.run_id,
         companies=night.run.companies,
@@ -96,17 +107,26 @@ def publish(night: NightRef, runtime: Runtime) -> Verdict:
         critical=counts["critical"],
         error=counts["error"],
         warning=counts["warning"],
-        not_run=states.count(NOT_RUN),
+        not_run=states.count(NOT_RUN) + states.count(INCOMPLETE),
         failed=states.count(FAILED),
         matched=totals.get("matched", {}).get("", ""),
         folder=str(night.folder),
         ended_at=datetime.now(UTC),
     )
     nights = runtime.ledger.nights
-    nights.record(record, results, (table.to_pylist() for table in iter_tables(path, CHUNK_ROWS)), suites)
+    pieces = (table.to_pylist() for table in iter_tables(path, CHUNK_ROWS))
+    nights.record(record, results, pieces, suites, _judged(results, controls))
     changes = nights.changes(night.run.run_id)
     verdict = Verdict(
-        night.run.run_id, state, counts, record.not_run, record.failed, record.matched, changes[0], changes[1]
+        night.run.run_id,
+        state,
+        counts,
+        record.not_run,
+        record.failed,
+        record.matched,
+        *changes,
+        gaps=tuple(gap.name for gap in covered.gaps if not gap.accepted),
+        tested=covered.in_words(),
     )
     write_json(
         night.folder / "verdict.json",
@@ -119,6 +139,8 @@ def publish(night: NightRef, runtime: Runtime) -> Verdict:
             "matched": totals.get("matched", {}),
             "new": verdict.new,
             "resolved": verdict.resolved,
+            "gaps": verdict.gaps,
+            "tested": verdict.tested,
             "moment": night.moment,
             "companies": list(night.run.companies),
             "period": night.period,
@@ -127,8 +149,17 @@ def publish(night: NightRef, runtime: Runtime) -> Verdict:
             "inputs": inputs_digest(night),
         },
     )
-    runtime.ledger.end_run(night.run.run_id, "failed" if state == FAILED else "settled")
+    runtime.ledger.end_run(night.run.run_id, "failed" if record.failed else "settled")
     return verdict
+
+
+def _verdict(states: Sequence[str], *, exceptions: bool) -> str:
+    """What states of controls, maps and suites come to; exceptions win, for they are known whatever else is not."""
+    if exceptions:
+        return BREAKS
+    if FAILED in states:
+        return FAILED
+    return INCOMPLETE if {NOT_RUN, INCOMPLETE} & set(states) else EQUAL
 
 
 def breaks_path(night: NightRef) -> UPath:
@@ -162,21 +193,52 @@ def _map_results(night: NightRuntime) -> Iterator[ControlResult]:
             yield ControlResult(control_id(table_map), company, found["state"], breaks, found["reason"])
 
 
-def _control_results(night: NightRuntime) -> Iterator[ControlResult]:
-    for control in chosen(night.night.controls) if night.night.controls else ():
-        path = night.night.folder / "controls" / f"{control.id}.json"
-        found: dict[str, Any] = read_json(path) or {"state": FAILED, "breaks": 0, "reason": NOT_REACHED}
-        by_company: dict[str, int] = {}
-        if found["state"] == BREAKS:
-            with Sets() as sets:
-                sets.view("found", path.with_suffix(".parquet"))
-                rows = sets.fetch("SELECT company, count(*) AS n FROM found GROUP BY company").to_pylist()
-            by_company = {row["company"]: row["n"] for row in rows}
-        companies = [GLOBAL] if control.scope == "global" else list(night.companies)
-        for company in dict.fromkeys([*companies, *by_company]):
-            number = by_company.get(company, 0)
-            state = (BREAKS if number else EQUAL) if found["state"] == BREAKS else found["state"]
-            yield ControlResult(control.id, company, state, number, found["reason"])
+def _controls(night: NightRuntime) -> list[ControlState]:
+    """What each control said, all companies together."""
+    declared = chosen(night.night.controls) if night.night.controls else []
+    folder = night.night.folder / "controls"
+    return [
+        ControlState(control, read_json(folder / f"{control.id}.json") or _not_reached(control)) for control in declared
+    ]
+
+
+def _not_reached(control: Control) -> dict[str, Any]:
+    checks = [{"check": one.id, "state": FAILED, "breaks": 0, "reason": NOT_REACHED} for one in control.asked]
+    return {"state": FAILED, "breaks": 0, "reason": NOT_REACHED, "checks": checks}
+
+
+def _control_results(night: NightRuntime, said: ControlState) -> Iterator[ControlResult]:
+    """What a control said, company by company: one without exceptions may agree where another has some."""
+    control = said.control
+    by_company: dict[str, int] = {}
+    if said.result["breaks"]:
+        with Sets() as sets:
+            sets.view("found", night.night.folder / "controls" / f"{control.id}.parquet")
+            rows = sets.fetch("SELECT company, count(*) AS n FROM found GROUP BY company").to_pylist()
+        by_company = {row["company"]: row["n"] for row in rows}
+    without = state_of(EQUAL if one["state"] == BREAKS else one["state"] for one in said.result["checks"])
+    companies = [GLOBAL] if control.scope == "global" else list(night.companies)
+    for company in dict.fromkeys([*companies, *by_company]):
+        number = by_company.get(company, 0)
+        state = BREAKS if number and without != FAILED else without
+        yield ControlResult(control.id, company, state, number, said.result["reason"])
+
+
+def _judged(results: Iterable[ControlResult], controls: Iterable[ControlState]) -> Judged:
+    """What was looked at: maps that were compared, and the checks that were asked."""
+    said = {one.control.id: one for one in controls}
+    whole: set[tuple[str, str]] = set()
+    checks: set[tuple[str, str, str]] = set()
+    for row in results:
+        control = said.get(row.control)
+        if control is None:
+            if row.state in (EQUAL, BREAKS):
+                whole.add((row.control, row.company))
+            continue
+        checks |= {(row.control, letter, row.company) for letter in control.tested}
+        if not control.untested:
+            whole.add((row.control, row.company))
+    return Judged(frozenset(whole), frozenset(checks))
 
 
 def _break_files(night: NightRuntime) -> Iterator[UPath]:

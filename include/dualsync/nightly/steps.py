@@ -16,12 +16,13 @@ from dualsync.controls.registry import chosen
 from dualsync.errors import RequestError, SchemaMismatch, Transient, UnknownName
 from dualsync.ledger import RunRecord
 from dualsync.mapping import Catalog, Side
-from dualsync.nightly.checks import BREAKS, EQUAL, FAILED, NOT_RUN, check
+from dualsync.nightly.checks import BREAKS, EQUAL, FAILED, LIMITATION, NOT_RUN, check
 from dualsync.nightly.comparison.maps import MapComparison, control_id
+from dualsync.nightly.needs import reads
 from dualsync.nightly.night import JOB, NightRef, NightRuntime
 from dualsync.nightly.quality import check_map
 from dualsync.nightly.reading import sources
-from dualsync.nightly.totals import TOTALS_NEED
+from dualsync.nightly.totals import totals_read
 from dualsync.nightly.views import with_parents
 from dualsync.spelling import nearest
 from dualsync.sync.legs.folders import read_json, safe_name, write_json
@@ -110,13 +111,13 @@ def read(night: NightRef, runtime: Runtime, side: Side | None = None) -> dict[st
     catalog = runtime.catalog
     maps = [catalog.declared[name] for name in with_ancestors(catalog, night.run.maps)]
     asked = chosen(night.controls) if night.controls else []
-    wanted = {name for one in asked for name in one.needs} | set(TOTALS_NEED)
+    wanted = {name for one in asked for name in reads(*map(one.query, one.asked))} | set(totals_read())
     found = sources(maps, [extracts()[name] for name in with_parents(wanted)], runtime.schema)
     wanted_now = {place: source for place, source in found.items() if side in (None, source.side)}
-    reads = tonight(night, runtime).reader().read_all(wanted_now)
+    done = tonight(night, runtime).reader().read_all(wanted_now)
     return {
-        "rows": {f"{side} {place}": one.rows for (side, place), one in reads.items() if not one.absent},
-        "absent": {f"{side} {place}": one.absent for (side, place), one in reads.items() if one.absent},
+        "rows": {f"{side} {place}": one.rows for (side, place), one in done.items() if not one.absent},
+        "absent": {f"{side} {place}": one.absent for (side, place), one in done.items() if one.absent},
     }
 
 
@@ -180,7 +181,7 @@ def _outcome(comparison: MapComparison | None, company: str, refusal: str) -> di
         if comparison is not None:
             comparison.prepare(company)
         if comparison is None or refusal:
-            return {"state": NOT_RUN, "reason": refusal, "breaks": {}}
+            return {"state": NOT_RUN if comparison is None else LIMITATION, "reason": refusal, "breaks": {}}
         found = comparison.run(company)
     except Transient:
         raise

@@ -6,6 +6,7 @@ balances of the integration accounts, and the share of the amounts that both sid
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
@@ -17,8 +18,9 @@ from dualsync.controls.accounts import ACCOUNTS
 from dualsync.controls.model import WINDOW
 from dualsync.frames import ParquetSink, Sets
 from dualsync.nightly.checks import NOT_RUN
+from dualsync.nightly.needs import lacking, reads
 from dualsync.nightly.night import NightRuntime
-from dualsync.nightly.views import lacking, open_views
+from dualsync.nightly.views import open_views
 from dualsync.sync.legs.folders import write_json
 
 MONEY = pa.decimal128(38, 6)
@@ -53,14 +55,12 @@ class TotalSet:
         title: What is counted.
         dataverse: Query of the rows in Dataverse: company, day, project, currency, type, class, amount, accounting.
         finance: The same of those in Finance.
-        needs: The extracts both read.
     """
 
     name: str
     title: str
     dataverse: str
     finance: str
-    needs: tuple[str, ...]
 
 
 _TYPES = "CASE r.type WHEN 'Sales' THEN 'Unbilled' WHEN 'BilledSales' THEN 'Billed' ELSE r.type END AS type"
@@ -83,7 +83,6 @@ SELECT r.company, r.accounting_date AS day, r.project, r.currency, {_TYPES}, r.c
     r.accounting_amount AS accounting
 FROM staging r LEFT JOIN actuals a ON a.id = r.actual_id WHERE a.id IS NULL OR settled(a.changed_at)
         """,
-        ("actuals", "staging", "projects", "currencies"),
     ),
     TotalSet(
         "posted",
@@ -108,7 +107,6 @@ SELECT r.company, r.accounting_date AS day, r.project, r.currency, {_TYPES}, r.c
 FROM lines r LEFT JOIN actuals a ON a.import_id = r.import_id
 WHERE r.status = 'Posted' AND (a.import_id IS NULL OR settled(a.changed_at))
         """,
-        ("actuals", "journal_lines", "balance_lines", "project_transactions", "projects", "currencies"),
     ),
     TotalSet(
         "expenses",
@@ -126,7 +124,6 @@ FROM expense_exports x JOIN integrated i USING (company)
     LEFT JOIN expenses e ON e.company = x.company AND lower(e.number) = lower(x.number)
 WHERE (e.id IS NULL OR settled(e.changed_at)) AND (i.cut_over IS NULL OR x.day >= i.cut_over OR e.id IS NOT NULL)
         """,
-        ("expenses", "expense_exports", "projects", "currencies"),
     ),
     TotalSet(
         "vendor_lines",
@@ -143,7 +140,6 @@ FROM vendor_line_exports x JOIN integrated i USING (company)
     LEFT JOIN vendor_invoice_lines l ON l.company = x.company AND lower(l.number) = lower(x.number)
 WHERE (l.id IS NULL OR settled(l.changed_at)) AND (i.cut_over IS NULL OR x.day >= i.cut_over OR l.id IS NOT NULL)
         """,
-        ("vendor_invoice_lines", "vendor_line_exports", "projects", "currencies"),
     ),
     TotalSet(
         "invoices",
@@ -162,7 +158,6 @@ FROM proposal_lines l JOIN proposal_headers h ON h.company = l.company AND h.num
     LEFT JOIN invoices i ON i.company = l.company AND lower(i.number) = lower(l.proposal)
 WHERE l.billing_type = 'Chargeable' AND (i.id IS NULL OR settled(i.changed_at))
         """,
-        ("actuals", "invoices", "projects", "currencies", "proposal_headers", "proposal_lines"),
     ),
 )
 
@@ -172,33 +167,47 @@ WITH staged AS (
     GROUP BY actual_id
 )
 SELECT a.company, sum(abs(COALESCE(a.amount_base, 0))) AS total,
-    COALESCE(sum(abs(COALESCE(a.amount_base, 0))) FILTER (WHERE s.n = 1 AND a.amount = round(s.amount, 4)
-        AND c.code = s.currency), 0) AS matched
+    COALESCE(sum(abs(COALESCE(a.amount_base, 0))) FILTER (WHERE settled(a.changed_at)), 0) AS tested,
+    COALESCE(sum(abs(COALESCE(a.amount_base, 0))) FILTER (WHERE settled(a.changed_at) AND s.n = 1
+        AND a.amount = round(s.amount, 4) AND c.code = s.currency), 0) AS matched
 FROM actuals a JOIN integrated i USING (company) LEFT JOIN currencies c ON c.id = a.currency_id
     LEFT JOIN staged s ON s.actual_id = a.id
-WHERE a.skip_sync IS FALSE AND settled(a.changed_at)
-    AND (i.cut_over IS NULL OR a.document_date >= i.cut_over OR s.n IS NOT NULL)
+WHERE a.skip_sync IS FALSE AND (i.cut_over IS NULL OR a.document_date >= i.cut_over OR s.n IS NOT NULL)
 GROUP BY a.company
 """
+_AMOUNTS = ("matched", "tested", "total")
 _ONLY_FINANCE = """
 SELECT s.company, sum(abs(s.amount)) AS amount, c.rate FROM staging s ANTI JOIN actuals a ON a.id = s.actual_id
     LEFT JOIN currencies c ON c.code = s.currency GROUP BY s.company, c.rate
 """
-TOTALS_NEED = ("fiscal_periods", *dict.fromkeys(need for one in (*TOTALS, *ACCOUNTS) for need in one.needs))
-"""Every extract that totals and balances read."""
+_PERIODS = "SELECT company, starts, ends FROM fiscal_periods"
+
+
+def totals_read() -> tuple[str, ...]:
+    """Return every extract that totals and balances read."""
+    queries = [query for one in TOTALS for query in (one.dataverse, one.finance)]
+    return reads(_PERIODS, _MATCHED, _ONLY_FINANCE, *queries, *(one.sql for one in ACCOUNTS))
 
 
 def compute_totals(night: NightRuntime) -> dict[str, Any]:
     """Write ``totals.parquet`` and ``totals.json`` of the night.
 
     Returns:
-        State of each set and balance, the balances themselves, and the share of amounts matched, overall (under the
-        empty text) and by company.
+        State of each set and balance, the balances themselves, and by company (under the empty text for all) the share
+        of the tested amounts that is matched, and the amounts matched, tested, and in total.
     """
     with Sets() as sets:
         states = _write(night, sets, totals_path(night))
         balances, more = _balances(night)
-        result = {"states": states | more, "balances": balances, "matched": _matched(night)}
+        amounts = _matched(night)
+        result = {
+            "states": states | more,
+            "balances": balances,
+            "matched": _shares(amounts),
+            "amounts": {
+                company: {name: format(amount, "f") for name, amount in one.items()} for company, one in amounts.items()
+            },
+        }
     write_json(totals_path(night).with_suffix(".json"), result)
     return result
 
@@ -210,14 +219,15 @@ def totals_path(night: NightRuntime) -> UPath:
 
 def _write(night: NightRuntime, sets: Sets, path: UPath) -> dict[str, dict[str, str]]:
     states: dict[str, dict[str, str]] = {}
-    periods = not lacking(night, ["fiscal_periods"])
+    periods = not lacking(night, _PERIODS)
     with ParquetSink(path, TOTALS_SCHEMA) as sink:
         for one in TOTALS:
-            reason = lacking(night, one.needs)
+            reason = lacking(night, one.dataverse, one.finance)
             states[one.name] = {"title": one.title, "state": NOT_RUN if reason else "drawn_up", "reason": reason}
             if reason:
                 continue
-            open_views(sets, night, [*one.needs, *(["fiscal_periods"] if periods else [])], WINDOW)
+            names = reads(one.dataverse, one.finance)
+            open_views(sets, night, [*names, *(["fiscal_periods"] if periods else [])], WINDOW)
             for table in sets.stream(_sql(one, periods=periods)):
                 sink.write(table.cast(TOTALS_SCHEMA))
     return states
@@ -257,38 +267,44 @@ def _balances(night: NightRuntime) -> tuple[list[dict[str, Any]], dict[str, dict
     rows: list[dict[str, Any]] = []
     states: dict[str, dict[str, str]] = {}
     for one in ACCOUNTS:
-        reason = lacking(night, one.needs)
+        reason = lacking(night, one.sql)
         states[one.name] = {"title": one.title, "state": NOT_RUN if reason else "drawn_up", "reason": reason}
         if reason:
             continue
         with Sets() as sets:
-            open_views(sets, night, one.needs, WINDOW)
+            open_views(sets, night, reads(one.sql), WINDOW)
             for row in sets.fetch(f"{one.sql} ORDER BY 1").to_pylist():
                 figures = {name: format(row[name], "f") for name in ("balance", "open_items")}
                 rows.append({"name": one.name, "title": one.title, **row, **figures})
     return rows, states
 
 
-def _matched(night: NightRuntime) -> dict[str, str]:
-    """The share of the amounts to be carried over that Finance has just so, in Dataverse's base currency.
+def _matched(night: NightRuntime) -> dict[str, dict[str, Decimal]]:
+    """Amounts to be carried over, in Dataverse's base currency: matched, tested and total, by company and for all.
 
-    Rows that only Finance has count as not matched. The share is cut, never rounded up: 1 means all of it.
+    *Matched* is what Finance has just so, *tested* what is old enough to be judged, *total* all of it. Rows that only
+    Finance has count as tested and not matched. There is nothing where the rows cannot be read.
     """
-    needs = ("actuals", "staging", "currencies")
-    if lacking(night, needs):
+    if lacking(night, _MATCHED, _ONLY_FINANCE):
         return {}
     with Sets() as sets:
-        open_views(sets, night, needs, WINDOW)
+        open_views(sets, night, reads(_MATCHED, _ONLY_FINANCE), WINDOW)
         rows = sets.fetch(_MATCHED).to_pylist()
         strangers = sets.fetch(_ONLY_FINANCE).to_pylist()
-    total = {row["company"]: row["total"] for row in rows}
-    matched = {row["company"]: row["matched"] for row in rows}
+    amounts = {row["company"]: {name: row[name] for name in _AMOUNTS} for row in rows}
     for row in strangers:
-        rate = row["rate"] or Decimal(1)
-        total[row["company"]] = total.get(row["company"], Decimal(0)) + row["amount"] / rate
-    shares = {company: _share(matched.get(company, Decimal(0)), amount) for company, amount in total.items()}
-    every = _share(sum(matched.values(), Decimal(0)), sum(total.values(), Decimal(0)))
-    return {name: share for name, share in {"": every, **shares}.items() if share}
+        amount = row["amount"] / (row["rate"] or Decimal(1))
+        of_company = amounts.setdefault(row["company"], dict.fromkeys(_AMOUNTS, Decimal(0)))
+        for name in ("tested", "total"):
+            of_company[name] += amount
+    every = {name: sum((one[name] for one in amounts.values()), Decimal(0)) for name in _AMOUNTS}
+    return {name: one for name, one in {"": every, **amounts}.items() if one["total"]}
+
+
+def _shares(amounts: Mapping[str, Mapping[str, Decimal]]) -> dict[str, str]:
+    """The share matched of what was tested. It is cut, never rounded up: 1 means all of it."""
+    shares = {company: _share(one["matched"], one["tested"]) for company, one in amounts.items()}
+    return {company: share for company, share in shares.items() if share}
 
 
 def _share(part: Decimal, whole: Decimal) -> str:

@@ -38,7 +38,7 @@ def reasons(verdict: Mapping[str, Any] | None, failed: Sequence[str], alerts: Al
         alerts: The thresholds.
     """
     crossed: list[str] = []
-    if alerts.failed and (verdict is None or verdict["state"] == "failed" or failed):
+    if alerts.failed and (verdict is None or verdict["failed"] or failed):
         crossed.append(f"part of the reconciliation failed{': ' if failed else ''}{', '.join(failed)}")
     if verdict is None:
         return crossed
@@ -50,6 +50,8 @@ def reasons(verdict: Mapping[str, Any] | None, failed: Sequence[str], alerts: Al
     ):
         if limit is not None and number > limit:
             crossed.append(f"{what}: {number}, more than {limit}")
+    if alerts.incomplete and verdict["gaps"]:
+        crossed.append(f"not tested and not accepted: {', '.join(verdict['gaps'])}")
     if alerts.matched_below is not None and verdict["matched"] and Decimal(verdict["matched"]) < alerts.matched_below:
         crossed.append(f"amounts matched: {percent(verdict['matched'])}, below {percent(alerts.matched_below)}")
     return crossed
@@ -69,6 +71,7 @@ def compose_alert(verdict: Mapping[str, Any] | None, why: Sequence[str], link: s
     state = state_word(verdict["state"])
     facts = (
         ("Verdict", state),
+        ("Tested", verdict["tested"]),
         ("Amounts matched", percent(verdict["matched"])),
         ("Critical exceptions", str(counts["critical"])),
         ("Errors", str(counts["error"])),

@@ -13,7 +13,8 @@ from dualsync.mapping import Catalog
 from dualsync.nightly.comparison.maps import PREFIX
 from dualsync.nightly.packs import SIGNED_PERIOD
 
-_WORST_FIRST = ("failed", "breaks", "not_run", "equal")
+STATES = ("failed", "breaks", "not_run", "incomplete", "equal", "limitation")
+"""Every state of a control or compared map, the worst first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class ControlLine:
         compares: What is held against what.
         tolerance: How far apart values may be.
         exclusions: What is left out.
-        state: ``equal``, ``breaks``, ``not_run`` or ``failed``: the worst of its companies.
+        state: One of :data:`STATES`: the worst of its companies.
         breaks: Number of its exceptions.
         by_company: State and number of exceptions of each company.
         reason: Why it could not be tested.
@@ -64,7 +65,7 @@ def control_lines(results: Iterable[ControlResult], catalog: Catalog) -> list[Co
 
 
 def _line(control: str, results: list[ControlResult], catalog: Catalog) -> ControlLine:
-    worst = min(results, key=lambda result: _WORST_FIRST.index(result.state))
+    worst = min(results, key=lambda result: STATES.index(result.state))
     return ControlLine(
         **describe(control, catalog),
         control=control,

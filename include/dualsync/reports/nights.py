@@ -19,7 +19,8 @@ from dualsync.ledger import BreakRecord, Ledger, NightRecord, SuiteResult
 from dualsync.ledger.breaks import BreakFilter
 from dualsync.mapping import Catalog
 from dualsync.nightly.comparison.maps import PREFIX
-from dualsync.reports.controls import ControlLine, control_lines, describe
+from dualsync.nightly.coverage import COVERAGE
+from dualsync.reports.controls import STATES, ControlLine, control_lines, describe
 from dualsync.reports.figures import AGES, age_class
 from dualsync.reports.records import dataverse_records, finance_records, links
 from dualsync.sync.legs.folders import read_json, safe_name
@@ -69,11 +70,21 @@ class NightReport:
         """Return one line for each control and compared map, by area, the controls before the maps."""
         return control_lines(self.ledger.nights.results(self.night.run_id), self.catalog)
 
+    def coverage(self) -> dict[str, Any]:
+        """Return what was tested, see :class:`dualsync.nightly.coverage.Coverage`; empty for older ones."""
+        return read_json(self.folder / COVERAGE) or {
+            "lines": [],
+            "checks": 0,
+            "tested": 0,
+            "gaps": [],
+            "limitations": {},
+        }
+
     def areas(self) -> list[dict[str, Any]]:
         """Return for each area its number of controls and maps by state, and of exceptions."""
         areas: dict[str, dict[str, Any]] = {}
         for line in self.control_lines():
-            empty = {"area": line.area, "equal": 0, "breaks": 0, "not_run": 0, "failed": 0, "number": 0}
+            empty = {"area": line.area, "number": 0, **dict.fromkeys(STATES, 0)}
             area = areas.setdefault(line.area, empty)
             area[line.state] += 1
             area["number"] += line.breaks
@@ -145,8 +156,9 @@ class NightReport:
                     yield row
 
     def totals_summary(self) -> dict[str, Any]:
-        """Return the state of each set of totals, balances of the integration accounts, shares matched."""
-        return read_json(self.folder / "totals.json") or {"states": {}, "balances": [], "matched": {}}
+        """Return the state of each set of totals, balances of the integration accounts, shares and amounts matched."""
+        empty: dict[str, Any] = {"states": {}, "balances": [], "matched": {}, "amounts": {}}
+        return {**empty, **(read_json(self.folder / "totals.json") or {})}
 
     def normalisation(self) -> list[dict[str, str]]:
         """Return what was done to each column pair before it was compared, by map."""

@@ -13,6 +13,8 @@ _STATES = {
     "equal": "agrees",
     "breaks": "exceptions",
     "not_run": "not tested",
+    "incomplete": "agrees as far as tested",
+    "limitation": "cannot be tested",
     "held": "needs approval",
     "dry_run": "dry run",
     "delete": "to be deleted",

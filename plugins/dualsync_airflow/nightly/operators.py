@@ -320,8 +320,11 @@ class VerdictOperator(BaseOperator):
             The verdict.
 
         Raises:
-            AirflowFailException: A part of it failed, or there are critical exceptions and the run must fail then.
+            AirflowFailException: A part of it failed; or there are critical exceptions, or something that nobody has
+                accepted was not tested, and the run must fail then.
         """
+        from dualsync.settings import Settings
+
         verdict, failed = verdict_of(context), tasks_in_state(context, FAILED)
         faults = [f"tasks failed: {', '.join(failed)}"] if failed else []
         if verdict is None:
@@ -333,6 +336,8 @@ class VerdictOperator(BaseOperator):
         critical = verdict["counts"]["critical"]
         if critical and context["params"]["fail_on_critical"]:
             faults.append(severity_count("critical", critical))
+        if verdict["gaps"] and Settings.load().nightly.fail_on_incomplete:
+            faults.append(f"not tested and not accepted: {', '.join(verdict['gaps'])}")
         if faults:
             raise AirflowFailException(f"verdict {state_word(verdict['state'])}: {'; '.join(faults)}")
         return verdict

@@ -13,6 +13,7 @@ from dualsync.controls.model import SEVERITIES
 from dualsync.ledger import NightRecord
 from dualsync.ledger.breaks import BreakFilter
 from dualsync.reports.controls import describe
+from dualsync.reports.coverage import by_area
 from dualsync.reports.figures import AGES
 from dualsync.reports.nights import NightReport
 from dualsync.sync.legs.runtime import Runtime
@@ -106,6 +107,8 @@ def _night(request: Request, user: GetUserDep, opened: Runtime, night: NightReco
         dag_run=shown.dag_run_of(night.run_id),
         verdict=report.verdict,
         areas=_areas(report),
+        coverage=(coverage := report.coverage()),
+        covered=by_area(coverage),
         ages=_ages(opened, night),
         totals=report.totals_summary(),
         open_rows=report.open_rows(),

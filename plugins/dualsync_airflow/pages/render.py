@@ -19,6 +19,7 @@ from markupsafe import Markup, escape
 from dualsync.controls.model import CLASSES
 from dualsync.errors import SettingsError
 from dualsync.mapping.areas import area_title
+from dualsync.reports.figures import money_text
 from dualsync.reports.words import (
     class_word,
     company_word,
@@ -117,7 +118,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "money": money, "percent": percent, "moment": moment, "day": day, "count": count, "data": data,
+        "money": money, "amount_text": money_text,
+        "percent": percent, "moment": moment, "day": day, "count": count, "data": data,
         "sentence": sentence, "reconciliation": reconciliation, "area_title": area_title, "class_word": class_word,
         "company_word": company_word, "direction_word": direction_word, "phase_word": phase_word,
         "state_word": state_word, "status_word": status_word,

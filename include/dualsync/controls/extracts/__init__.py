@@ -76,6 +76,8 @@ class Extract(_Model):
         company: Column with the company (in Dataverse a lookup to it), where else to look for it, or nothing for
             what belongs to all.
         columns: By the name that queries use.
+        money: The column with the amount of a row, and the one with its currency: the code, or where its name ends with
+            ``_id``, the record of the currency.
         evidence: How sure it is that a tenant has this.
         note: What is assumed.
     """
@@ -88,6 +90,7 @@ class Extract(_Model):
     key: Annotated[tuple[str, ...], Field(min_length=1)]
     company: str | CompanyOf | None = None
     columns: dict[str, Wanted]
+    money: tuple[str, str] | None = None
     evidence: EvidenceTag
     note: str = ""
 
@@ -103,6 +106,9 @@ class Extract(_Model):
     def _sides(self) -> Extract:
         if (self.side == "dataverse") != bool(self.table):
             raise ValueError("a Dataverse extract names its table, a Finance one does not")
+        unknown = [name for name in self.money or () if name not in self.columns]
+        if unknown:
+            raise ValueError(f"money names {', '.join(unknown)}, which is no column of the extract")
         return self
 
     @property

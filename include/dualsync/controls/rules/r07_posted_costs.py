@@ -1,6 +1,6 @@
 """Posted costs add up, by project and class [R7]."""
 
-from dualsync.controls.model import Control
+from dualsync.controls.model import Check, Control
 
 CONTROL = Control(
     id="R7",
@@ -8,13 +8,12 @@ CONTROL = Control(
     area="estimates_actuals",
     severity="critical",
     compares="Accounting amounts of posted cost actuals against project transactions of integration journals",
-    needs=("actuals", "projects", "project_transactions", "balance_lines", "ledgers"),
     evidence="derived",
     basis=("G15", "G17", "G18"),
     exclusions=("beginning balances [G17]", "costs that Finance posted by itself [G18]"),
     dataverse_table="msdyn_project",
     finance_set="ProjectsV2",
-    sql="""
+    given="""
 WITH elsewhere AS (
     SELECT company, import_id FROM balance_lines
     UNION SELECT company, lower(import_id) FROM project_transactions WHERE origin <> 'IntegrationJournal'
@@ -29,10 +28,19 @@ WITH elsewhere AS (
         THEN 'Expense' WHEN 'Item' THEN 'Material' ELSE t.type END AS class, sum(t.cost_amount) AS amount
     FROM project_transactions t WHERE t.origin = 'IntegrationJournal' GROUP BY ALL
 )
+    """,
+    checks=(
+        Check(
+            "a",
+            proves="The posted costs of a project and class are the same sum in both systems",
+            judges="actuals",
+            sql="""
 SELECT company, concat_ws(' ', project, class) AS key, 'amount' AS class, d.amount::VARCHAR AS dataverse_value,
     f.amount::VARCHAR AS finance_value, COALESCE(d.amount, 0) - COALESCE(f.amount, 0) AS amount,
     g.currency AS currency, project AS finance_key
 FROM dataverse d FULL JOIN finance f USING (company, project, class) LEFT JOIN ledgers g USING (company)
 WHERE COALESCE(d.amount, 0) <> COALESCE(f.amount, 0)
-    """,
+            """,
+        ),
+    ),
 )

@@ -1,6 +1,6 @@
 """Posted unbilled sales add up, by project [R8]."""
 
-from dualsync.controls.model import Control
+from dualsync.controls.model import Check, Control
 
 CONTROL = Control(
     id="R8",
@@ -8,7 +8,6 @@ CONTROL = Control(
     area="estimates_actuals",
     severity="critical",
     compares="Accounting amounts of posted unbilled sales actuals against project transactions of integration journals",
-    needs=("actuals", "projects", "project_transactions", "balance_lines", "ledgers"),
     evidence="derived",
     basis=("G1", "G15"),
     exclusions=(
@@ -17,7 +16,7 @@ CONTROL = Control(
     ),
     dataverse_table="msdyn_project",
     finance_set="ProjectsV2",
-    sql="""
+    given="""
 WITH elsewhere AS (
     SELECT company, import_id FROM balance_lines
     UNION SELECT company, lower(import_id) FROM project_transactions WHERE origin <> 'IntegrationJournal'
@@ -31,10 +30,19 @@ WITH elsewhere AS (
     SELECT t.company, COALESCE(t.project, '?') AS project, 'sales' AS class, sum(t.sales_amount) AS amount
     FROM project_transactions t WHERE t.origin = 'IntegrationJournal' GROUP BY ALL
 )
+    """,
+    checks=(
+        Check(
+            "a",
+            proves="The posted unbilled sales of a project are the same sum in both systems",
+            judges="actuals",
+            sql="""
 SELECT company, concat_ws(' ', project, class) AS key, 'amount' AS class, d.amount::VARCHAR AS dataverse_value,
     f.amount::VARCHAR AS finance_value, COALESCE(d.amount, 0) - COALESCE(f.amount, 0) AS amount,
     g.currency AS currency, project AS finance_key
 FROM dataverse d FULL JOIN finance f USING (company, project, class) LEFT JOIN ledgers g USING (company)
 WHERE COALESCE(d.amount, 0) <> COALESCE(f.amount, 0)
-    """,
+            """,
+        ),
+    ),
 )

@@ -1,6 +1,6 @@
 """An adjusted actual and its reversal cancel out [R10]."""
 
-from dualsync.controls.model import Control
+from dualsync.controls.model import Check, Control
 
 CONTROL = Control(
     id="R10",
@@ -11,12 +11,11 @@ CONTROL = Control(
         "Quantity, amount and Skip Sync of adjusted actuals and their reversals, by the connection "
         "Reversing to Original"
     ),
-    needs=("actuals", "connections", "currencies"),
     evidence="derived",
     basis=("E6", "E7", "E9"),
     exclusions=("Skip Sync of reversals that an invoice made: which of them carry it is not documented",),
     dataverse_table="msdyn_actual",
-    sql="""
+    given="""
 WITH reversals AS (
     SELECT CASE WHEN one_role = 'Reversing' THEN one ELSE two END AS reversal,
         CASE WHEN one_role = 'Reversing' THEN two ELSE one END AS original
@@ -30,19 +29,40 @@ WITH reversals AS (
         LEFT JOIN currencies c ON c.id = o.currency_id
     WHERE o.adjustment = 'Adjusted' AND settled(o.changed_at) AND settled(r.changed_at)
 )
+    """,
+    checks=(
+        Check(
+            "a",
+            proves="The amounts of an adjusted actual and its reversal cancel out",
+            judges="actuals",
+            sql="""
 SELECT company, id AS key, id AS dataverse_id, 'amount' AS class, 'amount' AS field,
     concat_ws(' and ', o_amount, r_amount) AS dataverse_value, COALESCE(o_amount, 0) + COALESCE(r_amount, 0) AS amount,
-    currency, 'critical' AS severity, 'reversed by ' || reversal AS explanation
+    currency, 'reversed by ' || reversal AS explanation
 FROM pairs WHERE COALESCE(o_amount, 0) + COALESCE(r_amount, 0) <> 0
-UNION ALL BY NAME
+            """,
+        ),
+        Check(
+            "b",
+            proves="The quantities of an adjusted actual and its reversal cancel out",
+            judges="actuals",
+            severity="error",
+            sql="""
 SELECT company, id AS key, id AS dataverse_id, 'amount' AS class, 'quantity' AS field,
-    concat_ws(' and ', o_quantity, r_quantity) AS dataverse_value, 'error' AS severity,
-    'reversed by ' || reversal AS explanation
+    concat_ws(' and ', o_quantity, r_quantity) AS dataverse_value, 'reversed by ' || reversal AS explanation
 FROM pairs WHERE COALESCE(o_quantity, 0) + COALESCE(r_quantity, 0) <> 0
-UNION ALL BY NAME
+            """,
+        ),
+        Check(
+            "c",
+            proves="An adjusted actual and its reversal have the same Skip Sync",
+            judges="actuals",
+            severity="warning",
+            sql="""
 SELECT company, id AS key, id AS dataverse_id, 'status' AS class, 'Skip Sync' AS field,
-    concat_ws(' and ', o_skip, r_skip) AS dataverse_value, 'warning' AS severity,
-    'reversed by ' || reversal AS explanation
+    concat_ws(' and ', o_skip, r_skip) AS dataverse_value, 'reversed by ' || reversal AS explanation
 FROM pairs WHERE o_skip IS DISTINCT FROM r_skip AND r_status IS DISTINCT FROM 'CustomerInvoicePosted'
-    """,
+            """,
+        ),
+    ),
 )

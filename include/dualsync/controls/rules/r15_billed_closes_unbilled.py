@@ -1,6 +1,6 @@
 """A billed sale is its unbilled one, in quantity, amount and category [R15]."""
 
-from dualsync.controls.model import Control
+from dualsync.controls.model import Check, Control
 
 CONTROL = Control(
     id="R15",
@@ -8,7 +8,6 @@ CONTROL = Control(
     area="project_invoices",
     severity="critical",
     compares="Billed sales of time and material against their unbilled sales, by the connection Billed to Unbilled",
-    needs=("actuals", "connections", "currencies"),
     evidence="derived",
     basis=("F1", "F4", "H12"),
     exclusions=(
@@ -17,7 +16,7 @@ CONTROL = Control(
         "retainers and milestones",
     ),
     dataverse_table="msdyn_actual",
-    sql="""
+    given="""
 WITH pairs AS (
     SELECT lower(CASE WHEN one_role = 'Billed' THEN one ELSE two END) AS billed,
         lower(CASE WHEN one_role = 'Billed' THEN two ELSE one END) AS unbilled
@@ -31,10 +30,23 @@ WITH pairs AS (
     SELECT d.id, u.id AS unbilled, u.quantity, u.amount, u.category_id FROM due d JOIN pairs p ON p.billed = d.id
         JOIN actuals u ON u.id = p.unbilled
 )
+    """,
+    checks=(
+        Check(
+            "a",
+            proves="Every billed sale of time and material closes exactly one unbilled sale",
+            judges="actuals",
+            sql="""
 SELECT d.company, d.id AS key, d.id AS dataverse_id, 'relation' AS class, 'unbilled sale' AS field,
     count(k.unbilled)::VARCHAR AS dataverse_value, '1' AS finance_value, d.amount, d.currency
 FROM due d LEFT JOIN known k USING (id) GROUP BY d.company, d.id, d.amount, d.currency HAVING count(k.unbilled) <> 1
-UNION ALL BY NAME
+            """,
+        ),
+        Check(
+            "b",
+            proves="A billed sale has the quantity and the amount of the unbilled sale it closes",
+            judges="actuals",
+            sql="""
 SELECT d.company, d.id AS key, d.id AS dataverse_id, 'amount' AS class, v.field,
     v.billed::VARCHAR AS dataverse_value, v.unbilled::VARCHAR AS finance_value,
     CASE WHEN v.field = 'amount' THEN v.billed - v.unbilled END AS amount, d.currency,
@@ -43,10 +55,18 @@ FROM due d JOIN known k USING (id), LATERAL (VALUES
     ('quantity', COALESCE(d.quantity, 0)::DECIMAL(28,4), COALESCE(k.quantity, 0)::DECIMAL(28,4)),
     ('amount', COALESCE(d.amount, 0)::DECIMAL(28,4), COALESCE(k.amount, 0)::DECIMAL(28,4))) v(field, billed, unbilled)
 WHERE v.billed <> v.unbilled
-UNION ALL BY NAME
+            """,
+        ),
+        Check(
+            "c",
+            proves="A billed sale has the transaction category of the unbilled sale it closes",
+            judges="actuals",
+            sql="""
 SELECT d.company, d.id AS key, d.id AS dataverse_id, 'reference' AS class, 'transaction category' AS field,
     COALESCE(d.category_id, '') AS dataverse_value, COALESCE(k.category_id, '') AS finance_value,
     'the unbilled sale is ' || k.unbilled AS explanation
 FROM due d JOIN known k USING (id) WHERE d.category_id IS DISTINCT FROM k.category_id
-    """,
+            """,
+        ),
+    ),
 )

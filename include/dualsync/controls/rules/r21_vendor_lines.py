@@ -1,6 +1,6 @@
 """Posted project lines of vendor invoices stand in Dataverse, with their invoice [R21]."""
 
-from dualsync.controls.model import Control
+from dualsync.controls.model import Check, Control
 
 CONTROL = Control(
     id="R21",
@@ -11,7 +11,6 @@ CONTROL = Control(
         "Project lines of posted vendor invoices against vendor invoice lines by their number, and "
         "headers with their lines"
     ),
-    needs=("vendor_headers", "vendor_lines", "vendor_invoices", "vendor_invoice_lines", "currencies"),
     evidence="documented",
     basis=("J1",),
     exclusions=(
@@ -20,7 +19,7 @@ CONTROL = Control(
     ),
     dataverse_table="msdyn_projectvendorinvoiceline",
     finance_set="VendorInvoiceLines",
-    sql="""
+    given="""
 WITH posted AS (
     SELECT l.company, lower(l.number) AS number, l.cost, h.currency, l.record_key, h.day FROM vendor_lines l
         JOIN vendor_headers h USING (company, reference)
@@ -33,26 +32,61 @@ WITH posted AS (
         FROM vendor_invoice_lines l
         LEFT JOIN currencies c ON c.id = l.currency_id WHERE l.number IS NOT NULL
 )
+    """,
+    checks=(
+        Check(
+            "a",
+            proves="A posted project line of a vendor invoice stands in Dataverse",
+            judges="vendor_lines",
+            sql="""
 SELECT d.company, upper(d.number) AS key, d.record_key AS finance_key, 'missing_in_dataverse' AS class,
     d.cost::VARCHAR AS finance_value, -d.cost AS amount, d.currency, 'not_synced' AS cause
 FROM due d ANTI JOIN entered e USING (company, number)
-UNION ALL BY NAME
+            """,
+        ),
+        Check(
+            "b",
+            proves="A vendor invoice line in Dataverse is posted in Finance",
+            judges="vendor_invoice_lines",
+            sql="""
 SELECT e.company, upper(e.number) AS key, e.id AS dataverse_id, 'missing_in_finance' AS class,
     e.amount::VARCHAR AS dataverse_value, e.amount, e.currency
 FROM entered e ANTI JOIN posted p USING (company, number) WHERE settled(e.changed_at)
-UNION ALL BY NAME
+            """,
+        ),
+        Check(
+            "c",
+            proves="The amount of a vendor invoice line is that of its posted line",
+            judges="vendor_invoice_lines",
+            sql="""
 SELECT e.company, upper(e.number) AS key, e.id AS dataverse_id, p.record_key AS finance_key, 'amount' AS class,
     e.amount::VARCHAR AS dataverse_value, p.cost::VARCHAR AS finance_value, e.amount - p.cost AS amount, e.currency,
     'edited' AS cause
 FROM entered e JOIN posted p USING (company, number) WHERE e.amount <> round(p.cost, 4) AND settled(e.changed_at)
-UNION ALL BY NAME
+            """,
+        ),
+        Check(
+            "d",
+            proves="A vendor invoice has lines",
+            judges="vendor_invoices",
+            severity="error",
+            sql="""
 SELECT v.company, v.number AS key, v.id AS dataverse_id, 'relation' AS class, 'lines' AS field, '0' AS dataverse_value,
-    '1 or more' AS finance_value, 'error' AS severity
+    '1 or more' AS finance_value
 FROM vendor_invoices v ANTI JOIN vendor_invoice_lines l ON l.invoice_id = v.id WHERE settled(v.changed_at)
-UNION ALL BY NAME
+            """,
+        ),
+        Check(
+            "e",
+            proves="A vendor invoice line has its invoice",
+            judges="vendor_invoice_lines",
+            severity="error",
+            sql="""
 SELECT l.company, l.number AS key, l.id AS dataverse_id, 'relation' AS class, 'invoice' AS field, '0'
     AS dataverse_value,
-    '1' AS finance_value, 'error' AS severity
+    '1' AS finance_value
 FROM vendor_invoice_lines l ANTI JOIN vendor_invoices v ON v.id = l.invoice_id WHERE settled(l.changed_at)
-    """,
+            """,
+        ),
+    ),
 )

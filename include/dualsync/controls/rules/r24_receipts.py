@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from dualsync.controls.model import Control
+from dualsync.controls.model import Check, Control
 
 CONTROL = Control(
     id="R24",
@@ -10,7 +10,6 @@ CONTROL = Control(
     area="subcontract_purchase_orders",
     severity="error",
     compares="Quantity of posted cost actuals of subcontract lines against posted receipt lines",
-    needs=("actuals", "subcontract_lines", "purchase_order_lines", "receipts", "receipt_lines"),
     evidence="derived",
     basis=("J12",),
     exclusions=(
@@ -20,7 +19,7 @@ CONTROL = Control(
     window=timedelta(hours=24),
     dataverse_table="msdyn_subcontractline",
     finance_set="ProjectPurchaseOrderLines",
-    sql="""
+    given="""
 WITH worked AS (
     SELECT a.company, l.number, sum(a.quantity) AS quantity, max(a.changed_at) AS changed_at, any_value(l.id) AS id
     FROM actuals a JOIN subcontract_lines l ON l.id = a.subcontract_line_id
@@ -33,10 +32,29 @@ WITH worked AS (
         JOIN purchase_order_lines o ON o.company = r.company AND o."order" = r."order" AND o.line = r.order_line
     WHERE h.status = 'Posted' AND o.subcontract_line IS NOT NULL GROUP BY ALL
 )
+    """,
+    checks=(
+        Check(
+            "a",
+            proves="The posted receipts of a subcontract line come to its posted work",
+            judges="subcontract_lines",
+            sql="""
 SELECT COALESCE(w.company, r.company) AS company, COALESCE(w.number, r.number) AS key, w.id AS dataverse_id,
     r.keys AS finance_key, 'amount' AS class, 'quantity' AS field, COALESCE(w.quantity, 0)::VARCHAR AS dataverse_value,
     COALESCE(r.quantity, 0)::VARCHAR AS finance_value
 FROM worked w FULL JOIN received r ON r.company = w.company AND lower(r.number) = lower(w.number)
 WHERE COALESCE(w.quantity, 0) <> COALESCE(r.quantity, 0) AND settled(w.changed_at)
-    """,
+            """,
+        ),
+        Check(
+            "b",
+            proves="A receipt that was generated is posted",
+            judges="receipts",
+            sql="",
+            limits=(
+                "Nothing public tells a receipt that was generated and not posted from one that was never generated: "
+                "both show as work without a receipt"
+            ),
+        ),
+    ),
 )

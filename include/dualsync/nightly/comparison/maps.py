@@ -93,7 +93,7 @@ class MapComparison:
             result = {"dataverse": count_rows(left), "finance": count_rows(right)}
             if compare(sets, left, right, [pair.compared for pair in self._sides.pairs]):
                 self._context(sets, company)
-                sets.run(f"CREATE TEMP TABLE breaks AS {self._breaks_sql(company)}")
+                sets.run(f"CREATE TEMP TABLE breaks AS SELECT *, '' AS \"check\" FROM ({self._breaks_sql(company)})")
                 columns = ", ".join(quoted(name) for name in BREAK_SCHEMA.names)
                 sets.save(f"SELECT {columns} FROM breaks ORDER BY class, key, field", path)
             else:

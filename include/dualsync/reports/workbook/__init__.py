@@ -50,6 +50,8 @@ def _write_sheets(book: Book, report: NightReport) -> None:
     cover.write_cover(book, report)
     totals.write_totals(book, report)
     totals.write_balances(book, report)
+    lists.write_coverage(book, report)
+    lists.write_gaps(book, report)
     lists.write_controls(book, report)
     exceptions.write_exceptions(book, report, "Exceptions", report.breaks())
     exceptions.write_ageing(book, report)

@@ -10,6 +10,7 @@ from typing import Any
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
+from dualsync.reports.figures import money_text
 from dualsync.reports.nights import NightReport
 from dualsync.reports.words import reconciliation_name
 from dualsync.reports.workbook.book import Book, fit_to_page
@@ -17,6 +18,7 @@ from dualsync.reports.workbook.book import Book, fit_to_page
 _VERDICTS = {
     "equal": ("Both systems agree", "#DDEFE0"),
     "breaks": ("There are exceptions", "#FBE3D6"),
+    "incomplete": ("Both systems agree as far as tested", "#FFF2CC"),
     "failed": ("Not complete: part of the reconciliation failed", "#F6CACA"),
 }
 """Words and colour of each verdict."""
@@ -58,11 +60,14 @@ def _lines(book: Book, report: NightReport) -> Iterator[_Line]:
     headline = book.workbook.add_format({"bold": True, "font_size": 14, "bg_color": colour})
     matched = Decimal(night.matched) if night.matched else "no amounts"
     yield "Amounts matched", matched, book.styles.headline_share
+    if amounts := report.totals_summary()["amounts"].get(""):
+        yield "Matched of tested of total", " of ".join(money_text(amounts[name]) for name in amounts), None
     yield "Verdict", words, headline
+    yield "Tested", verdict.get("tested", ""), None
     yield "Critical exceptions", night.critical, None
     yield "Errors", night.error, None
     yield "Warnings", night.warning, None
-    yield "Controls not tested", night.not_run, None
+    yield "Controls not wholly tested", night.not_run, None
     yield "Controls failed", night.failed, None
     yield "New / resolved since the last one", f"{verdict.get('new', 0)} / {verdict.get('resolved', 0)}", None
     yield "Companies", ", ".join(night.companies), None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from dualsync.mapping.areas import area_title
@@ -14,6 +16,12 @@ _CONTROLS = (
     ("Control", 24), ("Title", 60), ("Area", 28), ("Severity", 10), ("State", 11), ("Exceptions", 10),
     ("By company", 40), ("Compares", 60), ("Tolerance", 30), ("Left out", 60), ("Evidence", 16), ("Reason", 60),
 )  # fmt: skip
+_COVERAGE = (
+    ("Area", 28), ("Company", 10), ("Rows of", 36), ("Tested", 14), ("Rows", 12), ("Amounts", 40), ("Checks", 9),
+    ("Asked", 9), ("Not tested", 40),
+)  # fmt: skip
+_GAPS = (("Check, table map or suite", 28), ("State", 24), ("Why", 90), ("Accepted", 50))
+_TESTED = {"tested": "tested", "partly": "partly", "not": "not tested"}
 _OPEN_ROWS = (("Table map", 30), ("Direction", 16), ("Company", 10), ("State", 14), ("Rows", 10))
 _QUALITY = (
     ("Suite", 30), ("Area", 28), ("State", 12), ("Pass rate", 12), ("Rows", 10), ("Refused", 10), ("Warned", 10),
@@ -46,6 +54,40 @@ def _control_row(line: ControlLine) -> tuple[Any, ...]:
         line.control, line.title, area, line.severity, state_word(line.state), line.breaks, companies,
         line.compares, line.tolerance, "; ".join(line.exclusions), line.evidence, line.reason,
     )  # fmt: skip
+
+
+def write_coverage(book: Book, report: NightReport) -> None:
+    """Write how much was tested: rows and amounts by area, company and kind of row.
+
+    Args:
+        book: The workbook.
+        report: The reconciliation.
+    """
+    book.add_list("Tested", _COVERAGE, (_coverage_row(line) for line in report.coverage()["lines"]))
+
+
+def _coverage_row(line: Mapping[str, Any]) -> tuple[Any, ...]:
+    amounts = ", ".join(f"{Decimal(amount):,.2f} {code}" for code, amount in sorted(line["amounts"].items()))
+    return (
+        area_title(line["area"]), line["company"], line["title"], _TESTED[line["state"]], line["rows"], amounts,
+        line["checks"], line["checks"] - len(line["untested"]), ", ".join(line["untested"]),
+    )  # fmt: skip
+
+
+def write_gaps(book: Book, report: NightReport) -> None:
+    """Write what was not tested, and why: first what this environment does not show, then what none can.
+
+    Args:
+        book: The workbook.
+        report: The reconciliation.
+    """
+    coverage = report.coverage()
+    gaps = ((gap["name"], "not tested", gap["reason"], gap["accepted"]) for gap in coverage["gaps"])
+    limitations = (
+        (name, "cannot be tested anywhere", f"{proves}: {limits}", "")
+        for name, (proves, limits) in coverage["limitations"].items()
+    )
+    book.add_list("Not tested", _GAPS, (*gaps, *limitations))
 
 
 def write_open_rows(book: Book, report: NightReport) -> None:

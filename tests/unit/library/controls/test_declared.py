@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,16 +11,17 @@ import pytest
 
 from dualsync.controls.accounts import ACCOUNTS
 from dualsync.controls.causes import CAUSES
-from dualsync.controls.extracts import FOLDER, Extract, column_of, extracts
-from dualsync.controls.model import BREAK_SCHEMA, CLASSES, SEVERITIES, Control
+from dualsync.controls.extracts import FOLDER, Extract, extracts
+from dualsync.controls.model import BREAK_SCHEMA, CLASSES, SEVERITIES, Check, Control
 from dualsync.controls.registry import chosen, controls
 from dualsync.errors import MapErrors
 from dualsync.frames import Sets
 from dualsync.mapping import Catalog, Schema
 from dualsync.mapping.loader import read_model
 from dualsync.nightly.comparison.measures import MEASURES
+from dualsync.nightly.needs import reads
 from dualsync.nightly.totals import TOTALS
-from dualsync.sync.plan.values import arrow_type
+from dualsync.nightly.views import Words, define_words, empty_table
 
 IDS = [f"R{number}" for number in range(1, 41)]
 
@@ -39,55 +40,73 @@ def test_a_control_says_what_it_does(control: Control) -> None:
     assert all(re.fullmatch(r"[A-Z][0-9]+[a-z]?", rule) for rule in control.basis)
     assert control.window >= timedelta(hours=1)
     assert control.area in Catalog.load().areas
-    assert set(control.needs) <= set(extracts())
-    known = set(re.findall(r"'([a-z]+(?:_[a-z]+)+)' AS class|THEN '([a-z]+(?:_[a-z]+)+)'", control.sql))
+    assert [check.id for check in control.checks] == sorted({check.id for check in control.checks})
+    assert all(
+        check.proves and not check.proves.endswith(".") and check.judges in extracts() for check in control.checks
+    )
+    assert all(check.limits for check in control.limitations), "a limitation says why"
+    known = set()
+    for check in control.asked:
+        known |= set(re.findall(r"'([a-z]+(?:_[a-z]+)+)' AS class|THEN '([a-z]+(?:_[a-z]+)+)'", control.query(check)))
     assert {one for pair in known for one in pair if one} <= set(CLASSES) | set(CAUSES)
 
 
-def empty_views(sets: Sets, names: tuple[str, ...]) -> None:
-    """Views of the named extracts, without rows; any other name a query reads is unknown."""
-    schema = Schema.load()
-    sets.run("CREATE TEMP MACRO settled(moment) AS moment IS NOT NULL")
-    sets.run("CREATE TEMP MACRO long_ago(moment, hours) AS moment IS NOT NULL AND hours > 0")
-    sets.run("CREATE TEMP MACRO today() AS DATE '2026-03-02'")
-    text = pa.string()
-    sets.table("integrated", pa.schema({"company": text, "company_id": text, "cut_over": pa.date32()}).empty_table())
-    for name in names:
-        extract = extracts()[name]
-        fields = [
-            pa.field(short, text if one.values else arrow_type(column_of(extract, one, schema)))
-            for short, one in extract.columns.items()
-        ]
-        fields.append(pa.field("record_key", text))
-        if extract.side == "dataverse":
-            fields += [pa.field("record_id", text), pa.field("changed_at", pa.timestamp("us", tz="UTC"))]
-        if extract.company is not None:
-            fields.append(pa.field("company", text))
-        sets.table(name, pa.schema(fields).empty_table())
+CHECKS = [(control, check) for control in controls().values() for check in control.asked]
 
 
-@pytest.mark.parametrize("control", controls().values(), ids=lambda one: one.id)
-def test_a_query_reads_the_extracts_it_needs_and_no_others_and_returns_breaks(control: Control) -> None:
+@pytest.mark.parametrize(("control", "check"), CHECKS, ids=lambda one: one.id)
+def test_a_query_reads_extracts_alone_and_returns_exceptions(control: Control, check: Check) -> None:
+    query = control.query(check)
+    assert check.judges in reads(query)
     with Sets() as sets:
-        empty_views(sets, control.needs)
-        found = sets.fetch(control.sql)
-        assert set(found.schema.names) <= set(BREAK_SCHEMA.names)
-        assert {"key", "class"} <= set(found.schema.names)
-        assert control.scope == "global" or "company" in found.schema.names
-        assert found.num_rows == 0
-        if "amount" in found.schema.names:
-            assert not pa.types.is_floating(found.schema.field("amount").type)
-    for need in control.needs:
-        assert re.search(rf"\b{need}\b", control.sql), f"{control.id} does not read {need}"
+        empty_views(sets)
+        found = sets.fetch(query)
+    assert set(found.schema.names) <= set(BREAK_SCHEMA.names) - {"control", "check"}
+    assert {"key", "class"} <= set(found.schema.names)
+    assert control.scope == "global" or "company" in found.schema.names
+    assert found.num_rows == 0
+    if "amount" in found.schema.names:
+        assert not pa.types.is_floating(found.schema.field("amount").type)
+
+
+def empty_views(sets: Sets) -> None:
+    """Views of all extracts, without rows; any other name a query reads is unknown."""
+    schema, moment = Schema.load(), datetime(2026, 3, 2, tzinfo=UTC)
+    define_words(sets, Words(moment, timedelta(hours=1), moment.date(), {}))
+    for name, extract in extracts().items():
+        sets.table(name, empty_table(extract, schema))
 
 
 @pytest.mark.parametrize("one", [*TOTALS, *ACCOUNTS], ids=lambda one: one.name)
-def test_totals_read_what_they_need(one: object) -> None:
+def test_totals_read_extracts_alone(one: object) -> None:
     queries = [getattr(one, name) for name in ("dataverse", "finance", "sql") if hasattr(one, name)]
     with Sets() as sets:
-        empty_views(sets, one.needs)  # type: ignore[attr-defined]
+        empty_views(sets)
         for query in queries:
             assert sets.fetch(query).num_rows == 0
+
+
+SEVERITY = {
+    "critical": """
+        R1a R1b R2a R3a R4a R4b R4c R4d R4e R6a R6c R6d R7a R8a R9b R10a R11a R11b R12a R12b R13a R13b
+        R15a R15b R15c R16a R16b R17a R17b R17c R17e R18a R18b R19a R20a R21a R21b R21c R22a R26a R26b
+        R27a R27b R27c R27d R30b R30c R30d R30e R30f R30g R34a R38a R40b
+    """,
+    "error": """
+        R5a R5c R6b R10b R14b R21d R21e R23a R23b R23c R24a R29a R29b R29c R29d R29e R31a R32a R32b R32c
+        R32d R33a R34b R34c R34d R34e R34f R36a R36b R36c R37a R40a R40c
+    """,
+    "warning": "R5d R10c R12c R12d R16c R25a R28a R28b R28c R35a R35b R39a",
+}
+"""What each check weighs, by its effect on money."""
+
+
+def test_the_weight_of_each_check_is_what_it_does_to_money() -> None:
+    """A list of its own: who changes the weight of a check says so here."""
+    weights: dict[str, set[str]] = {severity: set() for severity in SEVERITIES}
+    for control, check in CHECKS:
+        weights[check.severity or control.severity].add(f"{control.id}{check.id}")
+    assert weights == {severity: set(names.split()) for severity, names in SEVERITY.items()}
 
 
 def test_controls_are_chosen_by_id_and_unknown_ones_named() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from dualsync.errors import RequestError, SignOffError
 from dualsync.ledger import ControlResult, Ledger, NightRecord, SignOff
-from dualsync.ledger.breaks import BreakFilter
+from dualsync.ledger.breaks import BreakFilter, Judged
 from dualsync.reports.figures import AGES, age_class
 
 FIRST = datetime(2026, 3, 1, 2, 0, tzinfo=UTC)
@@ -34,6 +34,7 @@ def night(number: int) -> NightRecord:
 def found(key: str, control: str = "R1", **words: Any) -> dict[str, Any]:
     return {
         "control": control,
+        "check": "a",
         "company": "USPM",
         "key": key,
         "class": "missing_in_finance",
@@ -55,6 +56,27 @@ def found(key: str, control: str = "R1", **words: Any) -> dict[str, Any]:
 
 def result(control: str = "R1", state: str = "breaks", company: str = "USPM") -> ControlResult:
     return ControlResult(control, company, state, 1)
+
+
+def test_what_one_check_found_is_not_gone_while_that_check_was_not_asked(ledger: Ledger) -> None:
+    """A column that a system lacks tonight costs a check; what it found before is neither seen nor resolved."""
+    before = [found("A", check="a"), found("B", check="b"), found("OLD", check="")]
+    ledger.nights.record(night(0), [result()], [before])
+    partly = Judged(frozenset(), frozenset({("R1", "a", "USPM")}))
+
+    ledger.nights.record(night(1), [result(state="incomplete")], [], judged=partly)
+
+    assert {record.key: record.resolved_run for record in ledger.nights.breaks()} == {
+        "A": "night-1",
+        "B": "",
+        "OLD": "",
+    }
+
+    ledger.nights.record(night(2), [result(state="equal")], [])
+
+    assert {record.key: record.resolved_run for record in ledger.nights.breaks()} == {
+        "A": "night-1", "B": "night-2", "OLD": "night-2",
+    }  # fmt: skip
 
 
 def test_a_break_keeps_its_first_sight_its_owner_and_comment_from_night_to_night(ledger: Ledger) -> None:

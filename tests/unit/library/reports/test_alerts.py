@@ -14,7 +14,7 @@ from dualsync.settings import Alerts, Settings
 def verdict(state: str = "breaks", critical: int = 0, error: int = 0, **words: Any) -> dict[str, Any]:
     counts = {"critical": critical, "error": error, "warning": 9}
     return {"run_id": "n", "state": state, "counts": counts, "not_run": 1, "failed": 0, "matched": "0.9999",
-            "new": 0, "resolved": 4, **words}  # fmt: skip
+            "new": 0, "resolved": 4, "gaps": (), "tested": "9 of 10 checks; 5 of 6 rows", **words}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -30,8 +30,12 @@ def verdict(state: str = "breaks", critical: int = 0, error: int = 0, **words: A
         (verdict(), {"matched_below": "1"}, ["amounts matched: 99.99 %, below 100 %"]),
         (verdict(), {"matched_below": "0.9999"}, []),
         (verdict(matched=""), {"matched_below": "1"}, []),
-        (verdict("failed"), {}, ["part of the reconciliation failed"]),
-        (verdict("failed"), {"failed": False}, []),
+        (verdict("failed", failed=1), {}, ["part of the reconciliation failed"]),
+        (verdict("breaks", failed=1), {}, ["part of the reconciliation failed"]),
+        (verdict("failed", failed=1), {"failed": False}, []),
+        (verdict("incomplete", gaps=("R5d", "map:projects")), {}, ["not tested and not accepted: R5d, map:projects"]),
+        (verdict("incomplete", gaps=("R5d",)), {"incomplete": False}, []),
+        (verdict("incomplete"), {}, []),
         (None, {}, ["part of the reconciliation failed"]),
     ],
 )
@@ -45,9 +49,13 @@ def test_failed_tasks_are_named() -> None:
     ]
 
 
-def test_the_share_matched_stands_second_and_a_night_without_verdict_is_told_too() -> None:
+def test_what_was_tested_and_matched_stands_first_and_a_night_without_verdict_is_told_too() -> None:
     alert = compose_alert(verdict(critical=2), ["critical exceptions: 2, more than 0"], "http://here/run")
-    assert alert.facts[:3] == (("Verdict", "exceptions"), ("Amounts matched", "99.99 %"), ("Critical exceptions", "2"))
+    assert alert.facts[:3] == (
+        ("Verdict", "exceptions"),
+        ("Tested", "9 of 10 checks; 5 of 6 rows"),
+        ("Amounts matched", "99.99 %"),
+    )
     assert ("New / resolved", "0 / 4") in alert.facts
     assert compose_alert(None, ["x"], "").title == "Nightly reconciliation: not published"
 

@@ -41,8 +41,8 @@ def rows(book: Workbook, name: str) -> list[dict[str, Any]]:
 
 def test_sheets_stand_in_the_order_of_reading(book: Workbook) -> None:
     assert book.sheetnames == [
-        "Cover", "Totals staged", "Integration accounts", "Controls", "Exceptions", "Ageing", "Resolved", "Open rows",
-        "Data quality", "Normalisation",
+        "Cover", "Totals staged", "Integration accounts", "Tested", "Not tested", "Controls", "Exceptions",
+        "Ageing", "Resolved", "Open rows", "Data quality", "Normalisation",
     ]  # fmt: skip
 
 
@@ -51,7 +51,7 @@ def test_the_cover_says_as_at_when_and_what_was_found(report: NightReport, book:
     assert "Reconciliation as at 2026-03-02 02:00 (UTC): Dataverse and Finance" in cover
     assert cover["Verdict"] == "There are exceptions"
     assert (cover["Critical exceptions"], cover["Errors"], cover["Warnings"]) == (1, 1, 1)
-    assert (cover["Controls not tested"], cover["Controls failed"]) == (1, 0)
+    assert (cover["Controls not wholly tested"], cover["Controls failed"]) == (1, 0)
     assert cover["New / resolved since the last one"] == "2 / 1"
     assert Decimal(str(cover["Amounts matched"])) == Decimal("0.99999999")
     assert [row[0] for row in book["Cover"].iter_rows(values_only=True)][-2:] == ["Prepared by", "Reviewed by"]
@@ -75,6 +75,21 @@ def test_a_close_package_of_a_period_that_agrees(report: NightReport) -> None:
     values = {row[0]: row[1] for row in cover.iter_rows(max_col=2, values_only=True)}
     assert values["Verdict"] == "Both systems agree"
     assert str(values["Period from"]).startswith("2026-02-01")
+
+
+def test_what_was_tested_and_what_was_not_have_sheets(book: Workbook) -> None:
+    cover = {row[0]: row[1] for row in book["Cover"].iter_rows(max_col=2, values_only=True)}
+    assert cover["Tested"] == "2 of 3 checks; 1,000 of 1,200 rows; 900.00 of 1,000.00 USD"
+    tested = {row["Rows of"]: row for row in rows(book, "Tested")}
+    assert [row["Tested"] for row in tested.values()] == ["tested", "partly", "not tested"]
+    assert (tested["Actuals"]["Rows"], tested["Actuals"]["Amounts"]) == (1000, "900.00 USD")
+    assert (tested["Lines of journals"]["Asked"], tested["Lines of journals"]["Not tested"]) == (1, "R5d")
+    assert tested["Staging rows"]["Rows"] is None
+    assert [tuple(row.values()) for row in rows(book, "Not tested")] == [
+        ("R5d", "not tested", "the set is not offered", None),
+        ("R3a", "not tested", "the set is not offered", "known to the auditors (until 2026-12-31)"),
+        ("R24b", "cannot be tested anywhere", "Receipts are posted: nothing public shows it", None),
+    ]
 
 
 def test_exceptions_controls_and_rows_are_shown_in_words(book: Workbook) -> None:
