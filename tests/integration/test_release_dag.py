@@ -192,9 +192,8 @@ def afterwards(held: Held, approved: Approved, dagbag: DagBag, anna: Person) -> 
 
 def test_nobody_is_asked_where_nothing_needs_approval(afterwards: Afterwards) -> None:
     assert (afterwards.run.state, set(afterwards.run.tasks.values()), afterwards.asked) == ("success", {"skipped"}, 0)
-    assert (
-        afterwards.refused == "no transfer (projects) needs approval; `dualsync approvals list` shows those that do\n"
-    )
+    words = "no transfer (projects) needs approval; `dualsync approvals list` shows those that do"
+    assert afterwards.refused == f"error [approval]: {words}\n"
 
 
 def test_the_next_run_plans_anew_what_was_left_out(afterwards: Afterwards) -> None:
