@@ -254,7 +254,7 @@ def test_a_file_gains_the_tables_that_came_since(tmp_path: Path) -> None:
     schema = SystemSchema.load("dataverse")
     older = {name: table for name, table in schema.tables.items() if name not in ("uom", "contact")}
     without = replace(schema, tables={name: _without_lookups_to("contact", table) for name, table in older.items()})
-    whole = replace(schema, tables=without.tables | {"uom": schema.tables["uom"]})
+    whole = replace(schema, tables={**without.tables, "uom": schema.tables["uom"]})
     for tables in (without, whole, whole):
         store = Store(tmp_path / "older.db", tables, Clock())
         with store.transaction() as tx:
