@@ -6,7 +6,7 @@ import hashlib
 import queue
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
@@ -15,15 +15,21 @@ from dualsync_sandbox.clock import Clock
 from dualsync_sandbox.errors import SandboxError
 from dualsync_sandbox.schema import APPLICATION_USER, BUSINESS_UNIT, SystemSchema
 from dualsync_sandbox.store.catalog import FIRST_REC_ID, Catalog, EventKind, When, layouts_of
-from dualsync_sandbox.store.layout import quoted
+from dualsync_sandbox.store.layout import Layout, Row, quoted
 from dualsync_sandbox.store.transaction import Hook, Tx
 
 
 @cache
 def _statements(schema: SystemSchema) -> tuple[list[str], str]:
     """What creates the tables of a schema, and a fingerprint of it."""
-    statements = [statement for layout in layouts_of(schema).values() for statement in layout.ddl()]
-    return statements, hashlib.sha256("\n".join(statements).encode()).hexdigest()
+    layouts = layouts_of(schema)
+    statements = _creating(layouts, layouts)
+    return statements, _fingerprint(statements)
+
+
+def _creating(layouts: Mapping[str, Layout], names: Iterable[str]) -> list[str]:
+    """What creates some tables."""
+    return [statement for name in names for statement in layouts[name].ddl()]
 
 
 class Store(Catalog):
@@ -35,7 +41,7 @@ class Store(Catalog):
         clock: Gives ``createdon``, ``modifiedon`` and the time of deletions.
 
     Raises:
-        SandboxError: The file was written with other tables than ``schema`` has.
+        SandboxError: The file was written with other tables than ``schema`` has. Tables that it lacks are made.
     """
 
     def __init__(self, path: Path, schema: SystemSchema, clock: Clock) -> None:
@@ -75,16 +81,40 @@ class Store(Catalog):
             self._first_rows()
             return
         meta_values = dict(self._writer.execute("SELECT name, value FROM _meta").fetchall())
-        if meta_values["schema"] != fingerprint:
-            raise SandboxError(f"{self.path} was written with other tables; remove it or reset the sandbox")
         self.version, self.rec_id = int(meta_values["version"]), int(meta_values["rec_id"])
+        if meta_values["schema"] != fingerprint:
+            self._add_tables(meta_values["schema"], fingerprint)
+
+    def _add_tables(self, written: str, fingerprint: str) -> None:
+        """Give a file the tables that came since it was written, where all it has are as they are now.
+
+        Raises:
+            SandboxError: It has others.
+        """
+        found = {row[0] for row in self._writer.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        missing = [name for name in self.layouts if name not in found]
+        there = _creating(self.layouts, (name for name in self.layouts if name in found))
+        if not missing or written != _fingerprint(there):
+            raise SandboxError(f"{self.path} was written with other tables; remove it or reset the sandbox")
+        self._writer.execute("BEGIN IMMEDIATE")
+        for statement in _creating(self.layouts, missing):
+            self._writer.execute(statement)
+        self._writer.execute("UPDATE _meta SET value = ? WHERE name = 'schema'", (fingerprint,))
+        self._writer.execute("COMMIT")
+        self._first_rows()
 
     def _first_rows(self) -> None:
         """A tenant is never empty: there is the application user that every request acts as, and its business unit."""
-        if self.schema.system == "dataverse":
-            with self.transaction() as tx:
-                tx.insert("systemuser", {"systemuserid": APPLICATION_USER, "fullname": "# Integration application"})
-                tx.insert("businessunit", {"businessunitid": BUSINESS_UNIT, "name": "Sandbox"})
+        if self.schema.system != "dataverse":
+            return
+        rows: Mapping[str, Row] = {
+            "systemuser": {"systemuserid": APPLICATION_USER, "fullname": "# Integration application"},
+            "businessunit": {"businessunitid": BUSINESS_UNIT, "name": "Sandbox"},
+        }
+        with self.transaction() as tx:
+            for table, row in rows.items():
+                if tx.count(table) == 0:
+                    tx.insert(table, row)
 
     def on(self, table: str, kinds: set[EventKind], fn: Hook, *, when: When = "after") -> None:
         """Let ``fn`` see writes to ``table``.
@@ -184,3 +214,8 @@ class Store(Catalog):
                     self._readers.get_nowait().close()
                 except queue.Empty:
                     return
+
+
+def _fingerprint(statements: Sequence[str]) -> str:
+    """What tells whether a file has the tables that these statements make."""
+    return hashlib.sha256("\n".join(statements).encode()).hexdigest()

@@ -4,6 +4,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -29,7 +30,7 @@ from dualsync_sandbox.errors import (
     UnknownTable,
     WrongType,
 )
-from dualsync_sandbox.schema import SystemSchema
+from dualsync_sandbox.schema import SystemSchema, Table
 from dualsync_sandbox.store import Event, Store, Tx
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -246,6 +247,29 @@ def test_clear_and_a_file_of_other_tables(tmp_path: Path, dataverse: Store) -> N
         assert reading.change_floor > version
     with pytest.raises(SandboxError, match="other tables"):
         Store(tmp_path / "dataverse.db", SystemSchema.load("finance"), Clock())
+
+
+def test_a_file_gains_the_tables_that_came_since(tmp_path: Path) -> None:
+    """Rows outlive a sandbox that serves more tables than the one that wrote them; the new tables get first rows."""
+    schema = SystemSchema.load("dataverse")
+    older = {name: table for name, table in schema.tables.items() if name not in ("uom", "contact")}
+    without = replace(schema, tables={name: _without_lookups_to("contact", table) for name, table in older.items()})
+    whole = replace(schema, tables={**without.tables, "uom": schema.tables["uom"]})
+    for tables in (without, whole, whole):
+        store = Store(tmp_path / "older.db", tables, Clock())
+        with store.transaction() as tx:
+            assert tx.count("businessunit") == tx.count("systemuser") == 1
+            if "uom" in tables.tables:
+                tx.insert("uom", {"name": "Hour", "msdyn_symbol": uuid.uuid4().hex[:5]})
+        store.close()
+    with pytest.raises(SandboxError, match="other tables"):
+        Store(tmp_path / "older.db", schema, Clock())
+
+
+def _without_lookups_to(name: str, table: Table) -> Table:
+    columns = {column.name: column for column in table.columns.values() if name not in column.targets}
+    keys = tuple(key for key in table.keys if set(key.columns) <= columns.keys())
+    return replace(table, columns=columns, keys=keys)
 
 
 def test_filling_is_quick(dataverse: Store) -> None:
