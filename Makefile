@@ -102,6 +102,7 @@ lint: $(LINT_INSTALLED) ## ruff, mypy, the layers of the library, and whether ge
 	@$(PY) docs/build_rules.py --check
 	@$(PY) docs/build_messages.py --check
 	@$(PY) docs/build_commands.py --check
+	@$(PY) docs/build_evidence.py --check
 	@$(VENV)/bin/lint-imports --no-cache --config pyproject.toml > /dev/null || $(VENV)/bin/lint-imports --no-cache --config pyproject.toml
 
 fmt: $(LINT_INSTALLED) ## format the code, mend what ruff can mend
