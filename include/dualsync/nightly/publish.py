@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow as pa
 from upath import UPath
 
 from dualsync.controls.model import BREAK_SCHEMA, SEVERITIES, Control
@@ -85,7 +86,7 @@ def publish(night: NightRef, runtime: Runtime) -> Verdict:
         for file in files:
             if file is not None and file.exists():
                 for table in iter_tables(file):
-                    sink.write(table)
+                    sink.write(_in_shape(table))
     with Sets() as sets:
         sets.view("found", path)
         rows = sets.fetch("SELECT severity, count(*) AS n FROM found GROUP BY severity").to_pylist()
@@ -160,6 +161,14 @@ def _verdict(states: Sequence[str], *, exceptions: bool) -> str:
     if FAILED in states:
         return FAILED
     return INCOMPLETE if {NOT_RUN, INCOMPLETE} & set(states) else EQUAL
+
+
+def _in_shape(table: pa.Table) -> pa.Table:
+    """Exceptions with all columns of today: what a release before has written does not name the check."""
+    for field in BREAK_SCHEMA:
+        if field.name not in table.schema.names:
+            table = table.append_column(field, pa.array([""] * table.num_rows, type=field.type))
+    return table.select(BREAK_SCHEMA.names)
 
 
 def breaks_path(night: NightRef) -> UPath:
