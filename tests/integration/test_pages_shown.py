@@ -40,14 +40,14 @@ def ledger(reconciled_home: tuple[Path, Ledger]) -> Ledger:
 
 def test_the_share_of_the_amount_matched_is_the_first_number(ann: Visitor) -> None:
     text = ann.see("/")
-    assert text.startswith("99.9999 % of the amounts match."), "cut, never rounded up to all"
+    assert text.startswith("99.9999 % of the tested amounts match."), "cut, never rounded up to all"
     assert "1 critical 1 error 1 warning 2 new 1 resolved 1 not tested 0 failed" in text
     assert "Reconciliation as at 2026-03-02 02:00 (UTC) exceptions" in text, "close packages are left out"
     assert "the set is not offered" in text
     assert "Age in days critical error warning 0-1 1 1 1 2-7 8-30 30+" in text
     assert f"Dataverse {URLS['dataverse']}" in text
     earlier = ann.see(f"/nights/{EARLIER}")
-    assert earlier.startswith("98 % of the amounts")
+    assert earlier.startswith("98 % of the tested amounts")
     assert "to the latest reconciliation" in earlier
 
 

@@ -65,7 +65,17 @@ def exceptions_of(world: World, *keys: str) -> list[int]:
     moment = datetime.now(UTC)
     night = NightRecord("night", ("USPM",), "", moment, "breaks", 0, len(keys), 0, 0, 0, "", "nowhere", moment)
     words = dict.fromkeys(
-        ("currency", "dataverse_value", "finance_value", "dataverse_id", "finance_key", "cause", "explanation"), ""
+        (
+            "check",
+            "currency",
+            "dataverse_value",
+            "finance_value",
+            "dataverse_id",
+            "finance_key",
+            "cause",
+            "explanation",
+        ),
+        "",
     )
     rows = [
         words
