@@ -14,7 +14,7 @@ from threading import Lock
 
 import duckdb
 
-from dualsync.controls.extracts import Extract, extracts
+from dualsync.controls.extracts import CompanyOf, Extract, extracts
 from dualsync.frames import Sets
 from dualsync.mapping import Schema
 from dualsync.nightly.night import NightRuntime
@@ -78,7 +78,8 @@ def lacking(night: NightRuntime, *queries: str) -> str:
 def _missing(extract: Extract, missing: Iterable[str], queries: Iterable[str]) -> list[str]:
     """The columns that the system lacks and the queries cannot do without, as the system would spell them."""
     lost = set(missing)
-    needed = lost & set(extract.key)
+    keys = {*extract.key, *([extract.company.by] if isinstance(extract.company, CompanyOf) else ())}
+    needed = lost & keys
     for name, wanted in extract.columns.items():
         if wanted.column in lost and any(uses(sql, extract.extract, name) for sql in queries):
             needed.add(wanted.column)

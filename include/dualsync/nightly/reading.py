@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 from upath import UPath
 
-from dualsync.controls.extracts import Extract, column_of
+from dualsync.controls.extracts import CompanyOf, Extract, column_of
 from dualsync.errors import SchemaMismatch
 from dualsync.frames import ParquetSink
 from dualsync.mapping import Column, Schema, Side, TableMap
@@ -104,6 +104,8 @@ def sources(maps: Iterable[TableMap], extracts: Iterable[Extract], schema: Schem
         source.columns |= {
             name: _own_column(extract, name, schema) for name in extract.key if name not in source.columns
         }
+        if isinstance(extract.company, CompanyOf):
+            source.columns.setdefault(extract.company.by, _own_column(extract, extract.company.by, schema))
         if isinstance(extract.company, str):
             source.columns.setdefault(extract.company, _own_column(extract, extract.company, schema))
             source.company = extract.company if extract.side == "finance" else None
