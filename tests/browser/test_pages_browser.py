@@ -130,7 +130,7 @@ def test_a_break_is_found_read_and_taken_over_within_airflow(session: Session) -
         frame.locator("tr.differs", has_text="msdyn_subject").wait_for()
         assert page.url.endswith("/breaks/2"), "the address can be handed on"
         frame.get_by_role("textbox", name="Owner").fill("Bob")
-        frame.get_by_label("Status").select_option("in_progress")
+        frame.get_by_role("combobox", name="Status").select_option("in_progress")
         frame.get_by_role("button", name="Save").click()
         frame.get_by_text("Saved.").wait_for()
         assert frame.get_by_role("textbox", name="Owner").input_value() == "Bob"
