@@ -349,7 +349,8 @@ def test_a_component_that_serves_no_pages_is_spared_them() -> None:
 
 
 def test_figures_are_written_to_their_last_digit() -> None:
-    from dualsync_airflow.pages.render import money, path_of, percent, query_of
+    from dualsync.decimals import money
+    from dualsync_airflow.pages.render import path_of, percent, query_of
     from dualsync_airflow.pages.trend import Trend
 
     assert [money(Decimal(one)) for one in ("1E+3", "-0.5", "12.3456780", "0")] == [

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Engine, and_, case, func, or_, select, tup
 
 from dualsync.ledger import tables as t
 from dualsync.ledger.breaks import BreakFilter, break_record, conditions
-from dualsync.ledger.records import BreakRecord, OpenRow
+from dualsync.ledger.records import STATES, BreakRecord, OpenRow
 
 T = TypeVar("T")
 
@@ -132,7 +132,6 @@ class Lists:
             .join_from(t.nights, t.night_results, and_(r.run_id == n.run_id, r.control == control))
             .order_by(n.ended_at.desc(), n.run_id)
         )
-        worst = ("failed", "breaks", "not_run", "incomplete", "equal", "limitation")
         nights: dict[str, ControlNight] = {}
         with self._engine.connect() as connection:
             for run_id, moment, state, breaks in connection.execute(query):
@@ -141,7 +140,7 @@ class Lists:
                     break
                 states = [state] if other is None else [state, other.state]
                 total = breaks + (other.breaks if other else 0)
-                nights[run_id] = ControlNight(run_id, moment, min(states, key=worst.index), total)
+                nights[run_id] = ControlNight(run_id, moment, min(states, key=STATES.index), total)
         return list(nights.values())
 
     # --- open rows ------------------------------------------------------------------------------------------------

@@ -161,6 +161,10 @@ class NightRecord:
     ended_at: datetime
 
 
+STATES = ("failed", "breaks", "not_run", "incomplete", "equal", "limitation")
+"""Every state of a control or compared map in a reconciliation, the worst first."""
+
+
 @dataclass(frozen=True, slots=True)
 class ControlResult:
     """What a control, or the comparison of a map, said in a nightly reconciliation.

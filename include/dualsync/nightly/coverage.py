@@ -14,6 +14,7 @@ from typing import Any
 
 from dualsync.controls.extracts import Extract, extracts
 from dualsync.controls.model import WINDOW, Control
+from dualsync.decimals import money
 from dualsync.frames import Sets, quoted
 from dualsync.ledger import ControlResult, SuiteResult
 from dualsync.nightly.checks import BREAKS, EQUAL, FAILED, LIMITATION, NOT_RUN
@@ -128,7 +129,7 @@ class Coverage:
         rows, total = (sum(line.rows or 0 for line in lines) for lines in (done, known))
         unread = sum(line.rows is None for line in self._by_extract())
         words = [f"{self.tested} of {self.checks} checks", f"{rows:,} of {total:,} rows"]
-        words += [f"{_sum(done, code):,.2f} of {_sum(known, code):,.2f} {code}" for code in _codes(known)]
+        words += [f"{money(_sum(done, code))} of {money(_sum(known, code))} {code}" for code in _codes(known)]
         if unread:
             words.append(f"rows of {unread} kinds could not be counted")
         return "; ".join(words)

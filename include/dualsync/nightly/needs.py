@@ -24,7 +24,6 @@ _LOCK = Lock()
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-@cache
 def reads(*queries: str) -> tuple[str, ...]:
     """Return the names of the extracts that queries read, in the order in which they are declared.
 
@@ -34,10 +33,15 @@ def reads(*queries: str) -> tuple[str, ...]:
     Raises:
         duckdb.Error: One reads what is no extract, or a column that an extract does not have.
     """
+    named = {name for sql in queries for name in _read_by(sql)}
+    return tuple(name for name in extracts() if name in named)
+
+
+@cache
+def _read_by(sql: str) -> tuple[str, ...]:
     with _LOCK:
-        for sql in queries:
-            _sets(getpid()).columns_of(sql)
-        return tuple(name for name in extracts() if any(_fails_without(sql, name) for sql in queries))
+        _sets(getpid()).columns_of(sql)
+        return tuple(name for name in extracts() if _fails_without(sql, name))
 
 
 @cache

@@ -9,12 +9,10 @@ from typing import Any
 
 from dualsync.controls.registry import controls
 from dualsync.ledger import ControlResult
+from dualsync.ledger.records import STATES
 from dualsync.mapping import Catalog
 from dualsync.nightly.comparison.maps import PREFIX
 from dualsync.nightly.packs import SIGNED_PERIOD
-
-STATES = ("failed", "breaks", "not_run", "incomplete", "equal", "limitation")
-"""Every state of a control or compared map, the worst first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +28,7 @@ class ControlLine:
         compares: What is held against what.
         tolerance: How far apart values may be.
         exclusions: What is left out.
-        state: One of :data:`STATES`: the worst of its companies.
+        state: One of :data:`~dualsync.ledger.records.STATES`: the worst of its companies.
         breaks: Number of its exceptions.
         by_company: State and number of exceptions of each company.
         reason: Why it could not be tested.

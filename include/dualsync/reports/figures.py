@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 
 AGES = ("0-1", "2-7", "8-30", "30+")
 """Age classes of exceptions, in days."""
@@ -30,12 +30,3 @@ def age_class(first_seen: datetime, moment: datetime) -> str:
     """
     days = (moment - first_seen).days
     return AGES[0] if days < 2 else AGES[1] if days < 8 else AGES[2] if days <= 30 else AGES[3]
-
-
-def money_text(amount: Decimal | str) -> str:
-    """Return an amount as people read it, with two decimals, cut and never rounded up.
-
-    Args:
-        amount: The amount.
-    """
-    return f"{Decimal(amount).quantize(Decimal('0.01'), ROUND_DOWN):,f}"

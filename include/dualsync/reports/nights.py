@@ -17,10 +17,11 @@ from dualsync.controls.model import CLASSES, SEVERITIES
 from dualsync.frames import iter_tables
 from dualsync.ledger import BreakRecord, Ledger, NightRecord, SuiteResult
 from dualsync.ledger.breaks import BreakFilter
+from dualsync.ledger.records import STATES
 from dualsync.mapping import Catalog
 from dualsync.nightly.comparison.maps import PREFIX
 from dualsync.nightly.coverage import COVERAGE
-from dualsync.reports.controls import STATES, ControlLine, control_lines, describe
+from dualsync.reports.controls import ControlLine, control_lines, describe
 from dualsync.reports.figures import AGES, age_class
 from dualsync.reports.records import dataverse_records, finance_records, links
 from dualsync.sync.legs.folders import read_json, safe_name

@@ -17,9 +17,9 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from dualsync.controls.model import CLASSES
+from dualsync.decimals import money
 from dualsync.errors import SettingsError
 from dualsync.mapping.areas import area_title
-from dualsync.reports.figures import money_text
 from dualsync.reports.words import (
     class_word,
     company_word,
@@ -118,8 +118,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "money": money, "amount_text": money_text,
-        "percent": percent, "moment": moment, "day": day, "count": count, "data": data,
+        "money": money, "percent": percent, "moment": moment, "day": day, "count": count, "data": data,
         "sentence": sentence, "reconciliation": reconciliation, "area_title": area_title, "class_word": class_word,
         "company_word": company_word, "direction_word": direction_word, "phase_word": phase_word,
         "state_word": state_word, "status_word": status_word,
@@ -129,15 +128,6 @@ def _environment() -> Environment:
 
 
 # --- how values are written -------------------------------------------------------------------------------------------
-
-
-def money(amount: Decimal | None) -> str:
-    """Return an amount with separators of thousands, to its last digit, at least two; empty where there is none."""
-    if amount is None:
-        return ""
-    plain = amount.normalize()
-    places = max(2, -int(plain.as_tuple().exponent))
-    return f"{plain:,.{places}f}"
 
 
 def percent(share: str, places: int = 4) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
-from dualsync.reports.figures import money_text
+from dualsync.decimals import money
 from dualsync.reports.nights import NightReport
 from dualsync.reports.words import reconciliation_name
 from dualsync.reports.workbook.book import Book, fit_to_page
@@ -61,7 +61,7 @@ def _lines(book: Book, report: NightReport) -> Iterator[_Line]:
     matched = Decimal(night.matched) if night.matched else "no amounts"
     yield "Amounts matched", matched, book.styles.headline_share
     if amounts := report.totals_summary()["amounts"].get(""):
-        yield "Matched of tested of total", " of ".join(money_text(amounts[name]) for name in amounts), None
+        yield "Matched of tested of total", " of ".join(money(amounts[name]) for name in amounts), None
     yield "Verdict", words, headline
     yield "Tested", verdict.get("tested", ""), None
     yield "Critical exceptions", night.critical, None

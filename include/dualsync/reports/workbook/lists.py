@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
+from dualsync.decimals import money
 from dualsync.mapping.areas import area_title
 from dualsync.reports.controls import ControlLine
 from dualsync.reports.nights import NightReport
@@ -67,7 +67,7 @@ def write_coverage(book: Book, report: NightReport) -> None:
 
 
 def _coverage_row(line: Mapping[str, Any]) -> tuple[Any, ...]:
-    amounts = ", ".join(f"{Decimal(amount):,.2f} {code}" for code, amount in sorted(line["amounts"].items()))
+    amounts = ", ".join(f"{money(amount)} {code}" for code, amount in sorted(line["amounts"].items()))
     return (
         area_title(line["area"]), line["company"], line["title"], _TESTED[line["state"]], line["rows"], amounts,
         line["checks"], line["checks"] - len(line["untested"]), ", ".join(line["untested"]),
